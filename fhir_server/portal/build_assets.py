@@ -182,7 +182,7 @@ def _sha512(content: bytes) -> str:
 
 def _cache_dir() -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "fhir-server" / "npm"
+    return Path(root) / "fhir-server"
 
 
 def _npm() -> list[str]:

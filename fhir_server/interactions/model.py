@@ -1,0 +1,113 @@
+"""What goes into the road and what comes out: frozen values.
+
+`Interaction` is a request after parsing, `Context` everything impure, `Outcome` the answer before HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from fhir_server.spec.definitions import Definitions
+from fhir_server.store.database import Store
+
+
+class Code(Enum):
+    """Interactions of https://hl7.org/fhir/R4/valueset-type-restful-interaction.html and operations."""
+
+    READ = "read"
+    VREAD = "vread"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    HISTORY = "history-instance"
+    SEARCH = "search-type"
+    SEARCH_SYSTEM = "search-system"
+    BATCH = "batch"
+    TRANSACTION = "transaction"
+    CAPABILITIES = "capabilities"
+    OPERATION = "operation"
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One request for the road.
+
+    Attributes:
+        code: Which interaction.
+        type: Resource type, "" at system level.
+        id: Logical id, "" where none.
+        version_id: Version for vread.
+        query: Search or operation parameters in order, decoded: (name with modifier, value).
+        resource: Parsed body (decimals kept to the digit by `spec.json`), None where none.
+        if_match: Version of `If-Match`, "" where absent.
+        if_none_exist: Query of `If-None-Exist`, decoded, empty where absent.
+        conditional: Criteria of a conditional update or delete (`PUT Patient?identifier=…`).
+        operation: Operation code without `$`.
+        handling: `strict` (default) or `lenient` (`Prefer: handling=`).
+    """
+
+    code: Code
+    type: str = ""
+    id: str = ""
+    version_id: str = ""
+    query: tuple[tuple[str, str], ...] = ()
+    resource: Mapping[str, Any] | None = None
+    if_match: str = ""
+    if_none_exist: tuple[tuple[str, str], ...] = ()
+    conditional: tuple[tuple[str, str], ...] = ()
+    operation: str = ""
+    handling: str = "strict"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an interaction answers.
+
+    Attributes:
+        status: HTTP status, 200, 201, 204.
+        content: JSON bytes of the resource or Bundle to disclose, b"" where none.
+        type: Resource type of `content`.
+        id: Logical id of the resource, "" where none.
+        version: Version id, 0 where none.
+        updated_at: `meta.lastUpdated`, None where none.
+        location: Absolute URL for `Location`, "" where none.
+    """
+
+    status: int
+    content: bytes = b""
+    type: str = ""
+    id: str = ""
+    version: int = 0
+    updated_at: datetime | None = None
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything impure that a request may use.
+
+    Attributes:
+        store: The database.
+        definitions: R4 definitions and our own conformance resources.
+        now: Clock, aware UTC.
+        new_id: Source of logical ids (UUIDs).
+        fhir_base: Service base URL without trailing slash.
+        request_id: Id of this request, recorded in audit (`X-Request-Id`).
+        address: Network address of the caller, for audit.
+        break_glass_minutes: How long an emergency access lasts.
+        page_key: 32 bytes that seal page cursors.
+    """
+
+    store: Store
+    definitions: Definitions
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    fhir_base: str
+    request_id: str = ""
+    address: str = ""
+    break_glass_minutes: int = 60
+    page_key: bytes = field(default=b"", repr=False)

@@ -1,0 +1,135 @@
+"""Every setting of the server, read from the environment once, validated all at once.
+
+Names are `FHIR_SERVER_` plus the field name in capitals. An unknown `FHIR_SERVER_*` name is an error, and every mistake is
+reported together. Only `app` and `cli` import this module; other rooms receive the values they need.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+PREFIX = "FHIR_SERVER_"
+DEMO_SECRET = "demo-secret-key-not-for-production"  # noqa: S105 - the demo value that production refuses by name
+
+
+class SettingsError(Exception):
+    """All mistakes in the environment, one per line."""
+
+
+def _setting(default: Any, meaning: str, *, unit: str = "", secret: bool = False) -> Any:  # noqa: ANN401 - dataclass field
+    return field(default=default, metadata={"meaning": meaning, "unit": unit, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The validated configuration of one server process."""
+
+    database_url: str = _setting(
+        "sqlite:///var/fhir.db", "SQLAlchemy URL of the database: sqlite:///… or postgresql+psycopg://…", secret=True
+    )
+    database_replica_url: str = _setting("", "URL of a read replica; reserved, not used yet", secret=True)
+    base_url: str = _setting("http://localhost:8000", "Public root of the server; issuer, links and mail URLs come from it")
+    secret_key: str = _setting(DEMO_SECRET, "Signs sessions, page cursors and links; at least 32 characters", secret=True)
+    environment: str = _setting("demo", "`demo` or `production`; production refuses demo secrets, accounts and http")
+    mail_url: str = _setting("file://var/outbox", "Transport of e-mail: file://folder, smtp://host:port", secret=True)
+    sms_url: str = _setting("file://var/outbox", "Transport of text messages: file://folder", secret=True)
+    key_directory: str = _setting("var/keys", "Folder of the server's own signing keys; made at first start")
+    break_glass_minutes: int = _setting(60, "How long an emergency access lasts", unit="minutes")
+    session_idle_minutes: int = _setting(30, "Portal session ends after this long without a request", unit="minutes")
+    session_max_hours: int = _setting(12, "Portal session ends after this long in any case", unit="hours")
+    max_body_mb: int = _setting(32, "Largest request body accepted", unit="megabytes")
+    brand_name: str = _setting("Care Information Exchange", "Name shown in the portal and in messages")
+    brand_logo: str = _setting("", "URL path of a logo shown in the portal's header; empty shows the name only")
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_format: str = _setting("console", "`console` or `json`")
+
+    @property
+    def fhir_base(self) -> str:
+        """Return the FHIR service base URL, without a trailing slash."""
+        return f"{self.base_url}/fhir"
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read and validate the settings.
+
+    Raises:
+        SettingsError: With every mistake found, one per line.
+    """
+    by_name = {PREFIX + item.name.upper(): item for item in fields(Settings)}
+    problems = [f"{name}: unknown setting" for name in sorted(environ) if name.startswith(PREFIX) and name not in by_name]
+    values: dict[str, Any] = {}
+    for name, item in by_name.items():
+        if name not in environ:
+            continue
+        try:
+            values[item.name] = _parse(item, environ[name])
+        except ValueError:
+            problems.append(f"{name}: {environ[name]!r} is not a whole number above 0")
+    settings = Settings(**values)
+    problems += _check(settings)
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _parse(item: Field[Any], text: str) -> Any:  # noqa: ANN401 - the field decides
+    if item.default is not MISSING and isinstance(item.default, int):
+        number = int(text)
+        if number <= 0:
+            raise ValueError(text)
+        return number
+    return text.rstrip("/") if item.name == "base_url" else text
+
+
+def _check(settings: Settings) -> list[str]:
+    problems = []
+    if settings.environment not in {"demo", "production"}:
+        problems.append(f"{PREFIX}ENVIRONMENT: must be demo or production")
+    if not settings.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        problems.append(f"{PREFIX}DATABASE_URL: must start with sqlite:/// or postgresql+psycopg://")
+    if urlsplit(settings.base_url).scheme not in {"http", "https"} or not urlsplit(settings.base_url).netloc:
+        problems.append(f"{PREFIX}BASE_URL: must be an absolute http or https URL")
+    if len(settings.secret_key) < 32:
+        problems.append(f"{PREFIX}SECRET_KEY: at least 32 characters")
+    if not settings.mail_url.startswith(("file://", "smtp://")):
+        problems.append(f"{PREFIX}MAIL_URL: must start with file:// or smtp://")
+    if not settings.sms_url.startswith("file://"):
+        problems.append(f"{PREFIX}SMS_URL: must start with file://")
+    if settings.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        problems.append(f"{PREFIX}LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
+    if settings.log_format not in {"console", "json"}:
+        problems.append(f"{PREFIX}LOG_FORMAT: must be console or json")
+    if settings.environment == "production":
+        if settings.secret_key == DEMO_SECRET:
+            problems.append(f"{PREFIX}SECRET_KEY: production needs a secret of its own, such as {secrets.token_urlsafe(48)}")
+        if not settings.base_url.startswith("https://"):
+            problems.append(f"{PREFIX}BASE_URL: production needs https")
+    return problems
+
+
+def describe(settings: Settings, environ: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return name, value (secrets masked), unit, source and meaning of every setting."""
+    rows = []
+    for item in fields(Settings):
+        name = PREFIX + item.name.upper()
+        value = str(getattr(settings, item.name))
+        rows.append(
+            {
+                "name": name,
+                "value": "********" if item.metadata["secret"] and value else value,
+                "unit": item.metadata["unit"],
+                "source": "environment" if name in environ else "default",
+                "meaning": item.metadata["meaning"],
+            }
+        )
+    return rows
+
+
+def outbox_folder(url: str) -> Path:
+    """Return the folder of a `file://` transport URL."""
+    return Path(url.removeprefix("file://"))

@@ -1,0 +1,139 @@
+"""The database: engine, transactions, dialect differences.
+
+One `Store` per process. `read()` and `write()` hand out a `Session`, the connection inside one transaction. SQLite allows one
+writer, so writers of one process queue on a lock and start with BEGIN IMMEDIATE; PostgreSQL runs them side by side.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import account_tables, event_tables, index_tables, oauth_tables, tables
+from fhir_server.store.metadata import metadata
+
+TABLE_MODULES = (tables, index_tables, event_tables, account_tables, oauth_tables)
+
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA busy_timeout=10000",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA cache_size=-65536",
+    "PRAGMA mmap_size=1073741824",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA wal_autocheckpoint=4000",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One transaction on one connection."""
+
+    connection: Connection
+    store: Store
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Return whether the database is PostgreSQL."""
+        return self.store.is_postgresql
+
+    def lock(self, key: int) -> None:
+        """Serialise with every other transaction that locks this key, until the end of this one.
+
+        On SQLite the single writer already does.
+        """
+        if self.is_postgresql:
+            self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+class Store:
+    """The database of one server process."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        """Open the database; nothing is created but the folder of an SQLite file."""
+        parsed = make_url(url)
+        self.is_postgresql = parsed.get_backend_name() == "postgresql"
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "pool_timeout": 10}
+        if self.is_postgresql:
+            options["connect_args"] = {"options": "-c timezone=UTC -c statement_timeout=30000", "prepare_threshold": 2}
+        else:
+            options["connect_args"] = {"check_same_thread": False, "cached_statements": 512}
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = create_engine(parsed, **options)
+        self._writer = threading.RLock()
+        if not self.is_postgresql:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Run reads on one snapshot of the data.
+
+        Raises:
+            FhirError: UNAVAILABLE when the database cannot be reached.
+        """
+        with self._translated(), self.engine.connect() as connection:
+            if self.is_postgresql:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            else:
+                connection.exec_driver_sql("BEGIN")
+            try:
+                yield Session(connection, self)
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Run one transaction: committed durably when the block ends, rolled back when it raises.
+
+        Raises:
+            FhirError: CONFLICT when another transaction got there first; UNAVAILABLE when the database cannot be reached.
+        """
+        with self._translated():
+            if self.is_postgresql:
+                with self.engine.begin() as connection:
+                    yield Session(connection, self)
+                return
+            with self._writer, self.engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                try:
+                    yield Session(connection, self)
+                except BaseException:
+                    connection.rollback()
+                    raise
+                connection.commit()
+
+    def create_all(self) -> None:
+        """Create every table as the metadata says (tests and migrations' oracle; servers migrate with Alembic)."""
+        metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+    @staticmethod
+    @contextmanager
+    def _translated() -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            raise FhirError(Kind.CONFLICT, "Another request changed the same record at the same time; try again") from error
+        except OperationalError as error:
+            if "deadlock" in str(error) or "serialize" in str(error):
+                raise FhirError(Kind.CONFLICT, "Another request changed the same record; try again") from error
+            raise FhirError(Kind.UNAVAILABLE, "The database cannot be reached") from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+    connection.isolation_level = None
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(pragma)

@@ -1,0 +1,61 @@
+"""Visibility: which rows exist for a decision, and the only hand that gives out rows.
+
+INVARIANT: every query that can disclose a byte of a record selects from `readable(...)`. Search cannot name the resource table;
+a chain, `_has`, an include or a count asks for another `readable`. Hidden rows are not filtered from a result: they are not
+in the query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Alias, ColumnElement, FromClause, Subquery, and_, select
+
+from fhir_server.store import index_tables, tables
+from fhir_server.store.keys import type_key
+
+
+class Visibility(Protocol):
+    """Which rows exist for a decision; made by `access`, opaque to `search`."""
+
+    def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        """Return the SQL condition under which `row` (columns of `resource` but `content`) exists for the caller."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The tables a visibility may join (under aliases of its own): never a road to content."""
+
+    grant: FromClause
+    break_glass: FromClause
+    resource_patient: FromClause
+    token: FromClause
+
+
+RULES = Rules(tables.consent_grant, tables.break_glass, tables.resource_patient, index_tables.token)
+
+
+def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool = False) -> Subquery:
+    """Return the current rows that exist for this visibility, as a derived table.
+
+    Columns: key, type (`keys.type_key`), id, version, updated_at, deleted, patient, multi, label, confidentiality, author,
+    context, code, date_lo, date_hi, content. Databases flatten it into the outer query, so indexes serve it.
+
+    Args:
+        visibility: The decision's visibility.
+        types: Resource types; none means every type.
+        deleted: Include deleted rows (whose content is NULL).
+    """
+    row: Alias = tables.resource.alias()
+    conditions: list[ColumnElement[Any]] = []
+    if len(types) == 1:
+        conditions.append(row.c.type == type_key(types[0]))
+    elif types:
+        conditions.append(row.c.type.in_([type_key(name) for name in types]))
+    if not deleted:
+        conditions.append(row.c.deleted.is_(False))
+    conditions.append(visibility.predicate(row, RULES))
+    return select(row).where(and_(*conditions)).subquery()
