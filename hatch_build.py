@@ -1,7 +1,7 @@
 """Hatch build hook: make the two artefacts that ship in the wheel but are never committed.
 
 Runs for an sdist, a wheel and an editable install alike. Each build script decides for itself whether its artefact is
-up to date, so that a second install costs nothing. In an unpacked sdist both artefacts are there and nothing is fetched.
+up to date, so that a second install costs nothing. An unpacked sdist has both artefacts: nothing is fetched.
 """
 
 from __future__ import annotations
