@@ -157,7 +157,7 @@ def _element(element: Json, kind: str) -> Json:
     return {
         "path": element["path"],
         "min": element["min"],
-        "max": -1 if element["max"] == "*" else int(element["max"]),
+        "max": None if element["max"] == "*" else int(element["max"]),
         "types": [_element_type(each, element["path"], kind) for each in element.get("type", [])],
         "content_reference": element.get("contentReference", "").removeprefix("#"),
         "binding": _unversioned(binding["valueSet"]) if binding.get("strength") == "required" else "",
