@@ -1,0 +1,90 @@
+"""Fixtures and switches for every test: databases, a browser, Hypothesis profiles, no skips in CI."""
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from playwright.sync_api import Browser, Page
+
+from tests.browsers import isolated_page, launched_chromium
+from tests.databases import Databases, PostgresqlDatabases, SqliteDatabases
+from tests.postgres import Cluster, run_folder, running_cluster, sweep, sweep_abandoned
+
+# Set in CI: what this machine lacks is then a failure of CI, not of the tests.
+NO_SKIPS = os.environ.get("FHIR_TEST_NO_SKIPS") == "1"
+RUN_VARIABLE = "FHIR_TEST_RUN"
+
+settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("nightly", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def _is_controller(config: pytest.Config) -> bool:
+    return not hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the run, so that its workers share one PostgreSQL."""
+    if _is_controller(config):
+        os.environ[RUN_VARIABLE] = str(os.getpid())
+        sweep_abandoned()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing running, even where a worker crashed."""
+    if _is_controller(config):
+        folder = run_folder(os.getpid())
+        if folder.exists():
+            sweep(folder)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where nothing may be skipped."""
+    report = yield
+    if NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"FHIR_TEST_NO_SKIPS is set, yet: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """Return the PostgreSQL server of this run; started when the first test asks."""
+    yield from running_cluster(run_folder(int(os.environ[RUN_VARIABLE])))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def databases(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Databases]:
+    """Return a maker of fresh databases; the test runs once for each kind of database."""
+    if request.param == "sqlite":
+        templates = tmp_path_factory.getbasetemp() / "sqlite-templates"
+        templates.mkdir(exist_ok=True)
+        yield SqliteDatabases(tmp_path, templates)
+        return
+    made = PostgresqlDatabases(request.getfixturevalue("postgres_cluster"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def database_url(databases: Databases) -> str:
+    """Return the URL of an empty database; the test runs once for each kind of database."""
+    return databases.empty()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a Chromium with a new profile; skips, naming the command that installs one, where there is none."""
+    yield from launched_chromium()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Return a page of a new browser context; fails if the page asked any host but this machine."""
+    yield from isolated_page(browser)
