@@ -1,0 +1,178 @@
+"""From a token or a session to a `Principal`: the only place where one is built.
+
+Tokens are opaque: 256 random bits, looked up by SHA-256 on each request, so that revoking one takes effect on the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from fhir_server.access import scopes
+from fhir_server.access.instants import from_us, to_us
+from fhir_server.access.principal import Caller, Principal
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import directory
+from fhir_server.store import tokens as rows
+from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
+from fhir_server.store.keys import NONE, key_of_reference
+
+PORTAL = "portal"
+_CALLERS = {
+    "Patient": Caller.PATIENT,
+    "RelatedPerson": Caller.RELATED,
+    "Practitioner": Caller.PROFESSIONAL,
+    "Organization": Caller.ORGANIZATION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGrant:
+    """What an access token is to stand for.
+
+    Attributes:
+        subject: `Patient/…`, `RelatedPerson/…`, `Practitioner/…`, `Organization/…`, `account:<id>` or `system`.
+        expires_in_s: Lifetime in seconds, above 0.
+        grant_id: The permission it belongs to; revoking that ends it. "" makes a new one.
+    """
+
+    subject: str
+    client_id: str
+    scope: str
+    auth_time: datetime
+    expires_in_s: int
+    purpose: str = "TREAT"
+    organization: str = ""
+    patient: str = ""
+    account_id: str = ""
+    trusted: bool = False
+    may_break_glass: bool = False
+    grant_id: str = ""
+
+
+def issue(session: Session, grant: TokenGrant, now: datetime) -> str:
+    """Mint an opaque access token and store its hash.
+
+    Raises:
+        ValueError: When the lifetime is not positive: a token that never ends is not to be had.
+    """
+    if grant.expires_in_s <= 0:
+        raise ValueError(grant.expires_in_s)
+    token = secrets.token_urlsafe(32)
+    rows.add(
+        session,
+        rows.TokenRow(
+            token_hash=_hash(token),
+            grant_id=grant.grant_id or str(uuid.uuid4()),
+            client_id=grant.client_id,
+            subject=grant.subject,
+            account_id=grant.account_id or None,
+            patient=grant.patient or None,
+            scope=grant.scope,
+            purpose=grant.purpose,
+            organization=grant.organization or None,
+            trusted=grant.trusted,
+            may_break_glass=grant.may_break_glass,
+            auth_time=to_us(grant.auth_time),
+            issued_at=to_us(now),
+            expires_at=to_us(now + timedelta(seconds=grant.expires_in_s)),
+        ),
+    )
+    return token
+
+
+def resolve(session: Session, token: str, now: datetime) -> Principal:
+    """Return who this bearer token stands for.
+
+    Raises:
+        FhirError: UNAUTHENTICATED for an unknown, expired or revoked token and for an inactive client or account.
+    """
+    found = rows.live(session, _hash(token), to_us(now))
+    if found is None:
+        raise FhirError(Kind.UNAUTHENTICATED, "The access token is unknown, expired or revoked")
+    row = found.row
+    principal = Principal(
+        caller=Caller.OPERATOR if row.trusted else _caller(row.subject),
+        subject=row.subject,
+        actors=(),
+        organizations=(),
+        organization=row.organization or "",
+        scopes=scopes.parse(row.scope),
+        patient=row.patient or "",
+        purpose=row.purpose,
+        client_id=row.client_id,
+        role=found.role,
+        name=found.name or row.subject,
+        trusted=row.trusted,
+        may_break_glass=row.may_break_glass,
+        auth_time=from_us(row.auth_time),
+        session_id=row.grant_id,
+    )
+    return _with_closure(session, principal, to_us(now))
+
+
+def for_account(session: Session, account: Account, auth_time: datetime, session_id: str) -> Principal:
+    """Return who a portal session stands for: its user with all that the user may do."""
+    subject = account.reference or f"account:{account.id}"
+    principal = Principal(
+        caller=_caller(subject),
+        subject=subject,
+        actors=(),
+        organizations=(),
+        organization=account.organization or "",
+        scopes=scopes.EVERYTHING,
+        patient="",
+        purpose="PATRQT" if subject.startswith("Patient/") else "TREAT",
+        client_id=PORTAL,
+        role=account.role,
+        name=account.name,
+        trusted=False,
+        may_break_glass=account.may_break_glass,
+        auth_time=auth_time,
+        session_id=session_id,
+    )
+    return _with_closure(session, principal, to_us(datetime.now(UTC)))
+
+
+def revoke(session: Session, token: str, now: datetime) -> None:
+    """End one access token at once."""
+    rows.revoke(session, _hash(token), to_us(now))
+
+
+def revoke_grant(session: Session, grant_id: str, now: datetime) -> None:
+    """End every access token of a grant at once."""
+    rows.revoke_grant(session, grant_id, to_us(now))
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _caller(subject: str) -> Caller:
+    return _CALLERS.get(subject.partition("/")[0], Caller.STAFF)
+
+
+def _with_closure(session: Session, principal: Principal, now_us: int) -> Principal:
+    """Add the subjects closure: the person, current PractitionerRoles, their organisations."""
+    organization = key_of_reference(principal.organization) if principal.organization else NONE
+    if principal.caller is Caller.OPERATOR:
+        return principal
+    if principal.caller is Caller.STAFF:
+        return replace(principal, organizations=(organization,) if organization else ())
+    own = key_of_reference(principal.subject)
+    if principal.caller is Caller.ORGANIZATION:
+        return replace(principal, actors=(own,), organizations=(own,), organization=principal.subject)
+    if principal.caller is not Caller.PROFESSIONAL:
+        return replace(principal, actors=(own,))
+    roles = directory.roles_of(session, own, now_us)
+    organizations = tuple(dict.fromkeys(role.organization for role in roles if role.organization))
+    actors = tuple(dict.fromkeys((own, *(role.key for role in roles), *organizations)))
+    # INVARIANT: an organisation counts only while a current PractitionerRole says so; a token's or account's word adds none.
+    acting_for = principal.organization if organization in organizations else ""
+    if not acting_for and organizations:
+        acting_for = directory.reference_of(session, organizations[0], "Organization")
+    return replace(principal, actors=actors, organizations=organizations, organization=acting_for)

@@ -1,0 +1,71 @@
+"""Directory look-ups that decide who somebody is: the roles and organisations of a practitioner, the type of an organisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import and_, exists, or_, select
+
+from fhir_server.store import index_tables, tables
+from fhir_server.store.database import Session
+from fhir_server.store.keys import hash32, hash64, type_key
+
+_PRACTITIONER = hash32("PractitionerRole.practitioner")
+_ORGANIZATION = hash32("PractitionerRole.organization")
+_ACTIVE = hash32("PractitionerRole.active")
+_PERIOD = hash32("PractitionerRole.date")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One current PractitionerRole: its key and its organisation's (0 where it names none)."""
+
+    key: int
+    organization: int
+
+
+def roles_of(session: Session, practitioner: int, now_us: int) -> tuple[Role, ...]:
+    """Return the PractitionerRoles of a practitioner that are active and within their period."""
+    role = tables.resource
+    who, where, active, period = (
+        index_tables.reference.alias(),
+        index_tables.reference.alias(),
+        index_tables.token.alias(),
+        index_tables.date.alias(),
+    )
+    statement = (
+        select(role.c.key, where.c.target)
+        .select_from(
+            who.join(role, role.c.key == who.c.key).outerjoin(
+                where, and_(where.c.key == who.c.key, where.c.param == _ORGANIZATION)
+            )
+        )
+        .where(
+            who.c.param == _PRACTITIONER,
+            who.c.target == practitioner,
+            role.c.type == type_key("PractitionerRole"),
+            role.c.deleted.is_(False),
+            ~exists().where(active.c.key == role.c.key, active.c.param == _ACTIVE, active.c.code == hash64("false")),
+            ~exists().where(
+                period.c.key == role.c.key,
+                period.c.param == _PERIOD,
+                or_(period.c.lo > now_us, period.c.hi <= now_us),
+            ),
+        )
+        .order_by(role.c.key)
+    )
+    return tuple(Role(key, organization or 0) for key, organization in session.connection.execute(statement))
+
+
+def reference_of(session: Session, key: int, resource_type: str) -> str:
+    """Return the literal reference of a current resource by its key, "" where there is none."""
+    statement = select(tables.resource.c.id).where(tables.resource.c.key == key, tables.resource.c.deleted.is_(False))
+    found = session.connection.execute(statement).scalar_one_or_none()
+    return f"{resource_type}/{found}" if found else ""
+
+
+def organization_content(session: Session, key: int) -> bytes | None:
+    """Return the stored bytes of an Organization, None where it is absent."""
+    row = tables.resource.c
+    statement = select(row.content).where(row.key == key, row.type == type_key("Organization"), row.deleted.is_(False))
+    return session.connection.execute(statement).scalar_one_or_none()
