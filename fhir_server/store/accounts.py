@@ -1,0 +1,217 @@
+"""Accounts and the one-time links sent to them, as rows. What may be done with an account is `identity`'s word.
+
+INVARIANT: hashes of password and memorable answer leave only through `secrets_of`; an `Account` may be passed around.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, insert, select, update
+
+from fhir_server.store.account_tables import account, account_link, portal_session
+from fhir_server.store.database import Session
+from fhir_server.store.instants import from_us, maybe_from_us, to_us
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person who can sign in.
+
+    Attributes:
+        id: UUID.
+        email: Lower case, unique.
+        name: Shown to people.
+        role: `patient`, `carer`, `professional`, `coordinator`, `service-desk`, `privacy-officer` or `admin`.
+        reference: `Patient/…`, `RelatedPerson/…`, `Practitioner/…`, or "" for staff without a directory entry.
+        organization: `Organization/…` worked for, or "".
+        may_break_glass: A human professional whose role allows emergency access.
+        active: May sign in; leaving ends every session and token at once.
+        created_at: Aware UTC.
+        email_confirmed_at: When the link in the confirmation e-mail was followed, None before.
+        mobile: Number for text messages, or "".
+        memorable_question: The question asked on recovery, or "".
+        agreement_version: Version of the user agreement that was accepted, or "".
+        privacy_version: Version of the privacy policy that was accepted, or "".
+    """
+
+    id: str
+    email: str
+    name: str
+    role: str
+    reference: str
+    organization: str
+    may_break_glass: bool
+    active: bool
+    created_at: datetime
+    email_confirmed_at: datetime | None = None
+    mobile: str = ""
+    memorable_question: str = ""
+    agreement_version: str = ""
+    privacy_version: str = ""
+    accepted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The argon2 hashes of an account; "" where it has none."""
+
+    password_hash: str
+    memorable_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A one-time link sent by e-mail (confirmation, recovery)."""
+
+    account_id: str
+    purpose: str
+    expires_at: datetime
+    failed_count: int
+    used_at: datetime | None
+
+
+_COLUMNS = [account.c[name] for name in Account.__dataclass_fields__]
+
+
+def from_row(row: Row[Any]) -> Account:
+    """Return the account of a row that has at least the columns of `Account`."""
+    return Account(
+        id=row.id,
+        email=row.email,
+        name=row.name,
+        role=row.role,
+        reference=row.reference or "",
+        organization=row.organization or "",
+        may_break_glass=row.may_break_glass,
+        active=row.active,
+        created_at=from_us(row.created_at),
+        email_confirmed_at=maybe_from_us(row.email_confirmed_at),
+        mobile=row.mobile or "",
+        memorable_question=row.memorable_question or "",
+        agreement_version=row.agreement_version or "",
+        privacy_version=row.privacy_version or "",
+        accepted_at=maybe_from_us(row.accepted_at),
+    )
+
+
+def add(session: Session, new: Account, secrets: Secrets) -> None:
+    """Store a new account.
+
+    Raises:
+        FhirError: CONFLICT (409, from the enclosing transaction) when the e-mail address is taken.
+    """
+    values: dict[str, Any] = {name: getattr(new, name) or None for name in Account.__dataclass_fields__}
+    values |= {
+        "may_break_glass": new.may_break_glass,
+        "active": new.active,
+        "created_at": to_us(new.created_at),
+        "email_confirmed_at": to_us(new.email_confirmed_at) if new.email_confirmed_at else None,
+        "accepted_at": to_us(new.accepted_at) if new.accepted_at else None,
+        "password_hash": secrets.password_hash or None,
+        "memorable_hash": secrets.memorable_hash or None,
+    }
+    session.connection.execute(insert(account), values)
+
+
+def by_id(session: Session, account_id: str) -> Account | None:
+    """Return the account with this id, active or not."""
+    return _one(session, account.c.id == account_id)
+
+
+def by_email(session: Session, email: str) -> Account | None:
+    """Return the account with this e-mail address (lower case), active or not."""
+    return _one(session, account.c.email == email)
+
+
+def by_reference(session: Session, reference: str) -> tuple[Account, ...]:
+    """Return the accounts of a person, such as `Patient/1`, active or not, oldest first."""
+    statement = select(*_COLUMNS).where(account.c.reference == reference).order_by(account.c.created_at)
+    return tuple(from_row(row) for row in session.connection.execute(statement))
+
+
+def with_role(session: Session, role: str) -> tuple[Account, ...]:
+    """Return the active accounts of a role, ordered by name."""
+    statement = select(*_COLUMNS).where(account.c.role == role, account.c.active.is_(True)).order_by(account.c.name)
+    return tuple(from_row(row) for row in session.connection.execute(statement))
+
+
+def secrets_of(session: Session, account_id: str) -> Secrets:
+    """Return the hashes of an account; empty ones where it has none."""
+    statement = select(account.c.password_hash, account.c.memorable_hash).where(account.c.id == account_id)
+    row = session.connection.execute(statement).one_or_none()
+    return Secrets(row.password_hash or "", row.memorable_hash or "") if row else Secrets("", "")
+
+
+def set_password(session: Session, account_id: str, password_hash: str) -> None:
+    """Replace the password hash."""
+    _update(session, account_id, password_hash=password_hash)
+
+
+def set_active(session: Session, account_id: str, *, active: bool, now: datetime) -> None:
+    """Let an account sign in, or end it with every session of it at once."""
+    _update(session, account_id, active=active)
+    if not active:
+        statement = update(portal_session).where(portal_session.c.account_id == account_id)
+        session.connection.execute(statement.where(portal_session.c.ended_at.is_(None)).values(ended_at=to_us(now)))
+
+
+def confirm_email(session: Session, account_id: str, now: datetime) -> None:
+    """Make a registered account active, its e-mail address confirmed."""
+    _update(session, account_id, active=True, email_confirmed_at=to_us(now))
+
+
+def signed_in(session: Session, account_id: str, now: datetime) -> None:
+    """Remember when somebody signed in last."""
+    _update(session, account_id, last_sign_in_at=to_us(now))
+
+
+def add_link(
+    session: Session, token_hash: str, *, account_id: str, purpose: str, now: datetime, expires_at: datetime
+) -> None:
+    """Store a one-time link; earlier links of the same purpose stop working."""
+    older = update(account_link).where(account_link.c.account_id == account_id, account_link.c.purpose == purpose)
+    session.connection.execute(older.where(account_link.c.expires_at > to_us(now)).values(expires_at=to_us(now)))
+    session.connection.execute(
+        insert(account_link),
+        {
+            "token_hash": token_hash,
+            "account_id": account_id,
+            "purpose": purpose,
+            "created_at": to_us(now),
+            "expires_at": to_us(expires_at),
+            "failed_count": 0,
+        },
+    )
+
+
+def link(session: Session, token_hash: str, purpose: str) -> Link | None:
+    """Return a one-time link, used or expired too."""
+    statement = select(account_link).where(account_link.c.token_hash == token_hash, account_link.c.purpose == purpose)
+    row = session.connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return Link(row.account_id, row.purpose, from_us(row.expires_at), row.failed_count, maybe_from_us(row.used_at))
+
+
+def use_link(session: Session, token_hash: str, now: datetime) -> bool:
+    """Mark a link used; False when another request was first."""
+    statement = update(account_link).where(account_link.c.token_hash == token_hash, account_link.c.used_at.is_(None))
+    return session.connection.execute(statement.values(used_at=to_us(now))).rowcount == 1
+
+
+def count_link_failure(session: Session, token_hash: str) -> None:
+    """Count one wrong second proof against a link."""
+    statement = update(account_link).where(account_link.c.token_hash == token_hash)
+    session.connection.execute(statement.values(failed_count=account_link.c.failed_count + 1))
+
+
+def _one(session: Session, condition: ColumnElement[bool]) -> Account | None:
+    row = session.connection.execute(select(*_COLUMNS).where(condition)).one_or_none()
+    return from_row(row) if row else None
+
+
+def _update(session: Session, account_id: str, **values: object) -> None:
+    session.connection.execute(update(account).where(account.c.id == account_id).values(values))
