@@ -40,14 +40,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
             sweep(folder)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def _insist(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a skip into a failure where nothing may be skipped."""
-    report = yield
     if NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"FHIR_TEST_NO_SKIPS is set, yet: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Watch for tests that skip themselves."""
+    report = yield
+    _insist(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Watch for modules that skip themselves."""
+    report = yield
+    _insist(report)
     return report
 
 
