@@ -1,0 +1,77 @@
+"""The values of the composition root as one Flask extension, and the `Context` of a request made from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from flask import Request, current_app, g, request
+
+from fhir_server.interactions.model import Context
+
+if TYPE_CHECKING:
+    from fhir_server.web.session import SignedIn
+
+EXTENSION = "fhir"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the front doors need to know.
+
+    Attributes:
+        base: Context without a request; `context` fills in request id and address.
+        base_url: Public root, without a trailing slash; the only source of absolute links.
+        secret_key: Signs the form cookie.
+        brand_name: Shown on every page.
+        brand_logo: URL path of a logo, or "".
+        session_idle: A session ends after this long without a request.
+        session_max: A session ends after this long in any case.
+        on_sign_out: Called with the request's context before a session ends (an emergency access ends with it).
+    """
+
+    base: Context
+    base_url: str
+    secret_key: str = field(repr=False)
+    brand_name: str = "Care Information Exchange"
+    brand_logo: str = ""
+    session_idle: timedelta = timedelta(minutes=30)
+    session_max: timedelta = timedelta(hours=12)
+    on_sign_out: tuple[Callable[[Context, SignedIn], None], ...] = ()
+
+    @property
+    def is_https(self) -> bool:
+        """Return whether browsers reach the server over TLS."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def session_cookie(self) -> str:
+        """Return the name of the session cookie; `__Host-` binds it to this host where browsers allow that."""
+        return "__Host-session" if self.is_https else "session"
+
+    def context(self, incoming: Request) -> Context:
+        """Return the context of a request."""
+        return replace(self.base, request_id=request_id(), address=incoming.remote_addr or "")
+
+
+def current() -> Web:
+    """Return the extension of the application that is answering."""
+    return cast("Web", current_app.extensions[EXTENSION])
+
+
+def context() -> Context:
+    """Return the context of the present request."""
+    return current().context(request)
+
+
+def request_id() -> str:
+    """Return the id of the present request: the caller's `X-Request-Id` where it is harmless, else a new one."""
+    known = g.get("request_id")
+    if known is None:
+        offered = request.headers.get("X-Request-Id", "")
+        known = g.request_id = offered if _REQUEST_ID.fullmatch(offered) else current().base.new_id()
+    return cast("str", known)

@@ -1,0 +1,64 @@
+"""Wire the web room into a Flask application: once, from the composition root."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Blueprint, Flask, Response, request
+from flask_wtf.csrf import CSRFProtect
+from jinja2 import ChainableUndefined, ChoiceLoader, PackageLoader
+
+from fhir_server.web import errors, security, session
+from fhir_server.web.extension import EXTENSION, Web
+
+_CSRF = "form"
+
+
+def install(app: Flask, web: Web) -> None:
+    """Give an application sessions, CSRF protection, security headers, error pages and the page library.
+
+    Call it before the first template is rendered and before a front door is registered.
+    """
+    app.extensions[EXTENSION] = web
+    app.secret_key = web.secret_key
+    app.config.update(
+        SESSION_COOKIE_NAME=f"__Host-{_CSRF}" if web.is_https else _CSRF,
+        SESSION_COOKIE_SECURE=web.is_https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        PERMANENT_SESSION_LIFETIME=web.session_max,
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_TIME_LIMIT=web.session_max // timedelta(seconds=1),
+    )
+    app.jinja_options = {
+        **app.jinja_options,
+        "undefined": ChainableUndefined,
+        "trim_blocks": True,
+        "lstrip_blocks": True,
+    }
+    loaders = [loader for loader in (app.jinja_loader,) if loader]
+    app.jinja_loader = ChoiceLoader([*loaders, PackageLoader("nhsuk_frontend_jinja")])
+    app.register_blueprint(Blueprint("web", __name__, template_folder="templates"))
+    app.context_processor(
+        lambda: {"csp_nonce": security.csp_nonce, "brand_name": web.brand_name, "brand_logo": web.brand_logo}
+    )
+    _protect(app)
+    app.after_request(_finish)
+    app.register_error_handler(Exception, errors.render_error)
+
+
+def _protect(app: Flask) -> None:
+    csrf = CSRFProtect(app)
+
+    @app.before_request
+    def check_form() -> None:
+        # INVARIANT: every request that a cookie could authorise is checked; machine paths must not read the cookie.
+        if request.endpoint is not None and not security.is_machine(request.path):
+            csrf.protect()
+
+
+def _finish(response: Response) -> Response:
+    if not security.is_machine(request.path):
+        session.set_cookie(response)
+    return security.set_headers(response)

@@ -1,0 +1,180 @@
+"""Who is signed in: an opaque random token in a cookie, its SHA-256 in the store, idle and absolute limits.
+
+INVARIANT: only pages read the cookie. `/fhir` and the token endpoints take bearer tokens and client credentials, so that
+no other site can make a browser act there.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar, cast
+from urllib.parse import urlencode
+
+from flask import Response, g, redirect, request
+from flask import session as form_state
+from flask_wtf.csrf import generate_csrf
+from werkzeug.wrappers import Response as BaseResponse
+
+from fhir_server.access import tokens
+from fhir_server.access.principal import Principal
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import sessions
+from fhir_server.store.accounts import Account
+from fhir_server.web.extension import context, current
+
+_SEEN_EVERY = timedelta(seconds=30)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """The person of the present request.
+
+    Attributes:
+        principal: Who asks, for the road.
+        account: The account signed in with.
+        session_id: Stable id of the session; the cookie's token is another value and is never shown to a page.
+        auth_time: When the person last proved who they are, aware UTC.
+        started_at: When the session began; the absolute limit counts from here.
+    """
+
+    principal: Principal
+    account: Account
+    session_id: str
+    auth_time: datetime
+    started_at: datetime
+
+    @property
+    def csrf_token(self) -> str:
+        """Return the value of the form field `csrf_token`."""
+        return cast("str", generate_csrf())
+
+
+def signed_in() -> SignedIn | None:
+    """Return who is signed in, None where nobody is or the session has run out."""
+    if "signed_in" not in g:
+        g.signed_in = _resolve()
+    return cast("SignedIn | None", g.signed_in)
+
+
+def require(*roles: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R | BaseResponse]]:
+    """Let only signed-in people of these roles open a page; no role means anybody signed in.
+
+    Others are sent to `/sign-in`, and back to the page afterwards.
+
+    Raises:
+        FhirError: FORBIDDEN (403 page) when the person has another role.
+    """
+
+    def decorate(view: Callable[_P, _R]) -> Callable[_P, _R | BaseResponse]:
+        @functools.wraps(view)
+        def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R | BaseResponse:
+            person = signed_in()
+            if person is None:
+                back = request.full_path.rstrip("?") if request.method == "GET" else "/"
+                return redirect(f"/sign-in?{urlencode({'next': back})}", 303)
+            if roles and person.account.role not in roles:
+                raise FhirError(Kind.FORBIDDEN, "Your account cannot use this page")
+            return view(*args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def start_session(account: Account) -> SignedIn:
+    """Begin a new session for somebody who has just proved who they are; an open one of this browser ends."""
+    end_session()
+    here = context()
+    now = here.now()
+    token = secrets.token_urlsafe(32)
+    with here.store.write() as session:
+        sessions.start(session, here.new_id(), _hash(token), account_id=account.id, now=now)
+    return _adopt(token)
+
+
+def rotate() -> SignedIn:
+    """Give the present session a new token and `auth_time` now, after its person proved again who they are."""
+    person = signed_in()
+    if person is None:
+        raise FhirError(Kind.UNAUTHENTICATED, "Sign in first")
+    here = context()
+    token = secrets.token_urlsafe(32)
+    with here.store.write() as session:
+        sessions.rotate(session, person.session_id, _hash(token), here.now())
+    return _adopt(token)
+
+
+def end_session() -> None:
+    """End the session of this browser, where there is one, and what lives only as long as it."""
+    person = signed_in()
+    form_state.clear()
+    g.session_token = ""
+    g.signed_in = None
+    if person is None:
+        return
+    here = context()
+    for hook in current().on_sign_out:
+        hook(here, person)
+    with here.store.write() as session:
+        sessions.end(session, person.session_id, here.now())
+
+
+def set_cookie(response: Response) -> Response:
+    """Give the browser the token of a session begun in this request, or take away the one that ended."""
+    token = g.get("session_token")
+    if token is None:
+        return response
+    extension = current()
+    name, secure = extension.session_cookie, extension.is_https
+    if token:
+        response.set_cookie(name, token, path="/", secure=secure, httponly=True, samesite="Lax")
+    elif name in request.cookies:
+        response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="Lax")
+    return response
+
+
+def _adopt(token: str) -> SignedIn:
+    # INVARIANT: the form cookie starts anew with the session: a CSRF token planted before sign-in is worth nothing.
+    form_state.clear()
+    g.pop("csrf_token", None)
+    g.session_token = token
+    found = g.signed_in = _look_up(token)
+    if found is None:
+        raise FhirError(Kind.UNAUTHENTICATED, "This account cannot sign in")
+    return found
+
+
+def _resolve() -> SignedIn | None:
+    token = request.cookies.get(current().session_cookie, "")
+    return _look_up(token) if token else None
+
+
+def _look_up(token: str) -> SignedIn | None:
+    extension = current()
+    here = context()
+    now = here.now()
+    with here.store.read() as session:
+        found = sessions.live(
+            session,
+            _hash(token),
+            seen_after=now - extension.session_idle,
+            started_after=now - extension.session_max,
+        )
+        if found is None:
+            return None
+        principal = tokens.for_account(session, found.account, found.auth_time, found.id)
+    if now - found.last_seen_at > _SEEN_EVERY:
+        with here.store.write() as session:
+            sessions.seen(session, found.id, now)
+    return SignedIn(principal, found.account, found.id, found.auth_time, found.started_at)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
