@@ -1,4 +1,8 @@
-"""OAuth 2: clients, authorization codes, access and refresh tokens. Secrets, codes and tokens are kept as SHA-256 only."""
+"""OAuth 2: clients, people's permissions, authorization codes, access and refresh tokens, assertions already seen.
+
+Secrets, codes and tokens are random (at least 256 bits) and kept as SHA-256 only. Instants are microseconds since the
+epoch, UTC.
+"""
 
 from __future__ import annotations
 
@@ -46,3 +50,61 @@ access_token = Table(
 )
 Index("ix_oauth_access_token_grant", access_token.c.grant_id)
 Index("ix_oauth_access_token_subject", access_token.c.subject)
+
+grant = Table(
+    "oauth_grant",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("client_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("patient", Text),
+    Column("scope", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("organization", Text),
+    Column("may_break_glass", Boolean, nullable=False),
+    Column("auth_time", BigInteger, nullable=False),
+    Column("granted_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+Index("ix_oauth_grant_account", grant.c.account_id)
+Index("ix_oauth_grant_subject", grant.c.subject)
+
+code = Table(
+    "oauth_code",
+    metadata,
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("grant_id", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("code_challenge", Text, nullable=False),
+    Column("nonce", Text),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+Index("ix_oauth_code_grant", code.c.grant_id)
+Index("ix_oauth_code_expiry", code.c.expires_at)
+
+refresh_token = Table(
+    "oauth_refresh_token",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("grant_id", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+Index("ix_oauth_refresh_token_grant", refresh_token.c.grant_id)
+Index("ix_oauth_refresh_token_expiry", refresh_token.c.expires_at)
+
+assertion = Table(
+    "oauth_assertion",
+    metadata,
+    Column("assertion_hash", LargeBinary, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+)
+Index("ix_oauth_assertion_expiry", assertion.c.expires_at)
