@@ -25,6 +25,7 @@ BUILD_INPUTS := pyproject.toml hatch_build.py fhir_server/spec/build_definitions
 BUILT := fhir_server/spec/r4.msgpack fhir_server/portal/static/vendor/manifest.json
 
 install: $(DONE)/package
+	@:
 
 $(DONE)/environment:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed (or: make PYTHON=/path/to/python3.11)"; exit 2; }
