@@ -1,7 +1,7 @@
 """Who is signed in: an opaque random token in a cookie, its SHA-256 in the store, idle and absolute limits.
 
-INVARIANT: only pages read the cookie. `/fhir` and the token endpoints take bearer tokens and client credentials, so that
-no other site can make a browser act there.
+INVARIANT: only pages read the cookie. `/fhir` and the token endpoints take bearer tokens and client credentials, so
+that no other site can make a browser act there.
 """
 
 from __future__ import annotations

@@ -1,0 +1,128 @@
+"""What each message says, in plain text, rendered when it is delivered.
+
+A literal registry: adding a message is adding a row. Placeholders: `{brand}`, `{base_url}` and the row's own details.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+EMAIL = "email"
+TEXT = "text"
+_ENDING = """
+
+If you did not expect this message, you can ignore it. Never give a code or a password to anybody who calls or writes.
+
+{brand}
+{base_url}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """Who sends: shown in every message."""
+
+    brand_name: str
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A message as people read it; a text message has no subject."""
+
+    subject: str
+    body: str
+
+
+class Notice(Enum):
+    """Every message the server sends: (kind, channel, subject, body)."""
+
+    INVITATION = (
+        "invitation",
+        EMAIL,
+        "Your invitation to {brand}",
+        "Hello {given}\n\nYou are invited to open your account with {brand}.\n\n"
+        "Use this link within 14 days. It works for you only:\n\n{base_url}/register/{token}\n\n"
+        "You also need the code that we sent to your mobile phone, and your date of birth." + _ENDING,
+    )
+    INVITATION_CODE = (
+        "invitation-code",
+        TEXT,
+        "",
+        "Your {brand} code is {code}. Use it with the link in our e-mail. Do not share it with anybody.",
+    )
+    INVITATION_LOCKED = (
+        "invitation-locked",
+        EMAIL,
+        "An invitation is locked",
+        "Somebody entered wrong details five times for an invitation that you sent (reference {reference}).\n\n"
+        "It is locked for 15 minutes. If the person needs help, check their details with them. "
+        "You can see the invitation here:\n\n{base_url}/organisation" + _ENDING,
+    )
+    CONFIRM_EMAIL = (
+        "confirm-email",
+        EMAIL,
+        "Confirm your e-mail address",
+        "Please confirm your e-mail address with this link. It works for 14 days:\n\n"
+        "{base_url}/confirm-email/{token}\n\n"
+        "Then sign in with your e-mail address and password." + _ENDING,
+    )
+    RESET_PASSWORD = (
+        "reset-password",
+        EMAIL,
+        "Choose a new password",
+        "Somebody asked for a new password for this e-mail address. To choose one, use this link within 1 hour:\n\n"
+        "{base_url}/reset-password/{token}\n\nYou also need the answer to your memorable question." + _ENDING,
+    )
+    PASSWORD_CHANGED = (
+        "password-changed",
+        EMAIL,
+        "Your password was changed",
+        "The password of your {brand} account was changed just now. Every device was signed out.\n\n"
+        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+    )
+    ACCOUNT_READY = (
+        "account-ready",
+        EMAIL,
+        "Your account is ready",
+        "Your {brand} account is ready. Sign in here:\n\n{base_url}/sign-in" + _ENDING,
+    )
+    ACCESS_LOG = (
+        "access-log",
+        EMAIL,
+        "A message from {brand}",
+        "There is a new entry in your access log that you may want to see. Sign in to read it:\n\n{base_url}/access-log"
+        + _ENDING,
+    )
+    NEWS = (
+        "news",
+        EMAIL,
+        "A message from {brand}",
+        "There is something new for you. Sign in to see it:\n\n{base_url}/" + _ENDING,
+    )
+
+    @property
+    def kind(self) -> str:
+        """Return the name stored with a message and shown by the file transport."""
+        return self.value[0]
+
+    @property
+    def channel(self) -> str:
+        """Return `email` or `text`."""
+        return self.value[1]
+
+
+_BY_KIND = {notice.kind: notice for notice in Notice}
+
+
+def render(kind: str, details: Mapping[str, str], letterhead: Letterhead) -> Rendered:
+    """Fill in a template.
+
+    Raises:
+        LookupError: When there is no such kind or a placeholder has no value.
+    """
+    _, _, subject, body = _BY_KIND[kind].value
+    values = {**details, "brand": letterhead.brand_name, "base_url": letterhead.base_url}
+    return Rendered(subject.format_map(values), body.format_map(values))
