@@ -1,0 +1,265 @@
+"""Build AuditEvents: what `perform` writes for every interaction, sign-in and emergency access.
+
+The shape is IHE BALP's (https://profiles.ihe.net/ITI/BALP/): one event per patient, who asked on whose behalf,
+through which application, why, what was touched (type, id, version), the query, the outcome, the request. Never
+content of a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+
+from fhir_server.access.principal import Principal
+from fhir_server.interactions import audit_parts as parts
+from fhir_server.interactions.audit_parts import Agent, Entity, agent_of
+from fhir_server.interactions.model import Code, Context, Interaction
+from fhir_server.spec.outcome import FhirError
+from fhir_server.store.events import Event
+from fhir_server.store.instants import to_us
+from fhir_server.store.keys import NONE, key_of_reference, reference_key
+
+__all__ = [
+    "Agent",
+    "Emergency",
+    "Entity",
+    "agent_of",
+    "decision_event",
+    "disclosure_events",
+    "emergency_event",
+    "login_event",
+]
+
+EMERGENCY_STARTED = "110127"
+EMERGENCY_STOPPED = "110138"
+LOGIN = "110122"
+LOGOUT = "110123"
+CONSENT_DECISION = "AuthZ-Consent"
+BREAK_GLASS = "BTG"
+
+_REFUSED_FROM = 400
+_FAILED_FROM = 500
+
+_REST = parts.coding("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest")
+_SECURITY_ALERT = parts.coding(parts.DICOM, "110113")
+_USER_AUTHENTICATION = parts.coding(parts.DICOM, "110114")
+_SUBTYPE = {code: parts.coding("http://hl7.org/fhir/restful-interaction", code.value) for code in Code}
+_ACTION = {
+    Code.READ: "R",
+    Code.VREAD: "R",
+    Code.HISTORY: "R",
+    Code.CAPABILITIES: "R",
+    Code.CREATE: "C",
+    Code.UPDATE: "U",
+    Code.PATCH: "U",
+    Code.DELETE: "D",
+}
+_EXECUTE = "E"
+_PROFILE = {
+    Code.READ: "Read",
+    Code.VREAD: "Read",
+    Code.CREATE: "Create",
+    Code.UPDATE: "Update",
+    Code.PATCH: "Update",
+    Code.DELETE: "Delete",
+    Code.SEARCH: "Query",
+    Code.SEARCH_SYSTEM: "Query",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """An emergency access as recorded at its start and end.
+
+    Attributes:
+        grant_id: Id of the grant.
+        patient: Key of the patient.
+        patient_id: Logical id of the patient.
+        reason_system: System of the reason's code.
+        reason_code: Code of the reason.
+        reason: The person's own words, shown to the patient.
+    """
+
+    grant_id: str
+    patient: int
+    patient_id: str
+    reason_system: str
+    reason_code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the events of one request have in common."""
+
+    type: bytes
+    subtype: bytes
+    kind: str
+    action: str
+    outcome: str
+    description: str = ""
+    purpose: str = ""
+    profile: str = ""
+
+
+def disclosure_events(  # noqa: PLR0913 - everything an event says, all but three by keyword
+    interaction: Interaction,
+    principal: Principal,
+    context: Context,
+    *,
+    status: int,
+    patients: Mapping[int, str],
+    entities: Sequence[Entity] = (),
+    error: FhirError | None = None,
+    break_glass: str = "",
+    consents: Iterable[str] = (),
+) -> list[Event]:
+    """Return the events of one interaction, one per patient, or one about nobody's record.
+
+    Args:
+        interaction: The request.
+        principal: Who asked.
+        context: Clock, ids, base URL, request id, address.
+        status: HTTP status of the answer.
+        patients: Key → logical id of each patient whose record was touched or, in a refused request, aimed at, even
+            when the caller is told 404.
+        entities: Resources disclosed or written, each named in the events of its own patients.
+        error: The refusal, if any; its kind is recorded, its diagnostics are not.
+        break_glass: Id of the emergency access it happened under, which makes the purpose `BTG`.
+        consents: Logical ids of the Consents that decided.
+    """
+    agent = agent_of(principal, context)
+    code = interaction.code
+    action = _ACTION.get(code, _EXECUTE)
+    shape = _Shape(
+        type=_REST,
+        subtype=_SUBTYPE[code],
+        kind=code.value,
+        action=action,
+        outcome=_outcome(status),
+        description=f"{status} {error.kind.issue_code}" if error else "",
+        purpose=BREAK_GLASS if break_glass else principal.purpose,
+        # A BALP profile describes successes, and asks for the caller's network address.
+        profile=_PROFILE.get(code, "") if status < _REFUSED_FROM and agent.address and agent.client_id else "",
+    )
+    is_query = action == _EXECUTE
+    if not entities and interaction.type and not is_query:
+        entities = (Entity(interaction.type, interaction.id),)
+    tail = [parts.query_entity(interaction)] if is_query or interaction.conditional or interaction.if_none_exist else []
+    if context.request_id:
+        tail.append(parts.request_entity(context.request_id))
+    if break_glass:
+        tail.append(parts.emergency_entity(break_glass))
+    tail += [parts.consent_entity(consent) for consent in consents]
+    events = []
+    for patient, patient_id in patients.items() or ((NONE, ""),):
+        # INVARIANT: one patient's log never names another patient's resource.
+        touched = entities if len(patients) <= 1 else [entity for entity in entities if patient in entity.patients]
+        listed = [parts.patient_entity(patient_id)] if patient_id else []
+        listed += [parts.data_entity(entity, result=is_query) for entity in touched]
+        key = reference_key(touched[0].type, touched[0].id) if len(touched) == 1 and touched[0].id else NONE
+        events.append(_event(shape, agent, context, patient=patient, entity=key, entities=[*listed, *tail]))
+    return events
+
+
+def emergency_event(emergency: Emergency, agent: Agent, context: Context, *, started: bool) -> Event:
+    """Return the event of an emergency access that starts (DICOM 110127) or ends (110138)."""
+    kind = EMERGENCY_STARTED if started else EMERGENCY_STOPPED
+    shape = _Shape(_SECURITY_ALERT, parts.coding(parts.DICOM, kind), kind, _EXECUTE, "0", purpose=BREAK_GLASS)
+    reason_code = "|".join(part for part in (emergency.reason_system, emergency.reason_code) if part)
+    entities = [
+        parts.patient_entity(emergency.patient_id),
+        parts.emergency_entity(emergency.grant_id, emergency.reason, reason_code),
+    ]
+    return _event(shape, agent, context, patient=emergency.patient, entities=[*entities, *_request(context)])
+
+
+def login_event(
+    agent: Agent, context: Context, *, succeeded: bool, reason: str = "", patient_id: str = "", started: bool = True
+) -> Event:
+    """Return the event of a sign-in (DICOM 110122) or, where not `started`, a sign-out (110123).
+
+    Args:
+        agent: Who signed in; without a reference where the account is unknown.
+        context: Clock, ids, base URL, request id, address.
+        succeeded: Whether they are in.
+        reason: Why not, a fixed sentence of ours.
+        patient_id: The patient whose own account it is, so that it shows in their log.
+        started: False for a sign-out.
+    """
+    kind = LOGIN if started else LOGOUT
+    outcome = "0" if succeeded else "4"
+    shape = _Shape(_USER_AUTHENTICATION, parts.coding(parts.DICOM, kind), kind, _EXECUTE, outcome, reason)
+    entities = [parts.patient_entity(patient_id)] if patient_id else []
+    patient = reference_key("Patient", patient_id) if patient_id else NONE
+    return _event(shape, agent, context, patient=patient, entities=[*entities, *_request(context)])
+
+
+def decision_event(
+    principal: Principal,
+    context: Context,
+    *,
+    patient_id: str,
+    permitted: bool,
+    consents: Iterable[str],
+    reason: str = "",
+) -> Event:
+    """Return the event of a decision by Consent that was asked for on its own (BALP `AuthZconsent`)."""
+    subtype = parts.coding(f"{parts.BALP}/CodeSystem/AuthZsubType", CONSENT_DECISION)
+    outcome = "0" if permitted else "8"
+    shape = _Shape(_SECURITY_ALERT, subtype, CONSENT_DECISION, _EXECUTE, outcome, reason, principal.purpose)
+    entities = [parts.patient_entity(patient_id), *(parts.consent_entity(consent) for consent in consents)]
+    patient = reference_key("Patient", patient_id)
+    return _event(
+        shape, agent_of(principal, context), context, patient=patient, entities=[*entities, *_request(context)]
+    )
+
+
+def _outcome(status: int) -> str:
+    if status < _REFUSED_FROM:
+        return "0"
+    return "4" if status < _FAILED_FROM else "8"
+
+
+def _request(context: Context) -> list[bytes]:
+    return [parts.request_entity(context.request_id)] if context.request_id else []
+
+
+def _event(
+    shape: _Shape, agent: Agent, context: Context, *, patient: int, entities: Sequence[bytes], entity: int = NONE
+) -> Event:
+    event_id = context.new_id()
+    now = context.now()
+    recorded = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z").encode()
+    profile = b""
+    if shape.profile:
+        name = f"Patient{shape.profile}" if patient else shape.profile
+        profile = b',"profile":["%b/StructureDefinition/IHE.BasicAudit.%b"]' % (parts.BALP.encode(), name.encode())
+    content = b"".join(
+        (
+            b'{"resourceType":"AuditEvent","id":%b,"meta":{"versionId":"1","lastUpdated":"%b"%b}'
+            % (parts.quote(event_id), recorded, profile),
+            b',"type":%b,"subtype":[%b],"action":"%b"' % (shape.type, shape.subtype, shape.action.encode()),
+            b',"recorded":"%b","outcome":"%b"' % (recorded, shape.outcome.encode()),
+            b',"outcomeDesc":%b' % parts.quote(shape.description) if shape.description else b"",
+            b',"purposeOfEvent":[%b]' % parts.concept(parts.ACT_REASON, shape.purpose) if shape.purpose else b"",
+            b',"agent":%b' % parts.agents(agent, shape.action, context.fhir_base),
+            b',"source":%b' % parts.source(context.fhir_base),
+            b',"entity":[%b]' % b",".join(entities) if entities else b"",
+            b"}",
+        )
+    )
+    return Event(
+        id=event_id,
+        recorded_at=to_us(now),
+        patient=patient,
+        agent=key_of_reference(agent.reference) if agent.reference else NONE,
+        organization=key_of_reference(agent.organization) if agent.organization else NONE,
+        entity=entity,
+        kind=shape.kind,
+        action=shape.action,
+        outcome=shape.outcome,
+        purpose=shape.purpose,
+        content=content,
+    )

@@ -1,0 +1,231 @@
+"""Audit events: append, record durably, search.
+
+In come `Event`s, built by `interactions.audit`; out go stored bytes, newest first. Nothing here changes or deletes an
+event, and the database refuses it (`event_tables.APPEND_ONLY_DDL`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from sqlalchemy import ColumnElement, LargeBinary, and_, func, literal, or_, select
+
+from fhir_server.store.database import Session
+from fhir_server.store.event_tables import audit_event
+from fhir_server.store.keys import NONE, key_of_reference
+from fhir_server.store.tables import resource
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One AuditEvent and what it is found by.
+
+    Attributes:
+        id: Logical id.
+        recorded_at: Microseconds since the epoch, UTC.
+        patient: Key of the patient whose record it is about, 0 for none.
+        agent: Key of the reference of who asked.
+        organization: Key of the organisation acted for, 0 for none.
+        entity: Key of the resource touched, 0 for none or several.
+        kind: Code of the first `subtype`, such as `read`, `search-type`, `110127`.
+        action: `C`, `R`, `U`, `D` or `E`.
+        outcome: `0` success, `4` refused, `8` failed.
+        purpose: Purpose of use, such as `TREAT` or `BTG`.
+        content: The AuditEvent as JSON bytes.
+    """
+
+    id: str
+    recorded_at: int
+    patient: int
+    agent: int
+    organization: int
+    entity: int
+    kind: str
+    action: str
+    outcome: str
+    purpose: str
+    content: bytes
+
+
+COLUMNS = (
+    "id",
+    "recorded_at",
+    "patient",
+    "agent",
+    "organization",
+    "entity",
+    "kind",
+    "action",
+    "outcome",
+    "purpose",
+    "content",
+)
+
+_row = attrgetter(*COLUMNS)
+
+
+def insert_statement(placeholder: str, count: int = 1) -> str:
+    """Return the driver's INSERT of `count` events at once."""
+    row = "(" + ", ".join([placeholder] * len(COLUMNS)) + ")"
+    # Column names and placeholders are constants; no value is in the text.
+    return f"INSERT INTO audit_event ({', '.join(COLUMNS)}) VALUES {', '.join([row] * count)}"  # noqa: S608
+
+
+_INSERT = {False: insert_statement("?"), True: insert_statement("%s")}
+
+
+def rows(events: Sequence[Event]) -> list[tuple[object, ...]]:
+    """Return the events as driver parameters, in the order of `COLUMNS`."""
+    return [_row(event) for event in events]
+
+
+def append(session: Session, events: Sequence[Event]) -> None:
+    """Add events inside the given transaction; they are durable when it commits.
+
+    A write's events go here, with the write. A read's events go through `recorder.Recorder`.
+    """
+    if events:
+        # The driver's own statement: compiling and typing it anew costs Core more than the insert.
+        session.connection.exec_driver_sql(_INSERT[session.is_postgresql], rows(events))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as stored."""
+
+    seq: int
+    id: str
+    recorded_at: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What to search for; an empty field matches anything, the values of one field are alternatives.
+
+    Attributes:
+        patient: Keys of patients.
+        agent: Literal references of who asked; an Organization matches everybody who acted for it.
+        entity: Literal references of resources touched, such as `Observation/1`.
+        recorded: Closed-open intervals in microseconds, all of which must hold.
+        not_recorded: Closed-open intervals, none of which may hold.
+        kind: Codes of the first subtype.
+        action: Codes of the action.
+        outcome: Codes of the outcome.
+        purpose: Codes of the purpose.
+        id: Logical ids.
+    """
+
+    patient: tuple[int, ...] = ()
+    agent: tuple[str, ...] = ()
+    entity: tuple[str, ...] = ()
+    recorded: tuple[tuple[int, int], ...] = ()
+    not_recorded: tuple[tuple[int, int], ...] = ()
+    kind: tuple[str, ...] = ()
+    action: tuple[str, ...] = ()
+    outcome: tuple[str, ...] = ()
+    purpose: tuple[str, ...] = ()
+    id: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Whose events exist for a caller: everybody's, or those of one patient.
+
+    INVARIANT: it has no default, and `patient=0` without `everything` matches nothing.
+    """
+
+    everything: bool
+    patient: int
+
+
+def search(
+    session: Session,
+    readable: Readable,
+    criteria: Criteria,
+    *,
+    limit: int,
+    before: tuple[int, int] | None = None,
+    oldest_first: bool = False,
+) -> list[StoredEvent]:
+    """Return events, newest first unless told otherwise.
+
+    Args:
+        session: The transaction.
+        readable: Whose events exist for the caller.
+        criteria: What to search for.
+        limit: At most so many.
+        before: (recorded_at, seq) of the last event of the page before.
+        oldest_first: Order and page the other way round.
+    """
+    c = audit_event.c
+    conditions = _conditions(session, readable, criteria)
+    if before is not None:
+        recorded_at, seq = before
+        if oldest_first:
+            conditions.append(or_(c.recorded_at > recorded_at, and_(c.recorded_at == recorded_at, c.seq > seq)))
+            conditions.append(c.recorded_at >= recorded_at)
+        else:
+            conditions.append(or_(c.recorded_at < recorded_at, and_(c.recorded_at == recorded_at, c.seq < seq)))
+            conditions.append(c.recorded_at <= recorded_at)
+    order = (c.recorded_at, c.seq) if oldest_first else (c.recorded_at.desc(), c.seq.desc())
+    query = select(c.seq, c.id, c.recorded_at, c.content).where(*conditions).order_by(*order).limit(limit)
+    return [StoredEvent(row.seq, row.id, row.recorded_at, row.content) for row in session.connection.execute(query)]
+
+
+def count(session: Session, readable: Readable, criteria: Criteria) -> int:
+    """Return how many events match."""
+    query = select(func.count()).select_from(audit_event).where(*_conditions(session, readable, criteria))
+    return session.connection.execute(query).scalar_one()
+
+
+def _conditions(session: Session, readable: Readable, criteria: Criteria) -> list[ColumnElement[bool]]:
+    c = audit_event.c
+    conditions: list[ColumnElement[bool]] = []
+    if not readable.everything:
+        conditions.append(c.patient == readable.patient)
+        # A caller without a patient of its own reads nothing: 0 marks events that are about no patient.
+        conditions.append(c.patient != NONE)
+    columns = ("patient", "kind", "action", "outcome", "purpose", "id")
+    conditions += [c[name].in_(getattr(criteria, name)) for name in columns if getattr(criteria, name)]
+    if criteria.agent:
+        conditions.append(or_(*(_by_agent(reference) for reference in criteria.agent)))
+    if criteria.entity:
+        conditions.append(or_(*(_by_entity(session, reference) for reference in criteria.entity)))
+    conditions += [and_(c.recorded_at >= low, c.recorded_at < high) for low, high in criteria.recorded]
+    conditions += [or_(c.recorded_at < low, c.recorded_at >= high) for low, high in criteria.not_recorded]
+    return conditions
+
+
+def _by_agent(reference: str) -> ColumnElement[bool]:
+    key = key_of_reference(reference)
+    if reference.startswith("Organization/"):
+        return or_(audit_event.c.agent == key, audit_event.c.organization == key)
+    return audit_event.c.agent == key
+
+
+def _by_entity(session: Session, reference: str) -> ColumnElement[bool]:
+    """Match the one resource of a read or write, and any of those that a search returned.
+
+    Rows for every resource of every search would cost more than all the rest of the event. A resource belongs to a
+    patient, so it is looked for in the text of that patient's events only.
+    """
+    c = audit_event.c
+    key = key_of_reference(reference)
+    within = [_mentions(session, f'"reference":"{reference}{end}'.encode()) for end in ('"', "/")]
+    owner = session.connection.execute(
+        select(resource.c.patient, resource.c.multi).where(resource.c.key == key)
+    ).first()
+    several = and_(c.entity == NONE, or_(*within))
+    if owner is not None and owner.patient != NONE and not owner.multi:
+        several = and_(c.patient == owner.patient, several)
+    return or_(c.entity == key, several)
+
+
+def _mentions(session: Session, text: bytes) -> ColumnElement[bool]:
+    needle = literal(text, LargeBinary)
+    if session.is_postgresql:
+        return func.position(needle.op("IN")(audit_event.c.content)) > 0
+    return func.instr(audit_event.c.content, needle) > 0

@@ -1,0 +1,112 @@
+"""Make a read's audit events durable before its answer leaves.
+
+One `Recorder` per process. On SQLite, threads that wait at the same moment share one commit: whoever gets the lock
+commits what all have queued, the others find theirs done (a leader per batch, so a lone reader pays no hand-over to
+another thread). On PostgreSQL each caller commits on its own connection and the server groups the flushes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+
+from sqlalchemy import Engine
+
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store.database import Store
+from fhir_server.store.events import Event, append, insert_statement, rows
+
+_ONE_STATEMENT_LIMIT = 100
+"""Events of one request that go to PostgreSQL as one statement, which is atomic and one round trip."""
+
+
+class _Ticket:
+    """One caller's events and what became of them."""
+
+    __slots__ = ("committed", "done", "error", "events")
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self.done = False
+        self.committed = False
+        self.error: BaseException | None = None
+
+
+class Recorder:
+    """Records events durably for many threads."""
+
+    def __init__(self, store: Store) -> None:
+        """Record into this database."""
+        self._store = store
+        self._autocommit: Engine = store.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._queue: list[_Ticket] = []
+        self._queue_lock = threading.Lock()
+        self._leader = threading.Lock()
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Return when the events are committed.
+
+        INVARIANT: nothing is acknowledged before its commit returned; the caller discloses nothing when this raises.
+
+        Raises:
+            FhirError: UNAVAILABLE (503) when they cannot be written.
+        """
+        if not events:
+            return
+        if self._store.is_postgresql:
+            try:
+                self._record_alone(events)
+            except Exception as error:
+                raise _unwritten() from error
+            return
+        ticket = _Ticket(events)
+        with self._queue_lock:
+            self._queue.append(ticket)
+        with self._leader:
+            if not ticket.done:
+                self._commit_queued()
+        if not ticket.committed:
+            raise _unwritten() from ticket.error
+
+    def _record_alone(self, events: Sequence[Event]) -> None:
+        if len(events) > _ONE_STATEMENT_LIMIT:
+            with self._store.write() as session:
+                append(session, events)
+            return
+        with self._autocommit.connect() as connection:
+            parameters = tuple(value for row in rows(events) for value in row)
+            connection.exec_driver_sql(_statement(len(events)), parameters)
+
+    def _commit_queued(self) -> None:
+        with self._queue_lock:
+            batch, self._queue = self._queue, []
+        try:
+            self._commit(batch)
+            if any(ticket.error is not None for ticket in batch) and len(batch) > 1:
+                # One caller's bad event must not refuse the others' answers.
+                for ticket in batch:
+                    self._commit([ticket])
+        finally:
+            for ticket in batch:
+                ticket.done = True
+
+    def _commit(self, batch: Sequence[_Ticket]) -> None:
+        try:
+            with self._store.write() as session:
+                append(session, [event for ticket in batch for event in ticket.events])
+        except Exception as error:  # noqa: BLE001 - every caller of the batch raises it
+            for ticket in batch:
+                ticket.error = error
+            return
+        for ticket in batch:
+            ticket.committed = True
+
+
+@lru_cache(maxsize=_ONE_STATEMENT_LIMIT)
+def _statement(count: int) -> str:
+    return insert_statement("%s", count)
+
+
+def _unwritten() -> FhirError:
+    return FhirError(Kind.UNAVAILABLE, "The audit event could not be written, so nothing is disclosed")
