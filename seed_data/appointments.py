@@ -50,7 +50,7 @@ def _slots(person: Person, today: dt.date) -> Iterator[Slot]:
     reach = min(700, (today - person.born).days - 10)
     turns = _HEADLINE_TURNS if person.position == 0 else 2 + len(clinics) // 2
     for turn in range(turns):
-        ahead = turn % 3 != 1
+        ahead = turn % 2 == 0
         # Both sides of the year, so that offsets of summer and winter occur; the headline's next one is near.
         days = 6 + turn * 29 + rng.randrange(20) if ahead else -(14 + rng.randrange(reach - 14))
         day = weekday(today + dt.timedelta(days=days), step=1 if ahead else -1)

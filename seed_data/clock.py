@@ -10,6 +10,7 @@ import datetime as dt
 import functools
 from zoneinfo import ZoneInfo
 
+_CLOSED = frozenset({(1, 1), (12, 25), (12, 26)})
 LONDON = ZoneInfo("Europe/London")
 
 
@@ -25,8 +26,8 @@ def utc(day: dt.date, hour: int, minute: int = 0) -> dt.datetime:
 
 
 def weekday(day: dt.date, *, step: int = -1) -> dt.date:
-    """Return `day`, moved by `step` days until it is not a Saturday or Sunday."""
-    while day.weekday() > calendar.FRIDAY:
+    """Return `day`, moved by `step` days until it is neither a weekend nor Christmas or New Year."""
+    while day.weekday() > calendar.FRIDAY or (day.month, day.day) in _CLOSED:
         day += dt.timedelta(days=step)
     return day
 

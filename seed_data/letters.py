@@ -14,8 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from seed_data import directory
 from seed_data.clock import instant, spoken, weekday
-from seed_data.codes import GENERAL, LOINC, PRACTICE_SETTING, SNOMED, coding, concept, labelled, reference
-from seed_data.letter_texts import TEXTS, LetterText
+from seed_data.codes import (
+    GENERAL,
+    LOINC,
+    PRACTICE_SETTING,
+    SEXUAL_HEALTH,
+    SNOMED,
+    coding,
+    concept,
+    labelled,
+    reference,
+)
+from seed_data.letter_texts import LetterText
+from seed_data.letter_texts_community import COMMUNITY_TEXTS
+from seed_data.letter_texts_hospital import HOSPITAL_TEXTS
 from seed_data.pdf import letter_pdf
 from seed_data.profiles import PROFILES
 
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
 
 _FOUR_YEARS_DAYS = 4 * 365
 _COLUMNS = 92
+_TEXTS = HOSPITAL_TEXTS | COMMUNITY_TEXTS
 _DISCHARGE = (("18842-5", "Discharge summary"), ("373942005", "Discharge summary"))
 _CONSULTATION = (("11488-4", "Consult note"), ("371530004", "Clinical consultation report"))
 
@@ -68,7 +81,7 @@ def _plan(person: Person, today: dt.date, count: int) -> Iterator[Letter]:
             department=directory.DEPARTMENTS[clinic],
             organisation=directory.organisation_of(clinic),
             writer=directory.professional_of(clinic),
-            text=TEXTS.get(clinic, TEXTS["practice"]),
+            text=_TEXTS.get(clinic, _TEXTS["practice"]),
             seen_on=seen_on,
             sent_on=weekday(seen_on + dt.timedelta(days=2), step=1),
         )
@@ -106,9 +119,11 @@ def _lines(person: Person, letter: Letter) -> list[str]:
     body: list[str] = []
     for paragraph in _paragraphs(person, letter, person.rng(letter.stem)):
         body += [*textwrap.wrap(paragraph, _COLUMNS), ""]
-    practice = directory.ORGANISATIONS[person.practice].name
-    foot = ["Yours sincerely,", "", letter.writer.name, letter.writer.job, "", f"Copy to: {practice}"]
-    return [*head, *body, *(foot if letter.department.label != "sexual-health" else foot[:-2])]
+    foot = ["Yours sincerely,", "", letter.writer.name, letter.writer.job]
+    # What a sexual health clinic writes goes to the patient only.
+    if letter.department.label != SEXUAL_HEALTH and letter.organisation.id != person.practice:
+        foot += ["", f"Copy to: {directory.ORGANISATIONS[person.practice].name}"]
+    return [*head, *body, *foot]
 
 
 def _spaced(number: str) -> str:
