@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seed_data.codes import HL7, NHS_NUMBER, coding, hl7, reference
 from seed_data.directory import ORGANISATIONS
+from seed_data.people import slug
 
 if TYPE_CHECKING:
     from seed_data.model import Resource
@@ -35,7 +36,7 @@ _LANGUAGES = {
 
 def related_id(name: str) -> str:
     """Return the id of a related person's resource, such as `related-thomas-hart`."""
-    return "related-" + name.lower().replace(" ", "-").replace("'", "-")
+    return f"related-{slug(name)}"
 
 
 def _kin_mobile(person: Person) -> str:

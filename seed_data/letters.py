@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from seed_data.population import Person
 
 _FOUR_YEARS_DAYS = 4 * 365
-_COLUMNS = 92
+_COLUMNS = 88
 _TEXTS = HOSPITAL_TEXTS | COMMUNITY_TEXTS
 _DISCHARGE = (("18842-5", "Discharge summary"), ("373942005", "Discharge summary"))
 _CONSULTATION = (("11488-4", "Consult note"), ("371530004", "Clinical consultation report"))

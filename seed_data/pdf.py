@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MARGIN_MM = 22
+_MARGIN_MM = 20
 _LINE_MM = 5.4
 
 

@@ -1,11 +1,12 @@
 """Names, dates of birth and health of the sixty invented people, and pools for larger populations.
 
-Comes in: nothing. Goes out: literal tables. Must not know: how they are used.
+Comes in: nothing. Goes out: literal tables, and how a name becomes an id. Must not know: how they are used.
 Names stay within Latin-1, the repertoire of the PDF core fonts. Places and streets do not exist.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 
@@ -125,3 +126,9 @@ SURNAMES = (
     "Mahmood", "Novak", "Osei", "Pereira", "Quinn", "Rossi", "Singh", "Tran", "Usman", "Vaughan", "Wright", "Yeboah",
     "Zhang", "Achebe", "Bishop", "Cohen", "Dogan", "Edwards", "Flynn", "Ghosh", "Hughes", "Islam", "Joshi", "Khan",
 )  # fmt: skip
+
+
+def slug(text: str) -> str:
+    """Return a name as part of an id: lower-case ASCII letters, digits and hyphens."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return "".join(letter if letter.isalnum() else "-" for letter in plain.lower())

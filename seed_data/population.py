@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-import unicodedata
 from dataclasses import dataclass
 
 from seed_data.clock import add_years
 from seed_data.directory import PRACTICES
-from seed_data.people import GIVEN_FEMALE, GIVEN_MALE, PEOPLE, STREETS, SURNAMES, TOWNS, Row
+from seed_data.people import GIVEN_FEMALE, GIVEN_MALE, PEOPLE, STREETS, SURNAMES, TOWNS, Row, slug
 
 _SPACE = 500_000
 _STRIDE = 7_919
@@ -78,11 +77,6 @@ def nhs_number(position: int) -> str:
     raise AssertionError
 
 
-def _slug(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return "".join(letter if letter.isalnum() else "-" for letter in plain.lower())
-
-
 def _born(row: Row, today: dt.date) -> dt.date:
     if row.born:
         return dt.date.fromisoformat(row.born)
@@ -91,13 +85,13 @@ def _born(row: Row, today: dt.date) -> dt.date:
     return day - dt.timedelta(days=30 * (row.age_months % 12) + 11)
 
 
-def _person(position: int, row: Row, today: dt.date, slug: str) -> Person:
-    rng = random.Random(f"{slug}/address")
+def _person(position: int, row: Row, today: dt.date, stem: str) -> Person:
+    rng = random.Random(f"{stem}/address")
     town, outward = TOWNS[rng.randrange(len(TOWNS))]
     inward = f"{rng.randrange(1, 10)}{''.join(rng.choices('ABDEFGHJLNPQRSTUWXYZ', k=2))}"
     return Person(
         position=position,
-        slug=slug,
+        slug=stem,
         given=row.given,
         family=row.family,
         gender=row.gender,
@@ -122,12 +116,12 @@ def _synthetic(position: int, today: dt.date) -> Person:
     family = rng.choice(SURNAMES)
     born = _born(model, today) - dt.timedelta(days=rng.randrange(0, 300 if model.age_months else 1500))
     row = Row(given, family, model.gender, born.isoformat(), model.profiles, language=model.language)
-    return _person(position, row, today, f"{_slug(family)}-{position + 1:06d}")
+    return _person(position, row, today, f"{slug(family)}-{position + 1:06d}")
 
 
 def person_at(position: int, today: dt.date) -> Person:
     """Return the person at a position; the first sixty are the named ones."""
     if position < len(PEOPLE):
         row = PEOPLE[position]
-        return _person(position, row, today, _slug(f"{row.given} {row.family}"))
+        return _person(position, row, today, slug(f"{row.given} {row.family}"))
     return _synthetic(position, today)
