@@ -31,8 +31,9 @@ _DATE_TIME = re.compile(
     r"(?:Z|([+-])(0[0-9]|1[0-4]):([0-5][0-9]))?)?)?)?"
 )
 
-# Far beyond any measured quantity, and short of what makes arithmetic slow.
+# Far beyond any measured quantity, and short of what makes arithmetic slow or a double overflow.
 _DECIMAL_DIGIT_LIMIT = 64
+_DECIMAL_EXPONENT_LIMIT = 300
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 
 # Latin, Greek and Cyrillic letters end here once they are decomposed; from here on a mark can be a letter of its own.
@@ -135,8 +136,8 @@ def decimal_range(text: str) -> tuple[Decimal, Decimal]:
         raise ValueError("a number is digits with an optional sign, point and exponent")
     number = Decimal(text)
     exponent = int(number.as_tuple().exponent)
-    if abs(exponent) > _DECIMAL_DIGIT_LIMIT:
-        raise ValueError(f"a number has an exponent of at most {_DECIMAL_DIGIT_LIMIT}")
+    if abs(number.adjusted()) > _DECIMAL_EXPONENT_LIMIT:
+        raise ValueError(f"a number has an exponent of at most {_DECIMAL_EXPONENT_LIMIT}")
     half = Decimal(5).scaleb(exponent - (2 if exponent > 0 else 1))
     with localcontext() as context:
         # INVARIANT: room for every digit of either operand, so that neither bound is rounded.

@@ -1,0 +1,53 @@
+"""Decide whether a resource is FHIR R4: known elements, JSON types, cardinalities, formats, required codes, references.
+
+Comes in: decoded JSON from outside. Goes out: nothing, or one `FhirError` that names every problem by its FHIRPath
+location. Of the invariants it holds only some that protect readers: ref-1, ext-1, per-1, ele-1, dom-2, txt-1, txt-2.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.outcome import FhirError, Issue, Kind
+from fhir_server.spec.shapes import EnoughError, Place, Problem, Run, check_resource
+
+Json = dict[str, Any]
+
+
+def validate(definitions: Definitions, resource: Json) -> None:
+    """Accept a resource, with all it contains.
+
+    Raises:
+        FhirError: With one issue per problem, at most 50. 400 where the structure is wrong (unknown element, wrong JSON
+            type), else 422 (missing element, malformed value, foreign code, broken invariant).
+    """
+    run = Run(definitions, resource)
+    resource_type = resource.get("resourceType")
+    root: Place = (None, resource_type if resource_type in definitions.resource_types else "Resource")
+    with suppress(EnoughError):
+        check_resource(resource, resource, root, run)
+    if run.problems:
+        raise _refusal(run.problems)
+
+
+def _refusal(problems: list[Problem]) -> FhirError:
+    issues = tuple(_issue(problem) for problem in problems)
+    structural = any(problem.code == "structure" for problem in problems)
+    kind = Kind.INVALID_STRUCTURE if structural else Kind.INVALID_CONTENT
+    return FhirError(kind, issues[0].diagnostics, issues[0].expression, issues)
+
+
+def _issue(problem: Problem) -> Issue:
+    location = _location(problem.place)
+    return Issue("error", problem.code, f"{location} {problem.text}.", (location,))
+
+
+def _location(place: Place) -> str:
+    parts: list[str] = []
+    at: Any = place
+    while at is not None:
+        at, segment = at
+        parts.append(f"[{segment}]" if type(segment) is int else f".{segment}")
+    return "".join(reversed(parts)).removeprefix(".")
