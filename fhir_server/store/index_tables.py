@@ -1,14 +1,19 @@
 """Index tables of search: one narrow table per stored shape.
 
-Every row carries the search parameter (`SearchParameter.key`, which stands for type and code), the key of the resource it belongs
-to and that resource's (first) patient. A row discloses nothing on its own: queries join it to `visibility.readable`.
+Every row carries the search parameter (`SearchParameter.key`, which stands for type and code; `search.keys` derives further ones
+for parts of composites), the key of the resource it belongs to and that resource's (first) patient. `item` numbers the
+occurrence of a composite, so that its parts can be matched within one element. A row discloses nothing on its own: queries join it
+to `visibility.readable`.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, SmallInteger, Table, Text
 
 from fhir_server.store.metadata import metadata
+
+# Ordered by code point on both databases, so that a prefix is a range and bound parameters can use the index.
+by_code_point = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _index_table(name: str, *columns: Column[object]) -> Table:
@@ -18,8 +23,9 @@ def _index_table(name: str, *columns: Column[object]) -> Table:
         Column("key", BigInteger, nullable=False),
         Column("param", Integer, nullable=False),
         Column("patient", BigInteger, nullable=False),
+        Column("item", SmallInteger, nullable=False, server_default="0"),
         *columns,
-        Index(f"ix_{name}_key", "key"),
+        Index(f"ix_{name}_key", "key", "param"),
     )
 
 
@@ -27,16 +33,18 @@ token = _index_table(
     "index_token",
     Column("code", BigInteger, nullable=False),
     Column("system", BigInteger, nullable=False),
+    Column("head", by_code_point, nullable=False),
 )
-Index("ix_index_token_code", token.c.param, token.c.code, token.c.system, token.c.patient)
+Index("ix_index_token_code", token.c.param, token.c.code, token.c.system, token.c.key)
 Index("ix_index_token_system", token.c.param, token.c.system)
 
 string = _index_table(
     "index_string",
-    Column("folded", Text, nullable=False),
+    Column("head", by_code_point, nullable=False),
+    Column("rest", Text, nullable=False),
     Column("exact", Text, nullable=False),
 )
-Index("ix_index_string_folded", string.c.param, string.c.folded, postgresql_ops={"folded": "text_pattern_ops"})
+Index("ix_index_string_head", string.c.param, string.c.head)
 
 date = _index_table(
     "index_date",
@@ -52,23 +60,25 @@ quantity = _index_table(
     Column("hi", Float(53), nullable=False),
     Column("system", BigInteger, nullable=False),
     Column("code", BigInteger, nullable=False),
+    Column("unit", BigInteger, nullable=False),
 )
 Index("ix_index_quantity_lo", quantity.c.param, quantity.c.lo)
+Index("ix_index_quantity_hi", quantity.c.param, quantity.c.hi)
 
 reference = _index_table(
     "index_reference",
     Column("target", BigInteger, nullable=False),
     Column("target_type", Integer, nullable=False),
-    Column("identifier", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
 )
-Index("ix_index_reference_target", reference.c.param, reference.c.target)
+Index("ix_index_reference_target", reference.c.param, reference.c.target, reference.c.key)
 Index("ix_index_reference_any", reference.c.target)
-Index("ix_index_reference_identifier", reference.c.param, reference.c.identifier)
 
 uri = _index_table(
     "index_uri",
+    Column("head", by_code_point, nullable=False),
     Column("uri", Text, nullable=False),
 )
-Index("ix_index_uri_uri", uri.c.param, uri.c.uri, postgresql_ops={"uri": "text_pattern_ops"})
+Index("ix_index_uri_head", uri.c.param, uri.c.head)
 
 ALL = (token, string, date, quantity, reference, uri)

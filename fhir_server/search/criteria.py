@@ -1,0 +1,242 @@
+"""Conditions on readable rows: index look-ups, chains, reverse chains, and what the row itself answers.
+
+Comes in: parsed criteria. Goes out: SQL conditions. INVARIANT: index tables only say which keys to ask for; every resource a
+criterion passes through (chain, `_has`) is a row of `readable` for the same visibility, so a hidden one breaks the path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, or_, select
+
+from fhir_server.search.date import DateTest
+from fhir_server.search.model import Criterion, Scope, Test
+from fhir_server.store import index_rows
+from fhir_server.store.visibility import readable
+
+_MANY = 9
+
+
+def _found(row: FromClause, keys: Select[tuple[int]], *, leads: bool, correlated: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return that the row is among `keys`: as a set to start from, or as a look-up per row."""
+    return row.c.key.in_(keys) if leads else exists(keys.where(correlated).correlate(row))
+
+
+def _is_one_of(column: ColumnElement[int], values: tuple[int, ...]) -> ColumnElement[bool]:
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A resource has an index row that passes a test (or has none, when negated).
+
+    Attributes:
+        table: Index table.
+        params: Keys of the parameter, one per searched type.
+        test: What the row must satisfy.
+        negated: Whether no row may.
+        rank: See `Match.rank`.
+        patients: Keys one of which is in the hot column `patient` of every match; () when unknown.
+        codes: Values one of which is in the hot column `code` of every match; () when unknown.
+    """
+
+    table: str
+    params: tuple[int, ...]
+    test: Test
+    negated: bool = False
+    rank: int = 5
+    patients: tuple[int, ...] = ()
+    codes: tuple[int, ...] = ()
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
+        """Return the condition on a readable row."""
+        index = index_rows.alias(self.table)
+        keys = select(index.c.key).where(_is_one_of(index.c.param, self.params), self.test.on(index))
+        if self.negated:
+            return ~_found(row, keys, leads=False, correlated=index.c.key == row.c.key)
+        hot = list(self._hot(row))
+        held = _found(row, keys, leads=leads and not hot, correlated=index.c.key == row.c.key)
+        return and_(*hot, held)
+
+    def _hot(self, row: FromClause) -> Iterator[ColumnElement[bool]]:
+        if self.patients:
+            yield or_(_is_one_of(row.c.patient, self.patients), row.c.multi.is_(True))
+        if self.codes:
+            yield _is_one_of(row.c.code, self.codes)
+
+
+@dataclass(frozen=True, slots=True)
+class HotDate:
+    """The clinical time of the row itself passes a test."""
+
+    test: DateTest
+    rank: int = 8
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+        """Return the condition on a readable row."""
+        return self.test.holds(row.c.date_lo, row.c.date_hi)
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalId:
+    """The logical id is one of these (or none of them, when negated)."""
+
+    ids: tuple[str, ...]
+    keys: tuple[int, ...]
+    """The surrogate keys where the searched types are few enough to know them; () otherwise."""
+    negated: bool = False
+    rank: int = 0
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+        """Return the condition on a readable row."""
+        if self.negated:
+            return row.c.id.not_in(self.ids)
+        return and_(row.c.key.in_(self.keys), row.c.id.in_(self.ids)) if self.keys else row.c.id.in_(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class LastUpdated:
+    """The instant of the last update passes a test."""
+
+    test: DateTest
+    rank: int = 8
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+        """Return the condition on a readable row."""
+        return self.test.holds(row.c.updated_at, row.c.updated_at + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The resource has no value at all for a parameter (or has one)."""
+
+    tables: tuple[str, ...]
+    params: tuple[int, ...]
+    missing: bool
+    rank: int = _MANY
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+        """Return the condition on a readable row."""
+        has = []
+        for table in self.tables:
+            index = index_rows.alias(table)
+            keys = select(index.c.key).where(_is_one_of(index.c.param, self.params), index.c.key == row.c.key)
+            has.append(exists(keys.correlate(row)))
+        return ~or_(*has) if self.missing else or_(*has)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a composite: where its rows are, and what one must satisfy."""
+
+    table: str
+    params: tuple[int, ...]
+    test: Test
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """All parts of one alternative hold within one occurrence of the element; one alternative is enough."""
+
+    alternatives: tuple[tuple[Part, ...], ...]
+    rank: int = 5
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+        """Return the condition on a readable row."""
+        return or_(*(self._alternative(row, parts, leads=leads) for parts in self.alternatives))
+
+    @staticmethod
+    def _alternative(row: FromClause, parts: tuple[Part, ...], *, leads: bool) -> ColumnElement[bool]:
+        first, *others = [(part, index_rows.alias(part.table)) for part in parts]
+        held = [_is_one_of(first[1].c.param, first[0].params), first[0].test.on(first[1])]
+        for part, index in others:
+            held += [
+                index.c.key == first[1].c.key,
+                index.c.item == first[1].c.item,
+                _is_one_of(index.c.param, part.params),
+                part.test.on(index),
+            ]
+        keys = select(first[1].c.key).where(*held)
+        return _found(row, keys, leads=leads, correlated=first[1].c.key == row.c.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A reference parameter points to a readable resource of these types that meets a criterion."""
+
+    params: tuple[int, ...]
+    types: tuple[str, ...]
+    criterion: Criterion
+
+    @property
+    def rank(self) -> int:
+        """Return a little more than the share of its targets."""
+        return min(self.criterion.rank + 2, _MANY)
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
+        """Return the condition on a readable row."""
+        index, target = index_rows.alias("index_reference"), readable(scope.visibility, self.types)
+        keys = (
+            select(index.c.key)
+            .select_from(index.join(target, target.c.key == index.c.target))
+            .where(
+                _is_one_of(index.c.param, self.params),
+                self.criterion.condition(target, scope, leads=True),
+            )
+        )
+        return _found(row, keys, leads=leads, correlated=index.c.key == row.c.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """A readable resource of a type points here with a reference parameter and meets a criterion (`_has`)."""
+
+    type: str
+    params: tuple[int, ...]
+    criterion: Criterion
+
+    @property
+    def rank(self) -> int:
+        """Return a little more than the share of its sources."""
+        return min(self.criterion.rank + 1, _MANY)
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
+        """Return the condition on a readable row."""
+        index, source = index_rows.alias("index_reference"), readable(scope.visibility, (self.type,))
+        keys = (
+            select(index.c.target)
+            .select_from(index.join(source, source.c.key == index.c.key))
+            .where(
+                _is_one_of(index.c.param, self.params),
+                self.criterion.condition(source, scope, leads=leads),
+            )
+        )
+        return _found(row, keys, leads=leads, correlated=index.c.target == row.c.key)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one criterion holds (a chain without a type, a compartment)."""
+
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def rank(self) -> int:
+        """Return the rank of the widest."""
+        return max((criterion.rank for criterion in self.criteria), default=0)
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
+        """Return the condition on a readable row."""
+        return or_(false(), *(criterion.condition(row, scope, leads=leads) for criterion in self.criteria))
+
+
+def all_of(row: FromClause, scope: Scope, criteria: tuple[Criterion, ...]) -> list[ColumnElement[bool]]:
+    """Return the conditions of a search; the criterion that leaves fewest rows leads."""
+    leader = min(criteria, key=lambda criterion: criterion.rank, default=None)
+    hot = any(isinstance(criterion, Indexed) and criterion.patients for criterion in criteria)
+    return [
+        criterion.condition(row, scope, leads=criterion is leader and not (hot and criterion.rank > 1))
+        for criterion in criteria
+    ]

@@ -1,0 +1,118 @@
+"""Dates: every date, instant, Period and Timing is an interval, half open, in microseconds.
+
+Comparison follows https://hl7.org/fhir/R4/search.html#prefix word by word: a search value is an interval too, and `eq` asks
+whether it contains the one in the resource.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, and_, or_
+
+from fhir_server.search.model import Match, Reading
+from fhir_server.search.syntax import invalid, split_prefix, unescape
+from fhir_server.spec.definitions import SearchParameter
+from fhir_server.spec.values import OPEN_END, OPEN_START, date_interval, period_interval, timing_interval
+
+TABLE = "index_date"
+MODIFIERS = frozenset({""})
+VALUES_LIMIT = 300
+
+_APPROXIMATION = 10  # a tenth of the distance between now and the value
+_SYNTAX = (
+    "is a date YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.SSS]] with an optional zone (Z, +hh:mm; + written as %2B), "
+    "after an optional prefix eq, ne, gt, lt, ge, le, sa, eb or ap."
+)
+
+
+def interval_of(kind: str, value: Any) -> tuple[int, int] | None:
+    """Return the interval of one node, None where it fixes no time (a text, an age)."""
+    with suppress(ValueError):
+        match kind:
+            case "Period":
+                return period_interval(value)
+            case "Timing":
+                return timing_interval(value)
+            case _ if isinstance(value, str):
+                return date_interval(value)
+    return None
+
+
+def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns of the rows of one node."""
+    if interval := interval_of(kind, value):
+        yield {"lo": interval[0], "hi": interval[1]}
+
+
+def read(parameter: SearchParameter, _modifier: str, texts: Sequence[str], reading: Reading) -> Match:
+    """Understand a list of alternatives.
+
+    Raises:
+        FhirError: 400 when a value is no date.
+    """
+    return Match(TABLE, DateTest(tuple(_comparison(parameter, text, reading) for text in texts)), rank=7)
+
+
+def _comparison(parameter: SearchParameter, text: str, reading: Reading) -> tuple[str, int, int]:
+    prefix, rest = split_prefix(unescape(text))
+    try:
+        # In a query string a bare + is a space: take it for the sign of the zone that it was meant to be.
+        lo, hi = date_interval(rest.replace(" ", "+"))
+    except ValueError as error:
+        raise invalid(parameter.code, _SYNTAX) from error
+    if prefix == "ap":
+        margin = abs(reading.now_us - lo) // _APPROXIMATION
+        return prefix, max(lo - margin, OPEN_START), min(hi + margin, OPEN_END)
+    return prefix, lo, hi
+
+
+@dataclass(frozen=True, slots=True)
+class DateTest:
+    """One of these comparisons (prefix, lo, hi of the search value)."""
+
+    comparisons: tuple[tuple[str, int, int], ...]
+
+    def on(self, index: FromClause) -> ColumnElement[bool]:
+        """Return the condition on a row of `index_date`."""
+        return self.holds(index.c.lo, index.c.hi)
+
+    def holds(self, lo: ColumnElement[int], hi: ColumnElement[int]) -> ColumnElement[bool]:
+        """Return the condition on an interval [lo, hi)."""
+        return or_(*(_compare(lo, hi, *comparison) for comparison in self.comparisons))
+
+
+def _compare(
+    lo: ColumnElement[int], hi: ColumnElement[int], prefix: str, from_: int, to: int
+) -> ColumnElement[bool]:
+    """Return the comparison of a row's interval with [from_, to).
+
+    The first operand of `ge`, `le` follows from the rest; it is there for the index.
+    """
+    match prefix:
+        case "ne":
+            return or_(lo < from_, hi > to)
+        case "gt":
+            return hi > to
+        case "lt":
+            return lo < from_
+        case "ge":
+            return and_(hi > from_, or_(hi > to, lo >= from_))
+        case "le":
+            return and_(lo < to, or_(lo < from_, hi <= to))
+        case "sa":
+            return lo >= to
+        case "eb":
+            return hi <= from_
+        case "ap":
+            return and_(lo < to, hi > from_)
+        case _:
+            return and_(lo >= from_, lo < to, hi <= to)
+
+
+def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return what ascending and descending order compare."""
+    return index.c.lo, index.c.lo

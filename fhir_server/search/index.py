@@ -1,0 +1,172 @@
+"""The write face of search: the index rows and hot columns of a resource.
+
+Comes in: a validated resource. Goes out: rows by table, each with the columns of its shape. Nothing here knows a parameter by
+name but `_HOT_CODES` and `_HOT_DATES`, which say which one fills the hot columns.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fhir_server.search import date, keys, string, token
+from fhir_server.search.model import Reading
+from fhir_server.search.shapes import SHAPES, component_parameter
+from fhir_server.spec.definitions import Definitions, SearchParameter
+from fhir_server.spec.extract import composite_nodes, nodes
+from fhir_server.spec.gather import Node
+from fhir_server.spec.paths import Field, Path, parse
+from fhir_server.spec.routes import Key
+from fhir_server.store.keys import NONE
+
+_HOT_CODES = ("code", "vaccine-code", "type", "service-type", "class", "category")
+_HOT_DATES = ("date", "onset-date", "authoredon", "effective-time", "authored-on", "authored", "period", "created", "issued")
+ON_THE_ROW = frozenset({"_id", "_lastUpdated"})
+"""Parameters that columns of the resource row answer."""
+
+_OCCURRENCES_LIMIT = 1_000
+
+
+class Hot(NamedTuple):
+    """Hot columns of a resource row.
+
+    Attributes:
+        code: Key of its one code, `keys.SEVERAL`, or 0.
+        date_lo, date_hi: Clinical time [lo, hi) in microseconds, None where it has none.
+    """
+
+    code: int
+    date_lo: int | None
+    date_hi: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    key: int
+    patient: int
+
+    def row(self, param: int, columns: Mapping[str, Any], item: int = 0) -> dict[str, Any]:
+        return {"key": self.key, "param": param, "patient": self.patient, "item": item, **columns}
+
+
+def rows(
+    definitions: Definitions, resource: dict[str, Any], *, key: int, patient: int, fhir_base: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the index rows of a resource, by table name; every row of a table has the same columns, none is twice.
+
+    Args:
+        definitions: R4 definitions.
+        resource: A validated resource with its id.
+        key: Its `reference_key`.
+        patient: Key of the first patient it belongs to, 0 for none.
+        fhir_base: Service base URL without trailing slash; makes absolute references of this server local.
+    """
+    reading = Reading(definitions, fhir_base, now_us=0)
+    owner = _Owner(key, patient)
+    found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = defaultdict(dict)
+    for table, row in (*_simple(resource, owner, reading), *_composites(resource, owner, reading)):
+        found[table].setdefault(tuple(row.values()), row)
+    return {table: list(unique.values()) for table, unique in found.items()}
+
+
+def _simple(resource: dict[str, Any], owner: _Owner, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
+    for parameter, values in nodes(reading.definitions, resource):
+        if parameter.code in ON_THE_ROW or parameter.type not in SHAPES:
+            continue
+        shape = SHAPES[parameter.type]
+        for kind, value in values:
+            for columns in shape.write(kind, value, parameter, reading):
+                yield shape.TABLE, owner.row(parameter.key, columns)
+        yield from _beside(parameter, values, owner, reading)
+
+
+def _beside(
+    parameter: SearchParameter, values: Iterable[Node], owner: _Owner, reading: Reading
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows that modifiers need: texts and types of tokens, identifiers of references."""
+    if parameter.type == "token":
+        typed = keys.of(parameter, keys.OF_TYPE)
+        for kind, value in values:
+            for text in token.texts(kind, value):
+                yield string.TABLE, owner.row(parameter.key, string.row(text))
+            for columns in token.write_beside(kind, value):
+                yield token.TABLE, owner.row(typed, columns)
+    elif parameter.type == "reference":
+        for kind, value in values:
+            if kind == "Reference" and value.get("identifier"):
+                for columns in token.write("Identifier", value["identifier"], parameter, reading):
+                    yield token.TABLE, owner.row(parameter.key, columns)
+
+
+def _composites(resource: dict[str, Any], owner: _Owner, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
+    for parameter, occurrences in composite_nodes(reading.definitions, resource):
+        parts = [component_parameter(reading.definitions, parameter, each) for each in parameter.components]
+        for item, occurrence in enumerate(occurrences[:_OCCURRENCES_LIMIT], start=1):
+            for position, (part, values) in enumerate(zip(parts, occurrence, strict=True)):
+                shape = SHAPES[part.type]
+                for kind, value in values:
+                    for columns in shape.write(kind, value, part, reading):
+                        yield shape.TABLE, owner.row(keys.of(parameter, keys.part(position)), columns, item)
+
+
+def hot(definitions: Definitions, resource: dict[str, Any]) -> Hot:
+    """Return the hot columns of a resource: which parameters fill them, `hot_code` and `hot_date` say."""
+    found = {parameter.code: values for parameter, values in nodes(definitions, resource)}
+    resource_type = resource["resourceType"]
+    interval = None
+    if code := hot_date(definitions, resource_type):
+        interval = next((got for kind, value in found.get(code, ()) if (got := date.interval_of(kind, value))), None)
+    return Hot(_hot_code(definitions, resource_type, found), *(interval or (None, None)))
+
+
+def _hot_code(definitions: Definitions, resource_type: str, found: Mapping[str, list[Node]]) -> int:
+    code = hot_code(definitions, resource_type)
+    if not code:
+        return NONE
+    parameter = definitions.search_parameters(resource_type)[code]
+    reading = Reading(definitions, "", now_us=0)
+    codes = {
+        columns["code"]
+        for kind, value in found.get(code, ())
+        for columns in token.write(kind, value, parameter, reading)
+        if columns["code"]
+    }
+    return keys.SEVERAL if len(codes) > 1 else next(iter(codes), NONE)
+
+
+def hot_code(definitions: Definitions, resource_type: str) -> str:
+    """Return the code of the token parameter whose value the hot column `code` holds, "" for none."""
+    known = definitions.search_parameters(resource_type)
+    return next((code for code in _HOT_CODES if code in known and known[code].type == "token"), "")
+
+
+def hot_date(definitions: Definitions, resource_type: str) -> str:
+    """Return the code of the date parameter whose interval the hot date columns hold, "" for none.
+
+    INVARIANT: only a parameter with at most one value, so that a condition on the columns equals one on the index rows.
+    """
+    known = definitions.search_parameters(resource_type)
+    for code in _HOT_DATES:
+        if code in known and known[code].type == "date" and _is_single(definitions, known[code]):
+            return code
+    return ""
+
+
+def _is_single(definitions: Definitions, parameter: SearchParameter) -> bool:
+    known = _single.get((parameter.resource_type, parameter.expression))
+    if known is None:
+        routes = definitions.routes(parameter.resource_type, parameter.expression)
+        many = any(isinstance(step, Key) and step.many for route in routes for step in route.steps)
+        elements = {
+            tuple(step.name for step in path.steps if isinstance(step, Field))
+            for path in parse(parameter.expression)
+            if isinstance(path, Path) and definitions.is_a(parameter.resource_type, path.head)
+        }
+        known = not many and len(elements) == 1
+        _single[parameter.resource_type, parameter.expression] = known
+    return known
+
+
+_single: dict[tuple[str, str], bool] = {}

@@ -1,0 +1,39 @@
+"""Keys that only search gives a meaning to: of codes, and of index rows beside a parameter's own."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from fhir_server.spec.definitions import SearchParameter
+from fhir_server.store.keys import NONE, hash32, hash64
+
+SEVERAL = -1
+"""Hot code of a resource with more than one code: its index rows tell which."""
+
+OF_TYPE = ":of-type"
+
+
+def code_key(code: str) -> int:
+    """Return the key of a code, without regard to case ("when in doubt … case-insensitive", R4 search, token)."""
+    return hash64(code.casefold())
+
+
+def text_key(text: str | None) -> int:
+    """Return the key of a text whose case matters (system, identifier, unit), 0 for none."""
+    return hash64(text) if text else NONE
+
+
+@lru_cache(maxsize=8_192)
+def derived(param: str, suffix: str) -> int:
+    """Return the key of index rows beside a parameter's own, such as `Patient.identifier` `:of-type`."""
+    return hash32(param + suffix)
+
+
+def of(parameter: SearchParameter, suffix: str = "") -> int:
+    """Return the key of a parameter's index rows, or of those beside them."""
+    return derived(f"{parameter.resource_type}.{parameter.code}", suffix) if suffix else parameter.key
+
+
+def part(position: int) -> str:
+    """Return the suffix of the rows of one part of a composite."""
+    return f"${position}"

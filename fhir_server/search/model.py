@@ -1,0 +1,212 @@
+"""What a search is after parsing, and what it finds: frozen values.
+
+Comes in: nothing, these are the words of the room. `parse` makes a `SearchRequest`, `run` turns it into a `SearchPage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, FromClause
+
+from fhir_server.spec.definitions import Definitions, SearchParameter
+from fhir_server.spec.outcome import Issue
+from fhir_server.store.visibility import Visibility
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a shape needs to understand a value.
+
+    Attributes:
+        definitions: R4 definitions.
+        fhir_base: Service base URL without trailing slash.
+        now_us: Instant of the request, microseconds since the epoch (prefix `ap`).
+    """
+
+    definitions: Definitions
+    fhir_base: str
+    now_us: int
+
+
+class Test(Protocol):
+    """What a row of one index table must satisfy."""
+
+    def on(self, index: FromClause) -> ColumnElement[bool]:
+        """Return the condition on a row of the index table; every value bound."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A value list that was understood: which index table to look into and for what.
+
+    Attributes:
+        table: Name of the index table.
+        test: What a row must satisfy.
+        suffix: Part of the key that the write face derived from the parameter's, "" for its own (see `search.keys`).
+        negated: Resources without such a row match.
+        rank: Rough share of rows that match, 0 one, 9 most; the smallest leads the query on SQLite.
+        hot: Values of a hot column that include every match, by column name; () when unknown.
+    """
+
+    table: str
+    test: Test
+    suffix: str = ""
+    negated: bool = False
+    rank: int = 5
+    hot: tuple[str, tuple[int, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The rows a criterion may reach: everything it joins comes from here."""
+
+    visibility: Visibility
+
+
+class Criterion(Protocol):
+    """One condition of a search on a readable row."""
+
+    @property
+    def rank(self) -> int:
+        """Rough share of rows that match, 0 one, 9 most."""
+        ...
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
+        """Return the condition on `row`, a `readable`; every further hop is another `readable` of the scope.
+
+        Args:
+            row: The readable rows to restrict.
+            scope: Where further rows come from.
+            leads: Whether the query should start from this criterion's index.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One key of `_sort`.
+
+    Attributes:
+        code: Parameter code.
+        parameters: That parameter for each searched type; empty for `_id` and `_lastUpdated`.
+        descending: Order.
+        hot: Whether the hot date columns hold it.
+    """
+
+    code: str
+    parameters: tuple[SearchParameter, ...]
+    descending: bool
+    hot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """One `_include` or `_revinclude`.
+
+    Attributes:
+        source_types: Types whose references are followed; empty for every type.
+        params: Keys of the reference parameters; empty for all of them (`*`).
+        target_type: Only targets of this type; "" for any.
+        iterate: Applied to included resources too.
+        reverse: `_revinclude`.
+    """
+
+    source_types: tuple[str, ...]
+    params: tuple[int, ...]
+    target_type: str
+    iterate: bool
+    reverse: bool
+
+
+class Projection(Protocol):
+    """What `_elements` or `_summary` leaves of a resource."""
+
+    def apply(self, resource_type: str, content: bytes, *, included: bool) -> bytes:
+        """Return the bytes to serve, with the SUBSETTED tag where anything may be missing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A parsed search.
+
+    Attributes:
+        resource_type: Searched type, "" at system level.
+        types: Types to search; empty for every type.
+        criteria: All must hold.
+        sort: Keys in order; empty sorts by the surrogate key.
+        count: Page size; 0 asks for the total only.
+        total_wanted: Whether the exact total was asked for.
+        includes: What to add to the page.
+        projection: What `_elements` or `_summary` leaves, None for whole resources.
+        cursor: Sealed position, "" for the first page.
+        understood: The parameters as understood, in order, without the cursor: the self link.
+        outcomes: Warnings about what was ignored (lenient handling).
+    """
+
+    resource_type: str
+    types: tuple[str, ...]
+    criteria: tuple[Criterion, ...]
+    sort: tuple[SortKey, ...] = ()
+    count: int = 50
+    total_wanted: bool = False
+    includes: tuple[Include, ...] = ()
+    projection: Projection | None = None
+    cursor: str = ""
+    understood: tuple[tuple[str, str], ...] = ()
+    outcomes: tuple[Issue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One resource found.
+
+    Attributes:
+        key: Surrogate key (`store.keys.reference_key`).
+        type: Resource type.
+        id: Logical id.
+        version: Version id.
+        updated_at: Microseconds since the epoch.
+        patient: Key of the first patient it belongs to, 0 for none.
+        content: JSON bytes as stored.
+    """
+
+    key: int
+    type: str
+    id: str
+    version: int
+    updated_at: int
+    patient: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One page of results.
+
+    Attributes:
+        matches: In order.
+        includes: Each once, none of them a match of this page.
+        outcomes: Warnings for the caller.
+        total: Number of matches that exist for the caller, None when it was not asked for and is not known for nothing.
+        next_cursor: Sealed position of the next page, None at the end.
+    """
+
+    matches: tuple[Row, ...]
+    includes: tuple[Row, ...]
+    outcomes: tuple[Issue, ...]
+    total: int | None
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One match of a conditional interaction."""
+
+    key: int
+    id: str
+    version: int

@@ -1,0 +1,185 @@
+"""Numbers and quantities: a range of values, and for a quantity its unit (https://hl7.org/fhir/R4/search.html#quantity).
+
+`eq`, `ne` and `ap` take the significant figures of the search value into account, the other prefixes compare with it exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, and_, not_, or_
+
+from fhir_server.search import keys
+from fhir_server.search.model import Match, Reading
+from fhir_server.search.syntax import invalid, split, split_prefix, unescape
+from fhir_server.spec.definitions import SearchParameter
+from fhir_server.spec.values import decimal_range
+from fhir_server.store.keys import NONE
+
+TABLE = "index_quantity"
+MODIFIERS = frozenset({""})
+VALUES_LIMIT = 300
+
+_CURRENCIES = "urn:iso:std:iso:4217"
+_NUMBER = "[number] with an optional prefix eq, ne, gt, lt, ge, le, sa, eb or ap before it"
+_SYNTAX = {
+    "number": f"is {_NUMBER}.",
+    "quantity": f"is [number], [number]|[system]|[code] or [number]||[code or unit], {_NUMBER}.",
+}
+_APPROXIMATION = Decimal("0.1")
+
+
+def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns of the rows of one node."""
+    match kind:
+        case "Range":
+            low, high = value.get("low") or {}, value.get("high") or {}
+            bounds = _number(low.get("value"), -math.inf), _number(high.get("value"), math.inf)
+            if bounds != (-math.inf, math.inf):
+                yield _row(*bounds, {**high, **low})
+        case "Money":
+            if (amount := value.get("value")) is not None:
+                unit = {"system": _CURRENCIES, "code": value.get("currency"), "unit": value.get("currency")}
+                yield _row(_number(amount), _number(amount), unit)
+        case _ if isinstance(value, dict):
+            if (amount := value.get("value")) is not None:
+                yield _row(*_compared(_number(amount), value.get("comparator")), value)
+        case _ if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            yield _row(_number(value), _number(value), {})
+
+
+def _number(value: Any, absent: float = math.nan) -> float:
+    return absent if value is None else float(value)
+
+
+def _compared(number: float, comparator: str | None) -> tuple[float, float]:
+    """Return the least and greatest value that a Quantity with a comparator may stand for."""
+    match comparator:
+        case "<":
+            return -math.inf, math.nextafter(number, -math.inf)
+        case "<=":
+            return -math.inf, number
+        case ">":
+            return math.nextafter(number, math.inf), math.inf
+        case ">=":
+            return number, math.inf
+        case _:
+            return number, number
+
+
+def _row(lo: float, hi: float, quantity: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "lo": lo,
+        "hi": hi,
+        "system": keys.text_key(quantity.get("system")),
+        "code": keys.text_key(quantity.get("code")),
+        "unit": keys.text_key(quantity.get("unit")),
+    }
+
+
+def read(parameter: SearchParameter, _modifier: str, texts: Sequence[str], _reading: Reading) -> Match:
+    """Understand a list of alternatives.
+
+    Raises:
+        FhirError: 400 when a value is no number or quantity.
+    """
+    return Match(TABLE, QuantityTest(tuple(_comparison(parameter, text) for text in texts)), rank=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One search value.
+
+    Attributes:
+        prefix: How to compare.
+        exact: The number itself.
+        lo, hi: The range [lo, hi) that its figures stand for.
+        system, code: Keys of the unit, 0 for any.
+        loose: `||code`: the code may also stand as the unit's text, of whatever system.
+    """
+
+    prefix: str
+    exact: float
+    lo: float
+    hi: float
+    system: int = NONE
+    code: int = NONE
+    loose: bool = False
+
+
+def _comparison(parameter: SearchParameter, text: str) -> Comparison:
+    parts = [unescape(part) for part in split(text, "|")]
+    prefix, number = split_prefix(parts[0])
+    try:
+        lo, hi = decimal_range(number)
+    except ValueError as error:
+        raise invalid(parameter.code, _SYNTAX[parameter.type]) from error
+    exact = Decimal(number)
+    if prefix == "ap":
+        margin = abs(exact) * _APPROXIMATION
+        lo, hi = min(lo, exact - margin), max(hi, exact + margin)
+    bounds = (prefix, float(exact), float(lo), float(hi))
+    match parts[1:]:
+        case [] | ["", ""]:
+            return Comparison(*bounds)
+        case ["", code] if parameter.type == "quantity":
+            return Comparison(*bounds, code=keys.text_key(code), loose=True)
+        case [system, code] if parameter.type == "quantity":
+            return Comparison(*bounds, keys.text_key(system), keys.text_key(code))
+        case _:
+            raise invalid(parameter.code, _SYNTAX[parameter.type])
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityTest:
+    """One of these comparisons."""
+
+    comparisons: tuple[Comparison, ...]
+
+    def on(self, index: FromClause) -> ColumnElement[bool]:
+        """Return the condition on a row of `index_quantity`."""
+        return or_(*(and_(*_unit(index, each), _compare(index.c.lo, index.c.hi, each)) for each in self.comparisons))
+
+
+def _unit(index: FromClause, wanted: Comparison) -> Iterator[ColumnElement[bool]]:
+    if wanted.system:
+        yield index.c.system == wanted.system
+    if wanted.loose:
+        yield or_(index.c.code == wanted.code, index.c.unit == wanted.code)
+    elif wanted.code:
+        yield index.c.code == wanted.code
+
+
+def _compare(lo: ColumnElement[float], hi: ColumnElement[float], wanted: Comparison) -> ColumnElement[bool]:
+    match wanted.prefix:
+        case "gt":
+            return hi > wanted.exact
+        case "lt":
+            return lo < wanted.exact
+        case "ge":
+            return hi >= wanted.exact
+        case "le":
+            return lo <= wanted.exact
+        case "sa":
+            return lo > wanted.exact
+        case "eb":
+            return hi < wanted.exact
+        case "ap":
+            return and_(lo <= wanted.hi, hi >= wanted.lo)
+        case "ne":
+            return not_(_within(lo, hi, wanted))
+        case _:
+            return _within(lo, hi, wanted)
+
+
+def _within(lo: ColumnElement[float], hi: ColumnElement[float], wanted: Comparison) -> ColumnElement[bool]:
+    return and_(lo >= wanted.lo, lo < wanted.hi, hi < wanted.hi)
+
+
+def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return what ascending and descending order compare."""
+    return index.c.lo, index.c.hi

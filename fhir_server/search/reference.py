@@ -1,0 +1,105 @@
+"""References: which resource an element points to (https://hl7.org/fhir/R4/search.html#reference).
+
+A row holds the key of the target: of a resource of this server by type and id, of anything else by its URL. Identifiers in
+references (`:identifier`) are rows of `index_token` under the same parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, and_, or_
+
+from fhir_server.search import keys
+from fhir_server.search.model import Match, Reading
+from fhir_server.search.syntax import invalid, shown, unescape
+from fhir_server.spec.definitions import SearchParameter
+from fhir_server.spec.values import Reference, parse_reference
+from fhir_server.store.keys import NONE, hash64, reference_key, type_key
+
+TABLE = "index_reference"
+MODIFIERS = frozenset({"", "identifier"})
+"""Beside the type names, which are modifiers too."""
+VALUES_LIMIT = 1_000
+
+_SYNTAX = "is [id], [type]/[id], [type]/[id]/_history/[version] or an absolute URL."
+
+
+def write(kind: str, value: Any, _parameter: SearchParameter, reading: Reading) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns of the rows of one node; one without a literal reference is a row too, so it is not missing."""
+    if kind == "Reference":
+        text = value.get("reference")
+        if text:
+            yield _row(parse_reference(text, reading.fhir_base))
+        else:
+            yield {"target": NONE, "target_type": NONE, "version": NONE}
+    elif isinstance(value, str):
+        yield _row(parse_reference(value, reading.fhir_base))
+
+
+def _row(reference: Reference) -> Mapping[str, Any]:
+    return {
+        "target": _target(reference),
+        "target_type": type_key(reference.type) if reference.type else NONE,
+        "version": keys.text_key(reference.version),
+    }
+
+
+def _target(reference: Reference) -> int:
+    if reference.type and reference.id:
+        return reference_key(reference.type, reference.id)
+    return hash64(reference.url or "")
+
+
+def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], reading: Reading) -> Match:
+    """Understand a list of alternatives; `modifier` is "" or a resource type.
+
+    Raises:
+        FhirError: 400 when a value is no reference, or contradicts the type of the modifier.
+    """
+    types = (modifier,) if modifier else (parameter.targets or tuple(sorted(reading.definitions.resource_types)))
+    targets: list[int] = []
+    versions: list[tuple[int, int]] = []
+    pointed: set[str | None] = set()
+    for text in texts:
+        value = unescape(text)
+        if not value:
+            raise invalid(parameter.code, _SYNTAX)
+        if "/" not in value and ":" not in value and not value.startswith("#"):
+            targets += [reference_key(name, value) for name in types]
+            pointed.update(types)
+            continue
+        reference = parse_reference(value, reading.fhir_base)
+        if modifier and reference.type not in {None, modifier}:
+            raise invalid(f"{parameter.code}:{modifier}", f"names another type in {shown(value)}.")
+        pointed.add(reference.type)
+        if reference.version:
+            versions.append((_target(reference), keys.text_key(reference.version)))
+        else:
+            targets.append(_target(reference))
+    # What is found by a patient in its compartment has that patient in the hot column (or several patients).
+    hot = ("patient", tuple(targets)) if pointed == {"Patient"} and not versions else None
+    return Match(TABLE, ReferenceTest(tuple(targets), tuple(versions)), rank=1 if len(texts) == 1 else 3, hot=hot)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceTest:
+    """One of these targets, or one of these targets in this version."""
+
+    targets: tuple[int, ...]
+    versions: tuple[tuple[int, int], ...] = ()
+
+    def on(self, index: FromClause) -> ColumnElement[bool]:
+        """Return the condition on a row of `index_reference`."""
+        ways: list[ColumnElement[bool]] = []
+        if self.targets:
+            ways.append(index.c.target.in_(self.targets))
+        ways += [and_(index.c.target == target, index.c.version == version) for target, version in self.versions]
+        return or_(*ways)
+
+
+def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return what ascending and descending order compare: equal targets stand together, in no order that means anything."""
+    return index.c.target, index.c.target

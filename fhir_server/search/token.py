@@ -1,0 +1,212 @@
+"""Tokens: codes, identifiers, contact points, flags (https://hl7.org/fhir/R4/search.html#token).
+
+A row holds the keys of system and code, and the start of the code for sorting. Texts (`:text`) are rows of `index_string`
+under the same parameter, types of identifiers (`:of-type`) rows of `index_token` beside it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, and_, or_
+
+from fhir_server.search import keys, string
+from fhir_server.search.model import Match, Reading
+from fhir_server.search.syntax import invalid, split, unescape, unsupported
+from fhir_server.spec.definitions import Definitions, SearchParameter
+from fhir_server.store.keys import NONE
+
+TABLE = "index_token"
+MODIFIERS = frozenset({"", "not", "text", "of-type", "in", "not-in"})
+VALUES_LIMIT = 1_000
+HEAD_CHARACTERS = 24
+
+_CASE_MATTERS = frozenset({"Identifier", "id", "uri", "url", "oid", "uuid", "canonical", "base64Binary"})
+_SELECTIVE = frozenset({"identifier", "_id", "email", "phone", "telecom"})
+_SYNTAX = "is [code], [system]|[code], |[code] or [system]|; write a | within a code as \\|."
+
+
+def write(kind: str, value: Any, parameter: SearchParameter, reading: Reading) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns of the rows of one node; one without a code is a row too, so that it is not missing."""
+    key = _code_key(reading.definitions, parameter)
+    match kind:
+        case "CodeableConcept":
+            codings = value.get("coding") or ({},)
+            yield from (_row(key, coding.get("system"), coding.get("code")) for coding in codings if coding is not None)
+        case "Coding":
+            yield _row(key, value.get("system"), value.get("code"))
+        case "Identifier" | "ContactPoint":
+            yield _row(key, value.get("system"), value.get("value"))
+        case "code":
+            yield _row(key, parameter.system, value)
+        case _ if isinstance(value, bool):
+            yield _row(key, None, "true" if value else "false")
+        case _ if isinstance(value, str):
+            yield _row(key, None, value)
+        case _:
+            return
+
+
+def write_beside(kind: str, value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns of the `:of-type` rows of one node: type of the identifier, and its value."""
+    if kind != "Identifier" or not value.get("value"):
+        return
+    for coding in value.get("type", {}).get("coding", ()):
+        if coding and coding.get("code"):
+            yield _typed(coding.get("system"), coding["code"], value["value"])
+
+
+def texts(kind: str, value: Any) -> Iterator[str]:
+    """Yield the texts that `:text` searches: CodeableConcept.text, Coding.display, Identifier.type.text."""
+    match kind:
+        case "CodeableConcept":
+            concept = value
+        case "Coding":
+            concept = {"coding": [value]}
+        case "Identifier":
+            concept = {"text": value.get("type", {}).get("text")}
+        case _:
+            return
+    if concept.get("text"):
+        yield concept["text"]
+    yield from (coding["display"] for coding in concept.get("coding", ()) if coding and coding.get("display"))
+
+
+def read(parameter: SearchParameter, modifier: str, values: Sequence[str], reading: Reading) -> Match:
+    """Understand a list of alternatives.
+
+    Raises:
+        FhirError: 400 when a value is no token, or the value set of `:in` is not known here.
+    """
+    match modifier:
+        case "text":
+            return string.read(parameter, "", values, reading)
+        case "of-type":
+            return Match(TABLE, _read_typed(parameter, values), suffix=keys.OF_TYPE, rank=1)
+        case "in" | "not-in":
+            return Match(TABLE, _read_sets(parameter, values, reading), negated=modifier == "not-in", rank=6)
+        case _:
+            test = _read_codes(parameter, values, reading)
+            rank = 1 if parameter.code in _SELECTIVE else 6
+            return Match(TABLE, test, negated=modifier == "not", rank=rank, hot=_hot(test))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTest:
+    """One of these codes.
+
+    Attributes:
+        codes: Keys of codes of whatever system.
+        of_system: System keys with the keys of their codes.
+        systems: Keys of systems whose every code will do.
+    """
+
+    codes: tuple[int, ...] = ()
+    of_system: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    systems: tuple[int, ...] = ()
+
+    def on(self, index: FromClause) -> ColumnElement[bool]:
+        """Return the condition on a row of `index_token`."""
+        ways: list[ColumnElement[bool]] = []
+        if self.codes:
+            ways.append(index.c.code.in_(self.codes))
+        if self.systems:
+            ways.append(index.c.system.in_(self.systems))
+        ways += [and_(index.c.code.in_(codes), index.c.system == system) for system, codes in self.of_system]
+        return or_(*ways)
+
+
+def _hot(test: TokenTest) -> tuple[str, tuple[int, ...]] | None:
+    if test.systems:
+        return None
+    codes = (*test.codes, *(code for _, codes in test.of_system for code in codes))
+    return "code", (*sorted(set(codes)), keys.SEVERAL)
+
+
+def _read_codes(parameter: SearchParameter, values: Sequence[str], reading: Reading) -> TokenTest:
+    key = _code_key(reading.definitions, parameter)
+    codes: list[int] = []
+    systems: list[int] = []
+    of_system: dict[int, list[int]] = defaultdict(list)
+    for value in values:
+        parts = [unescape(part) for part in split(value, "|")]
+        match parts:
+            case [code] if code:
+                codes.append(key(code))
+            case ["", code] if code:
+                # An element of type `code` has no system property, so `|code` means it too.
+                for system in {NONE, keys.text_key(parameter.system)}:
+                    of_system[system].append(key(code))
+            case [system_url, ""] if system_url:
+                systems.append(keys.text_key(system_url))
+            case [system_url, code] if system_url and code:
+                of_system[keys.text_key(system_url)].append(key(code))
+            case _:
+                raise invalid(parameter.code, _SYNTAX)
+    pairs = tuple((system, tuple(found)) for system, found in of_system.items())
+    return TokenTest(tuple(codes), pairs, tuple(systems))
+
+
+def _read_typed(parameter: SearchParameter, values: Sequence[str]) -> TokenTest:
+    of_system: dict[int, list[int]] = defaultdict(list)
+    for value in values:
+        parts = [unescape(part) for part in split(value, "|")]
+        if len(parts) != 3 or not parts[1] or not parts[2]:  # noqa: PLR2004 - system, code, value
+            raise invalid(f"{parameter.code}:of-type", "is [system of the type]|[code of the type]|[value].")
+        wanted = _typed(parts[0], parts[1], parts[2])
+        of_system[wanted["system"]].append(wanted["code"])
+    return TokenTest(of_system=tuple((system, tuple(found)) for system, found in of_system.items()))
+
+
+def _read_sets(parameter: SearchParameter, values: Sequence[str], reading: Reading) -> TokenTest:
+    key = _code_key(reading.definitions, parameter)
+    of_system: list[tuple[int, tuple[int, ...]]] = []
+    for value in values:
+        url = unescape(value).partition("|")[0]
+        systems = reading.definitions.code_systems(url) if reading.definitions.value_set(url) else {}
+        if not systems:
+            raise unsupported(
+                f"{parameter.code}:in", "knows only the value sets that FHIR R4 itself binds and lists in full."
+            )
+        of_system += [(keys.text_key(system), tuple(key(code) for code in codes)) for system, codes in systems.items()]
+    return TokenTest(of_system=tuple(of_system))
+
+
+def _typed(system: str | None, code: str, value: str) -> dict[str, Any]:
+    return {"code": keys.text_key(f"{code.casefold()}|{value}"), "system": keys.text_key(system), "head": ""}
+
+
+def _row(key: Any, system: str | None, code: str | None) -> Mapping[str, Any]:
+    return {
+        "code": key(code) if code else NONE,
+        "system": keys.text_key(system),
+        "head": code[:HEAD_CHARACTERS].casefold() if code else "",
+    }
+
+
+def _code_key(definitions: Definitions, parameter: SearchParameter) -> Any:
+    """Return how codes of this parameter are compared: identifiers and URIs to the letter, else regardless of case."""
+    return keys.text_key if case_matters(definitions, parameter) else keys.code_key
+
+
+def case_matters(definitions: Definitions, parameter: SearchParameter) -> bool:
+    """Return whether the codes of a parameter are compared with regard to case."""
+    if parameter.type == "reference":
+        return True
+    found = _case.get(parameter.key)
+    if found is None:
+        routes = definitions.routes(parameter.resource_type, parameter.expression) if parameter.expression else ()
+        found = bool(routes) and all(route.type in _CASE_MATTERS for route in routes)
+        _case[parameter.key] = found
+    return found
+
+
+_case: dict[int, bool] = {}
+
+
+def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return what ascending and descending order compare."""
+    return index.c.head, index.c.head
