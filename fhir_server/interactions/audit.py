@@ -14,6 +14,7 @@ from datetime import UTC
 from fhir_server.access.principal import Principal
 from fhir_server.interactions import audit_parts as parts
 from fhir_server.interactions.audit_parts import Agent, Entity, agent_of
+from fhir_server.interactions.audit_search import read_interaction, search_interaction
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.spec.outcome import FhirError
 from fhir_server.store.events import Event
@@ -29,6 +30,8 @@ __all__ = [
     "disclosure_events",
     "emergency_event",
     "login_event",
+    "read_interaction",
+    "search_interaction",
 ]
 
 EMERGENCY_STARTED = "110127"
@@ -110,9 +113,9 @@ def disclosure_events(  # noqa: PLR0913 - everything an event says, all but thre
     *,
     status: int,
     patients: Mapping[int, str],
-    entities: Sequence[Entity] = (),
+    entities: Sequence[tuple[str, str, int] | tuple[str, str, int, tuple[int, ...]]] = (),
     error: FhirError | None = None,
-    break_glass: str = "",
+    break_glass_grant_id: str | None = None,
     consents: Iterable[str] = (),
 ) -> list[Event]:
     """Return the events of one interaction, one per patient, or one about nobody's record.
@@ -124,9 +127,10 @@ def disclosure_events(  # noqa: PLR0913 - everything an event says, all but thre
         status: HTTP status of the answer.
         patients: Key → logical id of each patient whose record was touched or, in a refused request, aimed at, even
             when the caller is told 404.
-        entities: Resources disclosed or written, each named in the events of its own patients.
+        entities: Resources disclosed or written, as `Entity` or (type, id, version); each is named in the events of its
+            own patients, and one whose patients are not given only where there is one event.
         error: The refusal, if any; its kind is recorded, its diagnostics are not.
-        break_glass: Id of the emergency access it happened under, which makes the purpose `BTG`.
+        break_glass_grant_id: Id of the emergency access it happened under, which makes the purpose `BTG`.
         consents: Logical ids of the Consents that decided.
     """
     agent = agent_of(principal, context)
@@ -139,23 +143,24 @@ def disclosure_events(  # noqa: PLR0913 - everything an event says, all but thre
         action=action,
         outcome=_outcome(status),
         description=f"{status} {error.kind.issue_code}" if error else "",
-        purpose=BREAK_GLASS if break_glass else principal.purpose,
+        purpose=BREAK_GLASS if break_glass_grant_id else principal.purpose,
         # A BALP profile describes successes, and asks for the caller's network address.
         profile=_PROFILE.get(code, "") if status < _REFUSED_FROM and agent.address and agent.client_id else "",
     )
     is_query = action == _EXECUTE
-    if not entities and interaction.type and not is_query:
-        entities = (Entity(interaction.type, interaction.id),)
+    named = [Entity(*entity) for entity in entities]
+    if not named and interaction.type and not is_query:
+        named = [Entity(interaction.type, interaction.id)]
     tail = [parts.query_entity(interaction)] if is_query or interaction.conditional or interaction.if_none_exist else []
     if context.request_id:
         tail.append(parts.request_entity(context.request_id))
-    if break_glass:
-        tail.append(parts.emergency_entity(break_glass))
+    if break_glass_grant_id:
+        tail.append(parts.emergency_entity(break_glass_grant_id))
     tail += [parts.consent_entity(consent) for consent in consents]
     events = []
     for patient, patient_id in patients.items() or ((NONE, ""),):
         # INVARIANT: one patient's log never names another patient's resource.
-        touched = entities if len(patients) <= 1 else [entity for entity in entities if patient in entity.patients]
+        touched = named if len(patients) <= 1 else [entity for entity in named if patient in entity.patients]
         listed = [parts.patient_entity(patient_id)] if patient_id else []
         listed += [parts.data_entity(entity, result=is_query) for entity in touched]
         key = reference_key(touched[0].type, touched[0].id) if len(touched) == 1 and touched[0].id else NONE

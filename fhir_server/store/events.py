@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from sqlalchemy import ColumnElement, LargeBinary, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, LargeBinary, and_, false, func, literal, or_, select
 
 from fhir_server.store.database import Session
 from fhir_server.store.event_tables import audit_event
@@ -103,14 +103,15 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What to search for; an empty field matches anything, the values of one field are alternatives.
+    """What to search for.
+
+    Of each field every group must hold, and of a group one alternative. A field without groups matches anything.
 
     Attributes:
         patient: Keys of patients.
         agent: Literal references of who asked; an Organization matches everybody who acted for it.
         entity: Literal references of resources touched, such as `Observation/1`.
-        recorded: Closed-open intervals in microseconds, all of which must hold.
-        not_recorded: Closed-open intervals, none of which may hold.
+        recorded: Closed-open intervals in microseconds.
         kind: Codes of the first subtype.
         action: Codes of the action.
         outcome: Codes of the outcome.
@@ -118,16 +119,15 @@ class Criteria:
         id: Logical ids.
     """
 
-    patient: tuple[int, ...] = ()
-    agent: tuple[str, ...] = ()
-    entity: tuple[str, ...] = ()
-    recorded: tuple[tuple[int, int], ...] = ()
-    not_recorded: tuple[tuple[int, int], ...] = ()
-    kind: tuple[str, ...] = ()
-    action: tuple[str, ...] = ()
-    outcome: tuple[str, ...] = ()
-    purpose: tuple[str, ...] = ()
-    id: tuple[str, ...] = ()
+    patient: tuple[tuple[int, ...], ...] = ()
+    agent: tuple[tuple[str, ...], ...] = ()
+    entity: tuple[tuple[str, ...], ...] = ()
+    recorded: tuple[tuple[tuple[int, int], ...], ...] = ()
+    kind: tuple[tuple[str, ...], ...] = ()
+    action: tuple[tuple[str, ...], ...] = ()
+    outcome: tuple[tuple[str, ...], ...] = ()
+    purpose: tuple[tuple[str, ...], ...] = ()
+    id: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +188,14 @@ def _conditions(session: Session, readable: Readable, criteria: Criteria) -> lis
         conditions.append(c.patient == readable.patient)
         # A caller without a patient of its own reads nothing: 0 marks events that are about no patient.
         conditions.append(c.patient != NONE)
-    columns = ("patient", "kind", "action", "outcome", "purpose", "id")
-    conditions += [c[name].in_(getattr(criteria, name)) for name in columns if getattr(criteria, name)]
-    if criteria.agent:
-        conditions.append(or_(*(_by_agent(reference) for reference in criteria.agent)))
-    if criteria.entity:
-        conditions.append(or_(*(_by_entity(session, reference) for reference in criteria.entity)))
-    conditions += [and_(c.recorded_at >= low, c.recorded_at < high) for low, high in criteria.recorded]
-    conditions += [or_(c.recorded_at < low, c.recorded_at >= high) for low, high in criteria.not_recorded]
+    for name in ("patient", "kind", "action", "outcome", "purpose", "id"):
+        conditions += [c[name].in_(group) for group in getattr(criteria, name)]
+    conditions += [or_(false(), *map(_by_agent, group)) for group in criteria.agent]
+    conditions += [or_(false(), *(_by_entity(session, each) for each in group)) for group in criteria.entity]
+    conditions += [
+        or_(false(), *(and_(c.recorded_at >= low, c.recorded_at < high) for low, high in group))
+        for group in criteria.recorded
+    ]
     return conditions
 
 
