@@ -190,7 +190,9 @@ def _given(person: Person, today: dt.date) -> list[tuple[str, str, dt.date]]:
     rows = [(*_FLU, day + dt.timedelta(days=person.position % 20)) for day in autumns[:3] if frail]
     rows += [(*_COVID, day + dt.timedelta(days=30 + person.position % 9)) for day in autumns[1:3]]
     if age > _SHINGLES_YEARS:
-        rows.append((*_SHINGLES, add_years(person.born, _SHINGLES_YEARS) + dt.timedelta(days=40)))
+        # Whoever was older than that when the programme began had it a few years ago.
+        offered = max(add_years(person.born, _SHINGLES_YEARS), add_years(today, -6)) + dt.timedelta(days=40)
+        rows.append((*_SHINGLES, offered))
     return [row for row in rows if row[2] < today]
 
 

@@ -55,7 +55,7 @@ PEOPLE: tuple[Row, ...] = (
             "spouse")),
     Row("Layla", "Nasser", "female", "1995-11-11", ("depression",), ("Huda Nasser", "sister"), "ar"),
     Row("Tomás", "Ferreira", "male", "1986-03-28", ("epilepsy",), ("Inês Ferreira", "spouse"), "pt"),
-    Row("Gwendolyn", "Price", "female", "1930-10-05", ("frailty", "care-package", "heart-failure"), ("Martin Price",
+    Row("Gwendolyn", "Price", "female", "1931-10-05", ("frailty", "care-package", "heart-failure"), ("Martin Price",
             "son")),
     Row("Yusuf", "Abdi", "male", "2003-08-18", ("well",), ("Hodan Abdi", "parent"), "so"),
     Row("Charlotte", "Pemberton", "female", "1981-06-14", ("well",), ("Hugh Pemberton", "spouse")),
