@@ -1,6 +1,6 @@
 """Background work: deliver messages, and whatever jobs the composition root hands in (expiry, checkpoints, exports).
 
-Each job runs on its own: one that fails is logged and tried again, the others go on. Stopping waits for the present job.
+Each job runs on its own: one that fails is logged and tried again, others go on. Stopping waits for the job at hand.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Pages around an account: sign in and out, registration by invitation, e-mail confirmation, a forgotten password."""

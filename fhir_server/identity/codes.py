@@ -1,0 +1,32 @@
+"""Single-use secrets: tokens that travel in links, codes that people type."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+# Crockford's alphabet: no I, L, O, U; a typed O is a 0, a typed I or L a 1. Eight of them are 40 bits.
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_AS_MEANT = str.maketrans("OIL", "011")
+_CODE_CHARACTERS = 8
+
+
+def new_token() -> str:
+    """Return a token of 256 random bits for a link."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> str:
+    """Return what is stored of a token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def new_code() -> str:
+    """Return a code of eight characters as people read it: `7KQM-2X0P`."""
+    code = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_CHARACTERS))
+    return f"{code[:4]}-{code[4:]}"
+
+
+def plain_code(typed: str) -> str:
+    """Return a typed code without spaces, hyphens and case, O read as 0, I and L as 1."""
+    return "".join(c for c in typed.upper() if c.isalnum()).translate(_AS_MEANT)

@@ -1,0 +1,51 @@
+"""How often something may be tried, counted in the database so that the limits hold across workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fhir_server.store import rate_limits
+from fhir_server.store.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `count` tries of one kind per window."""
+
+    name: str
+    count: int
+    window: timedelta
+
+
+_QUARTER = timedelta(minutes=15)
+_HOUR = timedelta(hours=1)
+
+SIGN_IN_HERE = Limit("sign-in-here", 10, _QUARTER)
+"""Per account and address: somebody guessing one password."""
+SIGN_IN_ACCOUNT = Limit("sign-in-account", 40, _QUARTER)
+"""Per account: guessing from many addresses."""
+SIGN_IN_ADDRESS = Limit("sign-in-address", 200, _QUARTER)
+"""Per address: trying many accounts; a hospital shares one address."""
+REGISTER_ADDRESS = Limit("register-address", 60, _QUARTER)
+RENEW_LINK = Limit("renew-link", 3, _HOUR)
+RENEW_ADDRESS = Limit("renew-address", 20, _HOUR)
+RECOVER_ACCOUNT = Limit("recover-account", 3, _HOUR)
+RECOVER_ADDRESS = Limit("recover-address", 20, _HOUR)
+
+
+def allow(session: Session, now: datetime, *tries: tuple[Limit, str]) -> bool:
+    """Count a try against every limit; False when one of them is used up."""
+    counts = [(limit, rate_limits.hit(session, f"{limit.name}:{key}", limit.window, now)) for limit, key in tries]
+    return all(count <= limit.count for limit, count in counts)
+
+
+def give_back(session: Session, *tries: tuple[Limit, str]) -> None:
+    """Take a try back that succeeded."""
+    for limit, key in tries:
+        rate_limits.refund(session, f"{limit.name}:{key}")
+
+
+def prune(session: Session, now: datetime) -> int:
+    """Forget counters of windows long over; return how many."""
+    return rate_limits.prune(session, now - timedelta(days=1))

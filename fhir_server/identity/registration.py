@@ -1,0 +1,198 @@
+"""Registration from the invited person's side: prove link, code and date of birth; choose secrets; accept.
+
+Each step is stored when done, so that a person can stop and go on later, on this device or, with link and code, on
+another. A browser that proved itself holds a random proof whose hash is stored; without it no step can be done.
+"""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from fhir_server.identity import codes, limits, passwords
+from fhir_server.identity.accounts import Role, send_confirmation
+from fhir_server.identity.invitations import resend
+from fhir_server.notify.outbox import queue
+from fhir_server.notify.templates import Notice
+from fhir_server.store import accounts, invitations
+from fhir_server.store.accounts import Account, Secrets
+from fhir_server.store.database import Session, Store
+from fhir_server.store.invitations import Invitation
+from fhir_server.store.keys import hash64
+
+AGREEMENT_VERSION = "2026-11"
+PRIVACY_VERSION = "2026-11"
+WRONG_TRIES = 5
+LOCKED_FOR = timedelta(minutes=15)
+_PROOF_FOR = timedelta(hours=2)
+
+
+class Step(Enum):
+    """What an invited person does next; the value is the last part of the page's path."""
+
+    PASSWORD = "password"  # noqa: S105 - the name of a step
+    MEMORABLE = "memorable"
+    AGREEMENT = "agreement"
+
+
+class Result(Enum):
+    """How a try to prove oneself, or to finish, ended; UNUSABLE covers every kind of dead link."""
+
+    PROVED = "proved"
+    WRONG = "wrong"
+    LOCKED = "locked"
+    UNUSABLE = "unusable"
+    FINISHED = "finished"
+    TAKEN = "taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The outcome of `prove`; `token` is what the browser keeps, "" unless PROVED."""
+
+    result: Result
+    token: str = ""
+
+
+def usable(session: Session, token: str, now: datetime) -> Invitation | None:
+    """Return the invitation of a link that works, None for a dead or unknown one."""
+    found = invitations.by_token(session, codes.token_hash(token))
+    return found if found is not None and _is_open(found, now) else None
+
+
+def proved(session: Session, token: str, proof: str, now: datetime) -> Invitation | None:
+    """Return the invitation of a link whose person proved themselves in this browser within two hours."""
+    invitation = usable(session, token, now)
+    if invitation is None or not proof:
+        return None
+    known = invitations.proofs_of(session, invitation.id)
+    if known.proved_at is None or known.proved_at + _PROOF_FOR <= now:
+        return None
+    return invitation if hmac.compare_digest(known.proof_hash, codes.token_hash(proof)) else None
+
+
+def next_step(invitation: Invitation) -> Step:
+    """Return the first step not done yet."""
+    if not invitation.has_password:
+        return Step.PASSWORD
+    return Step.AGREEMENT if invitation.has_memorable else Step.MEMORABLE
+
+
+def prove(store: Store, token: str, code: str, birth_date: str, *, address: str, now: datetime) -> Proof:
+    """Check code and date of birth (`YYYY-MM-DD`) against the link; the answer never says which of them was wrong.
+
+    Five wrong tries lock the invitation for 15 minutes and tell the coordinator.
+    """
+    with store.write() as session:
+        is_allowed = limits.allow(session, now, (limits.REGISTER_ADDRESS, address))
+        invitation = usable(session, token, now)
+        known = invitations.proofs_of(session, invitation.id) if invitation else None
+    if not is_allowed:
+        return Proof(Result.LOCKED)
+    is_code_right = passwords.matches(known.code_hash if known else "", codes.plain_code(code))
+    if invitation is None:
+        return Proof(Result.UNUSABLE)
+    is_date_right = hmac.compare_digest(invitation.birth_date.encode(), birth_date.encode())
+    with store.write() as session:
+        # INVARIANT: the lock is read under the row's own lock, after the slow comparison: guesses sent side by side are
+        # counted one by one, and a right one that comes after the fifth wrong one is refused like the rest.
+        session.lock(hash64(f"invitation:{invitation.id}"))
+        current = usable(session, token, now)
+        if current is None:
+            return Proof(Result.UNUSABLE)
+        if current.locked_until is not None and current.locked_until > now:
+            return Proof(Result.LOCKED)
+        if is_code_right and is_date_right:
+            proof = codes.new_token()
+            invitations.prove(session, current.id, codes.token_hash(proof), now)
+            return Proof(Result.PROVED, proof)
+        return Proof(_count_wrong(session, current, now))
+
+
+def request_new_link(store: Store, token: str, *, address: str, now: datetime) -> None:
+    """Send a new link and code if this link has merely run out; the caller answers the same in every case."""
+    hashed = codes.token_hash(token)
+    with store.write() as session:
+        if not limits.allow(session, now, (limits.RENEW_LINK, hashed), (limits.RENEW_ADDRESS, address)):
+            return
+        invitation = invitations.by_token(session, hashed)
+        if invitation is not None and invitation.expires_at <= now:
+            resend(session, invitation, now)
+
+
+def choose_password(store: Store, invitation: Invitation, password: str) -> str:
+    """Keep a password for the account to be; return what is wrong with it in plain words, "" when it was kept."""
+    personal = (invitation.given, invitation.family, invitation.email, invitation.birth_date, invitation.nhs_number)
+    wrong = passwords.problem(password, personal)
+    if wrong:
+        return wrong
+    hashed = passwords.hashed(password)
+    with store.write() as session:
+        invitations.set_password(session, invitation.id, hashed)
+    return ""
+
+
+def choose_memorable(store: Store, invitation: Invitation, question: str, answer: str) -> None:
+    """Keep question and answer for the account to be; the answer is compared without case, accents and punctuation."""
+    hashed = passwords.hashed(passwords.plain_answer(answer))
+    with store.write() as session:
+        invitations.set_memorable(session, invitation.id, question, hashed)
+
+
+def finish(store: Store, token: str, proof: str, now: datetime) -> Result:
+    """Make the account of a person who did every step and accepted agreement and policy; send the confirmation e-mail.
+
+    The account becomes active when the link in that e-mail is followed. Once only, also for two requests at once.
+    """
+    with store.write() as session:
+        claimed = proved(session, token, proof, now)
+        if claimed is None:
+            return Result.UNUSABLE
+        session.lock(hash64(f"account:{claimed.patient}"))
+        invitation = proved(session, token, proof, now)
+        if invitation is None or not (invitation.has_password and invitation.has_memorable):
+            return Result.UNUSABLE
+        if accounts.by_reference(session, invitation.patient) or accounts.by_email(session, invitation.email):
+            return Result.TAKEN
+        chosen = invitations.proofs_of(session, invitation.id)
+        account = _new_account(invitation, chosen.memorable_question, now)
+        accounts.add(session, account, Secrets(chosen.password_hash, chosen.memorable_hash))
+        invitations.complete(session, invitation.id, account.id, now)
+        send_confirmation(session, account, now)
+    return Result.FINISHED
+
+
+def _new_account(invitation: Invitation, question: str, now: datetime) -> Account:
+    return Account(
+        id=str(uuid.uuid4()),
+        email=invitation.email,
+        name=f"{invitation.given} {invitation.family}",
+        role=str(Role.PATIENT),
+        reference=invitation.patient,
+        organization="",
+        may_break_glass=False,
+        active=False,
+        created_at=now,
+        mobile=invitation.mobile,
+        memorable_question=question,
+        agreement_version=AGREEMENT_VERSION,
+        privacy_version=PRIVACY_VERSION,
+        accepted_at=now,
+    )
+
+
+def _count_wrong(session: Session, invitation: Invitation, now: datetime) -> Result:
+    if invitations.count_failure(session, invitation.id) < WRONG_TRIES:
+        return Result.WRONG
+    invitations.lock(session, invitation.id, now + LOCKED_FOR)
+    coordinator = accounts.by_id(session, invitation.invited_by)
+    if coordinator is not None and coordinator.active:
+        queue(session, Notice.INVITATION_LOCKED, coordinator.email, now, reference=invitation.id[:8])
+    return Result.LOCKED
+
+
+def _is_open(invitation: Invitation, now: datetime) -> bool:
+    return invitation.completed_at is None and invitation.cancelled_at is None and invitation.expires_at > now
