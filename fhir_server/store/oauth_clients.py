@@ -59,8 +59,8 @@ def secret_matches(client: Client, secret: str) -> bool:
     return bool(client.secret_hash) and hmac.compare_digest(client.secret_hash, secret_hash(secret))
 
 
-def add_client(session: Session, new: Client) -> None:
-    """Store a client.
+def add_client(session: Session, new: Client, *, secret: str | None = None) -> None:
+    """Store a client; of its secret the hash only.
 
     Raises:
         FhirError: CONFLICT (409, from the enclosing transaction) when the client id is taken.
@@ -71,7 +71,7 @@ def add_client(session: Session, new: Client) -> None:
             "client_id": new.client_id,
             "name": new.name,
             "kind": new.kind,
-            "secret_hash": new.secret_hash or None,
+            "secret_hash": secret_hash(secret) if secret else None,
             "jwks": new.jwks or None,
             "jwks_uri": new.jwks_uri or None,
             "redirect_uris": orjson.dumps(new.redirect_uris).decode(),

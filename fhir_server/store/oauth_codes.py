@@ -23,7 +23,7 @@ from fhir_server.store.oauth_tables import access_token, assertion, code, grant,
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An authorization code that was claimed just now."""
+    """An authorization code and what it is bound to; `code_challenge` is always S256."""
 
     grant_id: str
     client_id: str
@@ -43,9 +43,8 @@ class RefreshToken:
     expires_at: datetime
 
 
-def add_code(session: Session, new: Code, *, now: datetime, expires_in_s: int) -> str:
-    """Make an authorization code of 256 random bits and store its hash."""
-    value = secrets.token_urlsafe(32)
+def add_code(session: Session, value: str, new: Code, *, now: datetime, expires_in_s: int) -> None:
+    """Store the hash of a new authorization code, a random value of at least 256 bits."""
     session.connection.execute(
         insert(code),
         {
@@ -59,7 +58,6 @@ def add_code(session: Session, new: Code, *, now: datetime, expires_in_s: int) -
             "expires_at": to_us(now + timedelta(seconds=expires_in_s)),
         },
     )
-    return value
 
 
 def claim_code(session: Session, value: str, client_id: str, now: datetime) -> Code | None:

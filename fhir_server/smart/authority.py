@@ -1,0 +1,77 @@
+"""What the authorization server keeps between requests, and how the composition root gives it to an application."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from flask import Flask, current_app
+from joserfc.jwk import KeySet
+
+from fhir_server import web
+from fhir_server.smart import keys
+from fhir_server.smart.client import ASSERTION_METHOD
+from fhir_server.smart.client_keys import ClientKeys
+from fhir_server.smart.keys import SigningKeys
+from fhir_server.smart.rfc6749_authorization_code import CodeGrant
+from fhir_server.smart.rfc6749_client_credentials import SystemGrant
+from fhir_server.smart.rfc6749_refresh import RefreshGrant
+from fhir_server.smart.rfc7009 import Revocation
+from fhir_server.smart.rfc7523 import authenticate
+from fhir_server.smart.rfc7636 import RequiredS256
+from fhir_server.smart.rfc7662 import Introspection
+from fhir_server.smart.server import Here, Server
+from fhir_server.store.database import Session
+
+_EXTENSION = "smart"
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The authorization server of one process.
+
+    Attributes:
+        signing: Keys of ID tokens.
+        client_keys: Public keys of clients.
+    """
+
+    signing: SigningKeys
+    client_keys: ClientKeys = field(default_factory=ClientKeys)
+
+
+def install(app: Flask, key_directory: Path) -> None:
+    """Give an application its authorization server; the first start makes its signing key."""
+    # Authlib writes whole token responses at DEBUG; tokens never go to a log.
+    logging.getLogger("authlib").setLevel(logging.INFO)
+    app.extensions[_EXTENSION] = Authority(keys.load_or_create(key_directory))
+
+
+def current() -> Authority:
+    """Return the authorization server of the application that is answering."""
+    return cast("Authority", current_app.extensions[_EXTENSION])
+
+
+def here() -> Here:
+    """Return what an endpoint knows about the server, at this instant."""
+    context = web.context()
+    return Here(
+        base_url=web.current().base_url,
+        fhir_base=context.fhir_base,
+        types=context.definitions.resource_types,
+        signing=current().signing,
+        now=context.now(),
+    )
+
+
+def server(session: Session, at: Here, client_keys: KeySet | None = None) -> Server:
+    """Return the authorization server of one request, inside one transaction."""
+    made = Server(session, at, client_keys)
+    made.register_client_auth_method(ASSERTION_METHOD, authenticate(made))
+    made.register_grant(CodeGrant, [RequiredS256()])
+    made.register_grant(RefreshGrant)
+    made.register_grant(SystemGrant)
+    made.register_endpoint(Revocation)
+    made.register_endpoint(Introspection)
+    return made

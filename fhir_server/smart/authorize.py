@@ -1,0 +1,165 @@
+"""The authorization endpoint: check the app's request, ask the person in plain words, send the answer back."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError
+from flask import Response, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from fhir_server import web
+from fhir_server.interactions.perform import record_sign_in
+from fhir_server.smart import authority, launch, narrowing, wording
+from fhir_server.smart.launch import Record
+from fhir_server.smart.rfc6749_authorization_code import CodeGrant, Yes
+from fhir_server.smart.server import Here, IncomingRequest, refuse
+from fhir_server.web import SignedIn
+
+_MAX_FIELDS = 50
+_NO_RECORD = "This account has no health record that an app could open"
+
+
+class InteractionRequiredError(OAuth2Error):  # type: ignore[misc]  # Authlib ships no types
+    """`prompt=none`, yet somebody has to be asked (OpenID Connect Core 1.0 §3.1.2.6)."""
+
+
+def ask() -> Response | BaseResponse:
+    """Answer GET: the page that asks, or sign-in first, or the error."""
+    query = request.query_string.decode("ascii", "replace")
+    at = authority.here()
+    try:
+        grant = _checked(query, at)
+        person = web.signed_in()
+        if "none" in grant.request.payload.data.get("prompt", "").split():
+            error = "consent_required" if person else "login_required"
+            raise InteractionRequiredError(error=error, redirect_uri=grant.redirect_uri, state=_state(grant))
+        if person is None:
+            return _to_sign_in(query)
+        return _page(grant, person, query, _records(grant, person))
+    except OAuth2Error as error:
+        return _refused(error, at)
+
+
+def decide() -> Response | BaseResponse:
+    """Answer POST: what the person decided goes back to the app; everything is checked again."""
+    query = request.form.get("query", "")
+    at = authority.here()
+    try:
+        grant = _checked(query, at)
+        person = web.signed_in()
+        if person is None:
+            return _to_sign_in(query)
+        records = _records(grant, person)
+        if request.form.get("decision") != "allow":
+            return _answer(grant, at, person, None)
+        scope = wording.chosen(grant.request.scope, frozenset(request.form.getlist("allow")))
+        patient = _chosen_record(scope, records)
+        if scope in {"", "launch/patient"}:
+            return _page(grant, person, query, records, error="Tick what the app may do, or choose “Do not allow”")
+        if narrowing.needs_patient(scope.split()) and not patient:
+            return _page(grant, person, query, records, error="Choose whose record the app may open")
+        return _answer(grant, at, person, _yes(person, patient, scope))
+    except OAuth2Error as error:
+        return _refused(error, at)
+
+
+def _checked(query: str, at: Here) -> CodeGrant:
+    """Return the valid request of this query string.
+
+    Raises:
+        OAuth2Error: With a `redirect_uri` where the client may be told.
+    """
+    try:
+        values = parse_qs(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError as error:
+        raise InvalidRequestError("The request has too many parameters") from error
+    incoming = IncomingRequest(request, values)
+    incoming.refuse_repeated()
+    with web.context().store.read() as session:
+        grant: CodeGrant = authority.server(session, at).get_consent_grant(incoming)
+    return grant
+
+
+def _records(grant: CodeGrant, person: SignedIn) -> tuple[Record, ...]:
+    """Return the records to choose from, none where the app asks for no patient."""
+    no_record = AccessDeniedError(_NO_RECORD, redirect_uri=grant.redirect_uri, state=_state(grant))
+    if not person.account.reference:
+        raise no_record
+    if not narrowing.needs_patient(grant.request.scope.split()):
+        return ()
+    records = launch.records(person, web.context())
+    if not records:
+        raise no_record
+    return records
+
+
+def _chosen_record(scope: str, records: tuple[Record, ...]) -> str:
+    if not narrowing.needs_patient(scope.split()):
+        return ""
+    wanted = request.form.get("record") or (records[0].reference if len(records) == 1 else "")
+    # INVARIANT: only a record that the road showed to this person a moment ago; never one that the form names.
+    return next((record.reference for record in records if record.reference == wanted), "")
+
+
+def _yes(person: SignedIn, patient: str, scope: str) -> Yes:
+    return Yes(
+        account_id=person.account.id,
+        subject=person.account.reference,
+        patient=patient,
+        scope=scope,
+        purpose=person.principal.purpose,
+        organization=person.principal.organization,
+        may_break_glass=person.account.may_break_glass,
+        auth_time=person.auth_time,
+    )
+
+
+def _answer(grant: CodeGrant, at: Here, person: SignedIn, yes: Yes | None) -> Response:
+    context = web.context()
+    with context.store.write() as session:
+        server = authority.server(session, at)
+        # The request was valid a moment ago; the client may have been suspended since.
+        again = server.get_consent_grant(grant.request)
+        response: Response = server.create_authorization_response(grant.request, grant_user=yes, grant=again)
+    description = "" if yes else "The person did not allow it"
+    client_id = grant.request.client.get_client_id()
+    record_sign_in(context, person.account, succeeded=yes is not None, client_id=client_id, description=description)
+    return response
+
+
+def _page(grant: CodeGrant, person: SignedIn, query: str, records: tuple[Record, ...], *, error: str = "") -> Response:
+    # Browsers hold `form-action` also against the redirect that answers the form.
+    web.allow_form_target(grant.redirect_uri)
+    again = bool(error)
+    page = render_template(
+        "smart/authorize.html",
+        client=grant.request.client.stored,
+        destination=urlsplit(grant.redirect_uri).hostname or urlsplit(grant.redirect_uri).scheme,
+        items=wording.items(grant.request.scope),
+        ticked=frozenset(request.form.getlist("allow")) if again else None,
+        records=records,
+        own_record=person.account.reference.startswith("Patient/"),
+        chosen=request.form.get("record", ""),
+        query=query,
+        csrf_token=person.csrf_token,
+        errors=[{"text": error, "href": "#allow-1"}] if error else [],
+    )
+    return make_response(page, 400 if again else 200)
+
+
+def _refused(error: OAuth2Error, at: Here) -> Response:
+    """Tell the app where that is safe, else the person; an address that is not registered is never gone to."""
+    if error.redirect_uri:
+        return refuse(error, at.base_url)
+    page = render_template("smart/refused.html", error=error.error, reason=error.description)
+    return make_response(page, 400)
+
+
+def _to_sign_in(query: str) -> BaseResponse:
+    return redirect("/sign-in?" + urlencode({"next": f"/oauth/authorize?{query}"}), 303)
+
+
+def _state(grant: CodeGrant) -> str:
+    return str(grant.request.payload.state)

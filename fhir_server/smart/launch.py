@@ -1,0 +1,50 @@
+"""Whose record an app may open: a patient's own; for others the records that they can open, asked on the road."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from fhir_server.interactions.model import Code, Context, Interaction
+from fhir_server.interactions.perform import perform
+from fhir_server.web import SignedIn
+
+_MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record to choose: `Patient/…`, whose it is and the date of birth as text."""
+
+    reference: str
+    name: str
+    birth_date: str = ""
+
+
+def records(person: SignedIn, context: Context) -> tuple[Record, ...]:
+    """Return the records that this person may open an app on, at most 50, by family name.
+
+    What a carer or a professional may not see by the patients' consents is not among them.
+    """
+    reference = person.account.reference
+    if reference.startswith("Patient/"):
+        return (Record(reference, person.account.name),)
+    if not reference:
+        return ()
+    query = (("_sort", "family"), ("_count", str(_MOST)))
+    outcome = perform(Interaction(Code.SEARCH, type="Patient", query=query), person.principal, context)
+    bundle: dict[str, Any] = orjson.loads(outcome.content)
+    return tuple(
+        _record(entry["resource"])
+        for entry in bundle.get("entry", ())
+        if entry.get("search", {}).get("mode", "match") == "match"
+    )
+
+
+def _record(patient: dict[str, Any]) -> Record:
+    names = patient.get("name") or [{}]
+    official = next((name for name in names if name.get("use") == "official"), names[0])
+    text = official.get("text") or " ".join([*official.get("given", ()), official.get("family", "")]).strip()
+    return Record(f"Patient/{patient['id']}", text or "Unnamed", patient.get("birthDate", ""))

@@ -1,0 +1,118 @@
+"""Addresses of the authorization server: `authorize` is a page with a cookie, all others are for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidRequestError, UnsupportedGrantTypeError
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from fhir_server import web
+from fhir_server.smart import authority, authorize, discovery, rfc7523
+from fhir_server.smart.server import IncomingRequest, Server, refuse
+
+blueprint = Blueprint("smart", __name__, template_folder="templates")
+
+_DISCOVERY_S = 300
+_PREFLIGHT_S = 600
+
+
+@blueprint.get("/fhir/.well-known/smart-configuration")
+def smart_configuration() -> Response:
+    """Answer the SMART configuration."""
+    return _published(discovery.configuration(web.current().base_url))
+
+
+@blueprint.get("/.well-known/openid-configuration")
+def openid_configuration() -> Response:
+    """Answer the OpenID Provider configuration."""
+    return _published(discovery.openid_configuration(web.current().base_url))
+
+
+@blueprint.get("/.well-known/jwks.json")
+def jwks() -> Response:
+    """Answer the public keys that ID tokens are verified with."""
+    return _published(authority.current().signing.jwks())
+
+
+@blueprint.get("/oauth/authorize")
+def ask() -> Response | BaseResponse:
+    """Ask the person."""
+    return authorize.ask()
+
+
+@blueprint.post("/oauth/authorize")
+def decide() -> Response | BaseResponse:
+    """Send the person's decision to the app."""
+    return authorize.decide()
+
+
+@blueprint.post("/oauth/token")
+def token() -> Response:
+    """Issue tokens (RFC 6749 §3.2)."""
+    return _endpoint("token")
+
+
+@blueprint.post("/oauth/revoke")
+def revoke() -> Response:
+    """Revoke a token (RFC 7009)."""
+    return _endpoint("revocation")
+
+
+@blueprint.post("/oauth/introspect")
+def introspect() -> Response:
+    """Tell a client what its token stands for (RFC 7662)."""
+    return _endpoint("introspection")
+
+
+@blueprint.after_request
+def allow_any_origin(response: Response) -> Response:
+    """Let browser apps ask, never with cookies (CORS); the page that asks the person stays closed to scripts."""
+    if request.path != "/oauth/authorize":
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
+            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Accept"
+            response.headers["Access-Control-Max-Age"] = str(_PREFLIGHT_S)
+    return response
+
+
+def _endpoint(name: str) -> Response:
+    at, store = authority.here(), web.context().store
+    try:
+        incoming = _form()
+        client_keys = rfc7523.keys_of_assertion(store, authority.current().client_keys, incoming)
+        with store.write() as session:
+            return _run(authority.server(session, at, client_keys), name, incoming)
+    except OAuth2Error as error:
+        return refuse(error, at.base_url)
+
+
+def _run(server: Server, name: str, incoming: IncomingRequest) -> Response:
+    # INVARIANT: Authlib turns its errors into answers inside the transaction, so that what a refusal did is committed.
+    if name != "token":
+        return server.create_endpoint_response(name, incoming)  # type: ignore[no-any-return]
+    grant_type = incoming.payload.grant_type
+    if grant_type is None:
+        raise InvalidRequestError("grant_type is missing")
+    if grant_type not in discovery.GRANT_TYPES:
+        raise UnsupportedGrantTypeError("other")
+    return server.create_token_response(incoming)  # type: ignore[no-any-return]
+
+
+def _form() -> IncomingRequest:
+    if request.mimetype != "application/x-www-form-urlencoded":
+        raise InvalidRequestError("The body must be application/x-www-form-urlencoded")
+    if request.args:
+        raise InvalidRequestError("Parameters belong in the body, not in the address")
+    incoming = IncomingRequest(request, request.form.to_dict(flat=False))
+    incoming.refuse_repeated()
+    return incoming
+
+
+def _published(document: dict[str, Any]) -> Response:
+    response = jsonify(document)
+    response.headers["Cache-Control"] = f"public, max-age={_DISCOVERY_S}"
+    return response

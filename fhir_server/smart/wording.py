@@ -1,0 +1,117 @@
+"""Scopes in plain words, for the person who is asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fhir_server.access.scopes import Clinical
+from fhir_server.smart.narrowing import clinical
+
+IDENTITY = "identity"
+_IDENTITY_SCOPES = ("openid", "fhirUser", "profile")
+
+_NOUNS = {
+    "*": "everything in the record",
+    "AllergyIntolerance": "allergies",
+    "Appointment": "appointments",
+    "AuditEvent": "the list of who opened the record",
+    "Binary": "files attached to letters",
+    "CarePlan": "care plans",
+    "CareTeam": "the care team",
+    "Condition": "health conditions and diagnoses",
+    "Consent": "what is shared and with whom",
+    "Device": "medical devices",
+    "DiagnosticReport": "test reports",
+    "DocumentReference": "letters and documents",
+    "Encounter": "visits and hospital stays",
+    "FamilyMemberHistory": "family history",
+    "Goal": "care goals",
+    "Immunization": "vaccinations",
+    "Location": "places of care",
+    "Medication": "medicines",
+    "MedicationDispense": "medicines handed out",
+    "MedicationRequest": "prescriptions",
+    "MedicationStatement": "medicines taken",
+    "Observation": "test results and measurements",
+    "Organization": "hospitals, practices and other organisations",
+    "Patient": "name, date of birth and contact details",
+    "Practitioner": "names of health professionals",
+    "PractitionerRole": "roles of health professionals",
+    "Procedure": "operations and procedures",
+    "Provenance": "where information came from",
+    "QuestionnaireResponse": "answers to questionnaires",
+    "RelatedPerson": "family and carers",
+    "ServiceRequest": "referrals and test orders",
+}
+_VERBS = (("rs", "see"), ("c", "add to"), ("u", "change"), ("d", "delete"))
+_CATEGORIES = {
+    "laboratory": "laboratory results",
+    "vital-signs": "vital signs such as blood pressure and weight",
+    "social-history": "lifestyle, such as smoking",
+    "imaging": "scans and X-rays",
+    "survey": "answers to health surveys",
+    "encounter-diagnosis": "diagnoses made at a visit",
+    "problem-list-item": "the problem list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that an app asks for, to be ticked or not.
+
+    Attributes:
+        value: Form value: the scope itself, or `identity`.
+        text: What it means.
+        hint: More about it, or "".
+        writes: The app could change the record with it.
+    """
+
+    value: str
+    text: str
+    hint: str = ""
+    writes: bool = False
+
+
+def items(scope: str) -> tuple[Item, ...]:
+    """Return what these scopes mean, in the order to be read: the record first, then who you are, then for how long."""
+    asked = scope.split()
+    found = [_clinical_item(item, parsed) for item in asked if (parsed := clinical(item)) is not None]
+    if any(item in _IDENTITY_SCOPES for item in asked):
+        found.append(Item(IDENTITY, "Know who you are", "Your identity in this service, to sign you in to the app"))
+    if "offline_access" in asked:
+        hint = "Until you remove the app under Connected apps, or 90 days after it last asked"
+        found.append(Item("offline_access", "Keep its access when you are not using the app", hint))
+    return tuple(found)
+
+
+def chosen(scope: str, ticked: frozenset[str]) -> str:
+    """Return the scopes that the person left ticked; `launch/patient` only says whose record, so it stays."""
+    return " ".join(item for item in scope.split() if item == "launch/patient" or _box(item) in ticked)
+
+
+def _box(item: str) -> str:
+    return IDENTITY if item in _IDENTITY_SCOPES else item
+
+
+def _clinical_item(item: str, scope: Clinical) -> Item:
+    verbs = [verb for rights, verb in _VERBS if set(rights) & set(scope.rights)]
+    if len(verbs) > 1:
+        verbs = [", ".join(verbs[:-1]), verbs[-1]]
+    text = f"{' and '.join(verbs)} {_noun(scope.type)}"
+    hints = [f"Only {_restriction(name, value)}" for name, value in scope.query]
+    if scope.level == "user":
+        hints.append("In every record that you can open")
+    return Item(item, text[0].upper() + text[1:], ". ".join(hints), bool(set("cud") & set(scope.rights)))
+
+
+def _noun(resource_type: str) -> str:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", resource_type).lower()
+    return _NOUNS.get(resource_type, f"“{spaced}” entries")
+
+
+def _restriction(name: str, value: str) -> str:
+    codes = [code.rpartition("|")[2] for code in value.split(",")]
+    if name == "category":
+        return " or ".join(_CATEGORIES.get(code, f"“{code}”") for code in codes)
+    return f"where {name} is {' or '.join(codes)}"
