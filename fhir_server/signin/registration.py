@@ -55,7 +55,7 @@ def start(token: str) -> BaseResponse:
     if outcome.result is Result.LOCKED:
         locked = message(
             "Too many wrong tries",
-            "For your safety this invitation is locked for 15 minutes. After that you can try again with the same link.",
+            "For your safety this invitation is locked for 15 minutes. Then you can try again with the same link.",
             "If the code or your date of birth is not accepted then, contact us: we may hold a wrong detail about you.",
             status=429,
             link=("Contact us", "/contact"),

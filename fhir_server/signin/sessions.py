@@ -15,6 +15,12 @@ CLIENT = "portal"
 _REFUSED = "The e-mail address or password is not right. Check them and try again"
 _THROTTLED = "Too many tries. Wait 15 minutes and try again, or choose a new password"
 _STATUS = {Result.REFUSED: 403, Result.THROTTLED: 429}
+_REASON = {
+    Result.PROVED: "",
+    Result.REFUSED: "Wrong e-mail address or password, or the account is closed",
+    Result.THROTTLED: "Too many tries",
+    Result.UNCONFIRMED: "The e-mail address is not confirmed yet",
+}
 
 
 def show_sign_in() -> BaseResponse:
@@ -73,7 +79,10 @@ def sign_in_again() -> BaseResponse:
 
 def sign_out() -> BaseResponse:
     """End the session, and an emergency access with it."""
+    person = web.signed_in()
     web.end_session()
+    if person is not None:
+        record_sign_in(web.context(), person.account, succeeded=True, client_id=CLIENT, started=False)
     return redirect("/signed-out", 303)
 
 
@@ -89,5 +98,11 @@ def signed_out() -> Response:
 def _attempt(email: str, password: str) -> Attempt:
     here = web.context()
     attempt = prove_password(here.store, email, password, address=here.address, now=here.now())
-    record_sign_in(here, attempt.account, attempt.result is Result.PROVED, CLIENT, attempt.result.value)
+    record_sign_in(
+        here,
+        attempt.account,
+        succeeded=attempt.result is Result.PROVED,
+        client_id=CLIENT,
+        description=_REASON[attempt.result],
+    )
     return attempt
