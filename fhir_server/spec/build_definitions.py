@@ -101,13 +101,19 @@ def fetch(package: Package) -> Path:
     return archive
 
 
-def read_resources(archive: Path, types: Iterable[str]) -> Iterator[Json]:
-    """Yield the resources of these types in an archive, in the order of the archive."""
+def read_members(archive: Path, types: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield file name and text of the resources of these types in an archive, in the order of the archive."""
     prefixes = tuple(f"package/{name}-" for name in types)
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
             if member.name.startswith(prefixes) and member.name.endswith(".json") and (file := tar.extractfile(member)):
-                yield msgspec.json.decode(file.read(), type=dict)
+                yield member.name.removeprefix("package/"), file.read()
+
+
+def read_resources(archive: Path, types: Iterable[str]) -> Iterator[Json]:
+    """Yield the resources of these types in an archive, in the order of the archive."""
+    for _, text in read_members(archive, types):
+        yield msgspec.json.decode(text, type=dict)
 
 
 def compile_all(examples: Path, expansions: Path) -> Json:

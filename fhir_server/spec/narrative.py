@@ -35,7 +35,7 @@ _XML = "http://www.w3.org/XML/1998/namespace"
 
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
 _LINK_SCHEMES = frozenset({"ftp", "http", "https", "mailto", "tel", "urn"})
-_IMAGE = re.compile(r"data:image/(png|gif|jpeg|webp);base64,[A-Za-z0-9+/=\s]*")
+_IMAGE = re.compile(r"data: ?image/(png|gif|jpeg|webp);base64,[A-Za-z0-9+/=\s]*")
 _STYLE_IMAGE = re.compile(r"url\(data: ?image/(png|gif|jpeg|webp);base64,[A-Za-z0-9+/=\s]*\)")
 # A backslash, or a comment in the middle, can spell any of the others.
 _ACTIVE_STYLE = re.compile(
