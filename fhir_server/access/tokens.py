@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from fhir_server.access import scopes
-from fhir_server.access.instants import from_us, to_us
+from fhir_server.store.instants import from_us, to_us
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import directory
@@ -136,6 +136,57 @@ def for_account(session: Session, account: Account, auth_time: datetime, session
         session_id=session_id,
     )
     return _with_closure(session, principal, to_us(datetime.now(UTC)))
+
+
+def operator(now: datetime, name: str = "operator") -> Principal:
+    """Return the record's operator at the command line: everything, every use audited as such."""
+    return Principal(
+        caller=Caller.OPERATOR,
+        subject="system",
+        actors=(),
+        organizations=(),
+        organization="",
+        scopes=scopes.EVERYTHING,
+        patient="",
+        purpose="HSYSADMIN",
+        client_id="command-line",
+        role="",
+        name=name,
+        trusted=True,
+        may_break_glass=False,
+        auth_time=now,
+        session_id="",
+    )
+
+
+def feed(session: Session, organization: str, now: datetime, client_id: str) -> Principal:
+    """Return an organisation's own system, as the loader of its data uses it."""
+    principal = replace(
+        operator(now, organization),
+        caller=Caller.ORGANIZATION,
+        subject=organization,
+        purpose="TREAT",
+        client_id=client_id,
+        trusted=False,
+    )
+    return _with_closure(session, principal, to_us(now))
+
+
+def professional(session: Session, reference: str, organization: str, now: datetime, session_id: str) -> Principal:
+    """Return a practitioner who signed in just now, as the demo's past emergencies are replayed by one."""
+    principal = replace(
+        operator(now, reference),
+        caller=Caller.PROFESSIONAL,
+        subject=reference,
+        organization=organization,
+        purpose="TREAT",
+        client_id=PORTAL,
+        role="professional",
+        trusted=False,
+        may_break_glass=True,
+        session_id=session_id,
+    )
+    return _with_closure(session, principal, to_us(now))
 
 
 def revoke(session: Session, token: str, now: datetime) -> None:

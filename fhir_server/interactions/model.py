@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -13,6 +13,7 @@ from typing import Any
 
 from fhir_server.spec.definitions import Definitions
 from fhir_server.store.database import Store
+from fhir_server.store.recorder import Recorder
 
 
 class Code(Enum):
@@ -22,6 +23,7 @@ class Code(Enum):
     VREAD = "vread"
     CREATE = "create"
     UPDATE = "update"
+    PATCH = "patch"
     DELETE = "delete"
     HISTORY = "history-instance"
     SEARCH = "search-type"
@@ -47,6 +49,8 @@ class Interaction:
         if_none_exist: Query of `If-None-Exist`, decoded, empty where absent.
         conditional: Criteria of a conditional update or delete (`PUT Patient?identifier=…`).
         operation: Operation code without `$`.
+        by_get: The operation was called by GET.
+        patch: Operations of a JSON Patch (RFC 6902) body.
         handling: `strict` (default) or `lenient` (`Prefer: handling=`).
     """
 
@@ -60,6 +64,8 @@ class Interaction:
     if_none_exist: tuple[tuple[str, str], ...] = ()
     conditional: tuple[tuple[str, str], ...] = ()
     operation: str = ""
+    by_get: bool = False
+    patch: tuple[Mapping[str, Any], ...] = ()
     handling: str = "strict"
 
 
@@ -100,6 +106,8 @@ class Context:
         address: Network address of the caller, for audit.
         break_glass_minutes: How long an emergency access lasts.
         page_key: 32 bytes that seal page cursors.
+        operations: FHIR operations by code, from the registry in `operations`.
+        recorder: Makes the AuditEvents of reads and refusals durable before anything is disclosed.
     """
 
     store: Store
@@ -111,3 +119,44 @@ class Context:
     address: str = ""
     break_glass_minutes: int = 60
     page_key: bytes = field(default=b"", repr=False)
+    recorder: Recorder | None = None
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One FHIR operation of the registry.
+
+    Attributes:
+        code: Name without `$`.
+        types: Resource types it is defined on; empty for the system level only.
+        levels: Subset of `system`, `type`, `instance`.
+        writes: Changes the record: runs in a write transaction and only by POST.
+        run: The function, given the job and the interaction.
+    """
+
+    code: str
+    types: tuple[str, ...]
+    levels: tuple[str, ...]
+    writes: bool
+    run: Callable[[Any, Interaction], Outcome]
+
+
+@dataclass(slots=True)
+class Trace:
+    """What an interaction touched, for its AuditEvents; filled while it runs, also when it is refused.
+
+    Attributes:
+        patients: Keys of the patients whose record was disclosed, changed or aimed at.
+        entities: (type, id, version, keys of its patients) of each resource; version 0 where unknown.
+    """
+
+    patients: dict[int, None] = field(default_factory=dict)
+    entities: list[tuple[str, str, int, tuple[int, ...]]] = field(default_factory=list)
+
+    def touch(self, patients: Iterable[int], resource_type: str = "", logical_id: str = "", version: int = 0) -> None:
+        """Add a resource and the patients it belongs to."""
+        owners = tuple(patient for patient in patients if patient)
+        self.patients.update(dict.fromkeys(owners))
+        if resource_type:
+            self.entities.append((resource_type, logical_id, version, owners))

@@ -1,0 +1,12 @@
+"""FHIR operations: one module each; the tuple below is the registry that routes, CapabilityStatement and docs read."""
+
+from __future__ import annotations
+
+from fhir_server.interactions.model import Operation
+from fhir_server.operations import break_glass, end_break_glass
+
+REGISTRY: tuple[Operation, ...] = (
+    break_glass.OPERATION,
+    end_break_glass.OPERATION,
+)
+BY_CODE = {operation.code: operation for operation in REGISTRY}

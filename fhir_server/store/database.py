@@ -126,7 +126,9 @@ class Store:
         try:
             yield
         except IntegrityError as error:
-            raise FhirError(Kind.CONFLICT, "Another request changed the same record at the same time; try again") from error
+            raise FhirError(
+                Kind.CONFLICT, "Another request changed the same record at the same time; try again"
+            ) from error
         except OperationalError as error:
             if "deadlock" in str(error) or "serialize" in str(error):
                 raise FhirError(Kind.CONFLICT, "Another request changed the same record; try again") from error

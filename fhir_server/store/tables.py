@@ -52,7 +52,12 @@ Index("ix_resource_patient_code", resource.c.type, resource.c.patient, resource.
 Index("ix_resource_code", resource.c.type, resource.c.code, resource.c.date_lo.desc())
 Index("ix_resource_updated", resource.c.type, resource.c.updated_at)
 Index("ix_resource_author", resource.c.author, resource.c.type)
-Index("ix_resource_context", resource.c.context, sqlite_where=resource.c.context != 0, postgresql_where=resource.c.context != 0)
+Index(
+    "ix_resource_context",
+    resource.c.context,
+    sqlite_where=resource.c.context != 0,
+    postgresql_where=resource.c.context != 0,
+)
 
 history = Table(
     "resource_history",

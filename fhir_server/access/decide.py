@@ -1,0 +1,144 @@
+"""From a principal to a `Decision`: which rows it may read and write now. Deny on doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fhir_server.access import policy
+from fhir_server.access.consent import PURPOSE_BITS
+from fhir_server.store.instants import to_us
+from fhir_server.access.principal import Caller, Principal
+from fhir_server.access.scopes import Clinical
+from fhir_server.access.visibility import Gate, ScopeFilter
+from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store.database import Session
+from fhir_server.store.grants import EmergencyAccess, live_emergencies
+from fhir_server.store.keys import NONE, hash64, key_of_reference, type_key
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the caller may do in this request.
+
+    Attributes:
+        readable: Rows that exist for the caller.
+        writable: Rows that the caller may bring about or change; a write needs both.
+        emergencies: Live emergency accesses of the caller, newest first; empty for most.
+    """
+
+    readable: Gate
+    writable: Gate
+    emergencies: tuple[EmergencyAccess, ...] = ()
+
+
+def gate(principal: Principal, right: str, resource_type: str) -> None:
+    """Refuse what this token or role may never do, before data is touched.
+
+    Raises:
+        FhirError: FORBIDDEN (403).
+    """
+    if not principal.scopes.allows(right, resource_type):
+        raise FhirError(Kind.FORBIDDEN, f"The access token has no scope for '{right}' on {resource_type}")
+    if not policy.may(principal, right, resource_type):
+        raise FhirError(Kind.FORBIDDEN, f"This caller may not write {resource_type}")
+
+
+def decide(
+    session: Session, principal: Principal, definitions: Definitions, now: datetime, right: str = "r"
+) -> Decision:
+    """Return the visibilities of a principal at an instant.
+
+    Args:
+        session: The transaction the decision is used in; emergency accesses are read from it.
+        principal: The caller.
+        definitions: For the search parameters of granular scopes.
+        now: The instant.
+        right: The right that SMART scopes are narrowed by (`r`, `s`, …).
+    """
+    at_us = to_us(now)
+    readable_scopes = _scope_filters(principal, definitions, "rs" if right in "rs" else right)
+    if principal.caller is Caller.OPERATOR:
+        everything = Gate(at_us, everything=True, scopes=readable_scopes)
+        return Decision(everything, everything)
+    emergencies: tuple[EmergencyAccess, ...] = ()
+    if principal.may_break_glass and principal.caller is Caller.PROFESSIONAL:
+        running = live_emergencies(session, key_of_reference(principal.subject), at_us)
+        emergencies = tuple(access for access in running if access.session == principal.session_id)
+    own = key_of_reference(principal.subject) if principal.caller is Caller.PATIENT else NONE
+    authored = principal.organizations
+    if principal.caller in {Caller.PATIENT, Caller.PROFESSIONAL}:
+        authored = (*authored, key_of_reference(principal.subject))
+    readable = Gate(
+        at_us,
+        own=own,
+        actors=() if own else principal.actors,
+        organizations=() if own else authored,
+        directory=True,
+        purposes=PURPOSE_BITS.get(principal.purpose, 0),
+        emergencies=tuple(access.patient for access in emergencies),
+        reviewed_types=(type_key("Task"),) if principal.role == "privacy-officer" else (),
+        scopes=readable_scopes,
+    )
+    return Decision(readable, _writable(principal, readable, authored), emergencies)
+
+
+def _writable(principal: Principal, readable: Gate, authored: tuple[int, ...]) -> Gate:
+    if principal.caller is Caller.PATIENT:
+        managed = (type_key("Consent"),)
+        return Gate(readable.at_us, own=readable.own, organizations=authored, own_only=True, managed_types=managed)
+    if principal.caller is Caller.PROFESSIONAL:
+        return Gate(
+            readable.at_us, actors=principal.actors, organizations=authored, purposes=readable.purposes, own_only=True
+        )
+    if principal.caller is Caller.ORGANIZATION or principal.role == "coordinator":
+        return Gate(readable.at_us, organizations=authored)
+    return Gate(readable.at_us, reviewed_types=readable.reviewed_types)
+
+
+def author_of(principal: Principal) -> int:
+    """Return the key that marks a new row as the caller's own data: its organisation's, else its own."""
+    if principal.caller is Caller.OPERATOR:
+        return NONE
+    if principal.organization:
+        return key_of_reference(principal.organization)
+    return key_of_reference(principal.subject)
+
+
+def _scope_filters(principal: Principal, definitions: Definitions, rights: str) -> tuple[ScopeFilter, ...] | None:
+    """Return one filter per clinical scope that gives one of the rights; None where nothing is restricted.
+
+    INVARIANT: a granular scope whose parameter is not a token parameter of its type lets nothing through.
+    """
+    if principal.scopes.unrestricted:
+        return None
+    scopes = [scope for scope in principal.scopes.clinical if set(rights) & set(scope.rights)]
+    if any(scope.level != "patient" and scope.type == "*" and not scope.query for scope in scopes):
+        return None
+    filters: list[ScopeFilter] = []
+    for scope in scopes:
+        filters += _filter(scope, principal, definitions)
+    return tuple(filters)
+
+
+def _filter(scope: Clinical, principal: Principal, definitions: Definitions) -> list[ScopeFilter]:
+    patient = NONE
+    if scope.level == "patient":
+        if not principal.patient:
+            return []
+        patient = key_of_reference(principal.patient)
+    kind = NONE if scope.type == "*" else type_key(scope.type)
+    if not scope.query:
+        return [ScopeFilter(kind, patient)]
+    if scope.type not in definitions.resource_types:
+        return []
+    parameters = definitions.search_parameters(scope.type)
+    tokens = []
+    for name, value in scope.query:
+        parameter = parameters.get(name)
+        if parameter is None or parameter.type != "token" or "," in value:
+            return []
+        system, bar, code = value.rpartition("|")
+        tokens.append((parameter.key, hash64(system) if bar else NONE, hash64(code)))
+    return [ScopeFilter(kind, patient, tuple(tokens))]

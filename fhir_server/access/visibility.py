@@ -1,0 +1,203 @@
+"""The gate as SQL: which rows exist for a principal (access.md §4).
+
+`Gate.predicate` is the conjunction of two halves: the *right* half (owner, own data, directory, consent, emergency) and the *scope*
+half (SMART scopes, launch patient). Both are conditions on one row, so they hold for each hop of a query alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, FromClause, and_, exists, false, literal, or_, true
+
+from fhir_server.store.keys import type_key
+from fhir_server.store.visibility import Rules
+
+DIRECTORY_TYPES = frozenset(
+    {
+        "Organization", "Practitioner", "PractitionerRole", "Location", "HealthcareService", "Endpoint", "OrganizationAffiliation",
+        "CapabilityStatement", "CodeSystem", "CompartmentDefinition", "ConceptMap", "GraphDefinition", "ImplementationGuide",
+        "MessageDefinition", "NamingSystem", "OperationDefinition", "SearchParameter", "StructureDefinition", "StructureMap",
+        "TerminologyCapabilities", "ValueSet",
+    }
+)  # fmt: skip
+"""Types that anyone signed in may see, when the row names no patient."""
+_DIRECTORY_KEYS = tuple(sorted(type_key(name) for name in DIRECTORY_TYPES))
+_NEVER_GRANTED = (type_key("Consent"),)
+"""Types that no consent and no emergency discloses: a Consent would tell a grantee what is hidden from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeFilter:
+    """What one clinical scope lets through: a type (0 = any), bound to the launch patient or not, with token conditions."""
+
+    type: int
+    patient: int
+    tokens: tuple[tuple[int, int, int], ...] = ()
+    """Granular restriction: (search parameter key, system key or 0 for any, code key), all of which must hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Visibility of one principal at one instant.
+
+    Attributes:
+        at_us: The instant, microseconds since the epoch; periods of consents are compared with it.
+        everything: The trusted operator: consent does not filter.
+        own: Key of the patient who is the caller, 0 for anybody else.
+        actors: Subjects closure whose consents count; empty means that no consent counts.
+        organizations: Organisations (or the person) whose own data is visible, or writable.
+        directory: Directory rows are visible.
+        purposes: Bit of the purpose of use.
+        emergencies: Keys of the patients under a live emergency access of the caller.
+        own_only: Own data and consent must *both* hold (writing by a person).
+        managed_types: Types in the caller's own record that the caller may change whoever wrote them (Consent).
+        reviewed_types: Types that a staff role sees in full (Task for a privacy officer).
+        scopes: None without restriction; else a row must pass one of them.
+    """
+
+    at_us: int
+    everything: bool = False
+    own: int = 0
+    actors: tuple[int, ...] = ()
+    organizations: tuple[int, ...] = ()
+    directory: bool = False
+    purposes: int = 0
+    emergencies: tuple[int, ...] = ()
+    own_only: bool = False
+    managed_types: tuple[int, ...] = ()
+    reviewed_types: tuple[int, ...] = ()
+    scopes: tuple[ScopeFilter, ...] | None = None
+
+    def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        """Return the condition under which a row of `resource` exists for this caller."""
+        return and_(self._right(row, rules), self._scope(row, rules))
+
+    def _right(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        if self.everything:
+            return true()
+        mine = row.c.author.in_(self.organizations) if self.organizations else false()
+        if self.own_only:
+            return self._own_only(row, rules, mine)
+        ways = [and_(mine, row.c.type.not_in(_NEVER_GRANTED))]
+        if self.directory:
+            ways.append(and_(row.c.patient == 0, row.c.type.in_(_DIRECTORY_KEYS)))
+        if self.reviewed_types:
+            ways.append(row.c.type.in_(self.reviewed_types))
+        if self.own or self.actors or self.emergencies:
+            ways.append(and_(row.c.patient != 0, self._all_patients(row, rules)))
+        return or_(*ways)
+
+    def _own_only(self, row: FromClause, rules: Rules, mine: ColumnElement[bool]) -> ColumnElement[bool]:
+        if self.own:
+            managed = row.c.type.in_(self.managed_types) if self.managed_types else false()
+            return and_(or_(mine, managed), row.c.patient != 0, self._all_patients(row, rules))
+        return and_(mine, or_(row.c.patient == 0, self._all_patients(row, rules)))
+
+    def _all_patients(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        """Every patient the row names must permit."""
+        further = rules.resource_patient.alias()
+        refused = exists().where(further.c.key == row.c.key, ~self._patient_permits(row, further.c.patient, rules))
+        return and_(
+            self._patient_permits(row, row.c.patient, rules),
+            or_(row.c.multi.is_(False), ~refused.correlate(row)),
+        )
+
+    def _patient_permits(self, row: FromClause, patient: ColumnElement[int], rules: Rules) -> ColumnElement[bool]:
+        ways: list[ColumnElement[bool]] = []
+        if self.own:
+            ways.append(patient == self.own)
+        if self.actors:
+            ways.append(
+                and_(
+                    row.c.type.not_in(_NEVER_GRANTED),
+                    self._vote(row, patient, rules, permit=True),
+                    ~self._vote(row, patient, rules, permit=False),
+                )
+            )
+        if self.emergencies:
+            ways.append(and_(row.c.type.not_in(_NEVER_GRANTED), self._emergency(patient, rules)))
+        return or_(*ways) if ways else false()
+
+    def _vote(self, row: FromClause, patient: ColumnElement[int], rules: Rules, *, permit: bool) -> ColumnElement[bool]:
+        """Return whether a provision that is in force for the caller votes this way on the row.
+
+        The deepest hitting node of a Consent decides: a nested deny always stands, a root deny stands unless a nested permit of
+        the same Consent hits. A nested deny under a root permit needs no more: any deny wins in the end.
+        """
+        node = rules.grant.alias()
+        hit = [*self._in_force(node, patient), self._covers(row, node, permit=permit)]
+        if not permit:
+            nested = rules.grant.alias()
+            exception = exists().where(
+                *self._in_force(nested, patient),
+                nested.c.consent == node.c.consent,
+                nested.c.depth > node.c.depth,
+                self._covers(row, nested, permit=True),
+            )
+            hit.append(or_(node.c.depth > 0, ~exception.correlate(row, node, _table_of(patient))))
+        return exists().where(*hit).correlate(row, _table_of(patient))
+
+    def _in_force(self, node: FromClause, patient: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        return [
+            node.c.patient == patient,
+            node.c.actor.in_((0, *self.actors)),
+            node.c.valid_from <= self.at_us,
+            node.c.valid_to > self.at_us,
+            node.c.purposes.bitwise_and(self.purposes) != 0,
+        ]
+
+    @staticmethod
+    def _covers(row: FromClause, node: FromClause, *, permit: bool) -> ColumnElement[bool]:
+        if permit:
+            return and_(
+                node.c.permit.is_(True),
+                row.c.label.bitwise_and(node.c.labels) == row.c.label,
+                row.c.confidentiality <= node.c.confidentiality,
+            )
+        return and_(
+            node.c.permit.is_(False),
+            or_(row.c.label.bitwise_and(node.c.labels) != 0, row.c.confidentiality >= node.c.confidentiality),
+        )
+
+    def _emergency(self, patient: ColumnElement[int], rules: Rules) -> ColumnElement[bool]:
+        block = rules.grant.alias()
+        blocked = exists().where(
+            block.c.patient == patient,
+            block.c.blocks_emergency.is_(True),
+            block.c.valid_from <= self.at_us,
+            block.c.valid_to > self.at_us,
+        )
+        return and_(patient.in_(self.emergencies), ~blocked.correlate(_table_of(patient)))
+
+    def _scope(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        if self.scopes is None:
+            return true()
+        return or_(false(), *(self._through(scope, row, rules) for scope in self.scopes))
+
+    @staticmethod
+    def _through(scope: ScopeFilter, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        conditions: list[ColumnElement[bool]] = [literal(value=True)]
+        if scope.type:
+            conditions.append(row.c.type == scope.type)
+        if scope.patient:
+            further = rules.resource_patient.alias()
+            named = exists().where(further.c.key == row.c.key, further.c.patient == scope.patient).correlate(row)
+            conditions.append(
+                or_(row.c.patient == scope.patient, and_(row.c.multi.is_(True), named), row.c.patient == 0)
+            )
+        for param, system, code in scope.tokens:
+            index = rules.token.alias()
+            matching = [index.c.key == row.c.key, index.c.param == param, index.c.code == code]
+            if system:
+                matching.append(index.c.system == system)
+            conditions.append(exists().where(*matching).correlate(row))
+        return and_(*conditions)
+
+
+NOTHING = Gate(at_us=0)
+"""The visibility of a caller without any right: no row exists."""
+
+
+def _table_of(column: ColumnElement[int]) -> FromClause:
+    return column.table  # type: ignore[attr-defined, no-any-return]

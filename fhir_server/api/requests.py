@@ -1,0 +1,155 @@
+"""From an HTTP request to an `Interaction`: media types, conditional headers, body (https://hl7.org/fhir/R4/http.html)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import Request
+
+from fhir_server.interactions.locating import locate, parse_query
+from fhir_server.interactions.model import Code, Interaction
+from fhir_server.interactions.patching import parse_patch
+from fhir_server.spec import json
+from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.outcome import FhirError, Kind
+
+JSON = "application/fhir+json"
+_JSON_BODIES = frozenset({JSON, "application/json", "text/json", "application/json+fhir"})
+_JSON_ANSWERS = (JSON, "application/json", "text/json", "application/json+fhir")
+_JSON_FORMATS = frozenset({"json", "text/json", *_JSON_ANSWERS})
+_PATCH = "application/json-patch+json"
+_FORM = "application/x-www-form-urlencoded"
+_PRESENTATION = frozenset({"_format", "_pretty"})
+_RETURNS = frozenset({"minimal", "representation", "OperationOutcome"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the caller wants the answer.
+
+    Attributes:
+        returns: `Prefer: return=`: `minimal`, `representation` or `OperationOutcome`.
+        pretty: Indented JSON.
+        binary: A Binary is wanted as its raw bytes, in one of these media ranges; empty for FHIR JSON.
+        none_match: Version ids of `If-None-Match`.
+    """
+
+    returns: str
+    pretty: bool
+    binary: str
+    none_match: tuple[str, ...]
+
+
+def read_request(
+    request: Request, definitions: Definitions, path: str, *, limit_bytes: int
+) -> tuple[Interaction, Wishes]:
+    """Return what the caller asks for and how it wants the answer.
+
+    Raises:
+        FhirError: 4xx naming what is not understood.
+    """
+    query = parse_query(
+        request.query_string.decode("ascii", "surrogateescape").encode("utf-8", "surrogateescape").decode()
+    )
+    plain = tuple(pair for pair in query if pair[0] not in _PRESENTATION)
+    interaction = locate(definitions, request.method, path, plain)
+    prefer = _prefer(request)
+    wishes = Wishes(
+        prefer.get("return", "representation"),
+        dict(query).get("_pretty") == "true",
+        _binary_wish(request, interaction, dict(query)),
+        tuple(_version(tag) for tag in request.headers.get("If-None-Match", "").split(",") if tag.strip()),
+    )
+    if not wishes.binary:
+        _check_acceptable(request, dict(query))
+    interaction = replace(
+        interaction,
+        if_match=_version(request.headers.get("If-Match", "")),
+        if_none_exist=_if_none_exist(request),
+        handling="lenient" if prefer.get("handling") == "lenient" else "strict",
+    )
+    return _with_body(request, interaction, limit_bytes), wishes
+
+
+def _with_body(request: Request, interaction: Interaction, limit_bytes: int) -> Interaction:
+    media = request.mimetype
+    if request.method in {"GET", "HEAD", "DELETE", "OPTIONS"}:
+        return interaction
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not supported for request bodies")
+    if interaction.code is Code.SEARCH:
+        if media not in {_FORM, ""}:
+            raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"_search takes {_FORM}")
+        form = parse_query(request.get_data(cache=False).decode("utf-8", "replace"))
+        pairs = tuple(pair for pair in form if pair[0] not in _PRESENTATION)
+        return replace(interaction, query=(*interaction.query, *pairs))
+    if interaction.code is Code.PATCH:
+        if media != _PATCH:
+            raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"PATCH takes {_PATCH}")
+        return replace(interaction, patch=parse_patch(request.get_data(cache=False)))
+    raw = request.get_data(cache=False)
+    if interaction.type == "Binary" and media not in _JSON_BODIES and interaction.code in {Code.CREATE, Code.UPDATE}:
+        return replace(interaction, resource=_wrapped(raw, request, interaction))
+    if not raw.strip():
+        if interaction.code is Code.OPERATION:
+            return interaction
+        raise FhirError(Kind.MALFORMED, "A resource is required in the body")
+    if media and media not in _JSON_BODIES:
+        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"{media[:64]} is not supported; send {JSON}")
+    return replace(interaction, resource=json.decode(raw, limit_bytes))
+
+
+def _wrapped(raw: bytes, request: Request, interaction: Interaction) -> Mapping[str, Any]:
+    if not request.mimetype or not raw:
+        raise FhirError(Kind.MALFORMED, "A Binary needs a Content-Type and content")
+    binary: dict[str, Any] = {"resourceType": "Binary", "contentType": request.mimetype}
+    if interaction.id:
+        binary["id"] = interaction.id
+    if context := request.headers.get("X-Security-Context"):
+        binary["securityContext"] = {"reference": context}
+    return {**binary, "data": b64encode(raw).decode()}
+
+
+def _binary_wish(request: Request, interaction: Interaction, query: Mapping[str, str]) -> str:
+    """Return the Accept header when a Binary is wanted raw: it names a media type that is not FHIR's."""
+    if interaction.type != "Binary" or interaction.code not in {Code.READ, Code.VREAD} or "_format" in query:
+        return ""
+    accept = request.headers.get("Accept", "")
+    return "" if not accept or any(name in accept for name in _JSON_ANSWERS) else accept
+
+
+def _check_acceptable(request: Request, query: Mapping[str, str]) -> None:
+    chosen = query.get("_format", "").partition(";")[0].strip().replace(" ", "+")
+    if chosen:
+        if chosen not in _JSON_FORMATS:
+            raise FhirError(Kind.NOT_ACCEPTABLE, f"_format {chosen[:64]} is not supported; use json")
+        return
+    accept = request.accept_mimetypes
+    if accept and not any(accept[name] > 0 for name in _JSON_ANSWERS):
+        raise FhirError(Kind.NOT_ACCEPTABLE, f"The answer is available as {JSON} only")
+
+
+def _if_none_exist(request: Request) -> tuple[tuple[str, str], ...]:
+    text = request.headers.get("If-None-Exist")
+    if text is None:
+        return ()
+    criteria = parse_query(text.partition("?")[2] if "?" in text else text)
+    if not criteria:
+        raise FhirError(Kind.INVALID_VALUE, "If-None-Exist needs at least one search criterion")
+    return criteria
+
+
+def _prefer(request: Request) -> dict[str, str]:
+    wishes: dict[str, str] = {}
+    for part in request.headers.get("Prefer", "").replace(";", ",").split(","):
+        name, _, value = part.strip().partition("=")
+        if name != "return" or value in _RETURNS:
+            wishes[name] = value.strip('"')
+    return wishes
+
+
+def _version(tag: str) -> str:
+    return tag.strip().removeprefix("W/").strip('"')

@@ -1,0 +1,66 @@
+"""From an `Outcome` to an HTTP response: status, ETag, Last-Modified, Location, Prefer, raw Binary."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from datetime import datetime
+
+import msgspec
+from flask import Response
+
+from fhir_server.api.requests import JSON, Wishes
+from fhir_server.interactions.model import Code, Interaction, Outcome
+from fhir_server.spec import json
+from fhir_server.spec.outcome import Issue, operation_outcome
+
+_WRITES = frozenset({Code.CREATE, Code.UPDATE, Code.PATCH})
+_CONTENT_TYPE = f"{JSON}; charset=utf-8"
+
+
+def answer(interaction: Interaction, wishes: Wishes, outcome: Outcome) -> Response:
+    """Return the response that discloses an outcome, and no more than that."""
+    if interaction.code is Code.READ and outcome.version and str(outcome.version) in wishes.none_match:
+        return _headers(Response(status=304), interaction, outcome)
+    content, content_type = outcome.content, _CONTENT_TYPE
+    if interaction.code in _WRITES:
+        content = _written(wishes, outcome)
+    elif wishes.binary and outcome.type == "Binary":
+        content, content_type = _raw(outcome)
+    if wishes.pretty and content and content_type == _CONTENT_TYPE:
+        content = msgspec.json.format(content, indent=2)
+    response = Response(content, status=outcome.status)
+    if content:
+        response.content_type = content_type
+    else:
+        response.headers.pop("Content-Type", None)
+    return _headers(response, interaction, outcome)
+
+
+def _written(wishes: Wishes, outcome: Outcome) -> bytes:
+    if wishes.returns == "minimal":
+        return b""
+    if wishes.returns == "OperationOutcome":
+        return json.encode(operation_outcome((Issue("information", "informational", "Stored"),)))
+    return outcome.content
+
+
+def _raw(outcome: Outcome) -> tuple[bytes, str]:
+    binary = json.decode(outcome.content, len(outcome.content) + 1)
+    return b64decode(binary.get("data", "")), str(binary.get("contentType", "application/octet-stream"))
+
+
+def _headers(response: Response, interaction: Interaction, outcome: Outcome) -> Response:
+    headers = response.headers
+    if outcome.version:
+        headers["ETag"] = f'W/"{outcome.version}"'
+    if outcome.updated_at is not None:
+        headers["Last-Modified"] = _http_date(outcome.updated_at)
+    if outcome.location and interaction.code in _WRITES:
+        headers["Location"] = outcome.location
+    # A copy in a cache would outlive a consent that is withdrawn.
+    headers["Cache-Control"] = "private, no-cache" if interaction.code is Code.CAPABILITIES else "no-store"
+    return response
+
+
+def _http_date(instant: datetime) -> str:
+    return instant.strftime("%a, %d %b %Y %H:%M:%S GMT")

@@ -1,0 +1,78 @@
+"""One route for everything below `/fhir`: authenticate, parse, perform, answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, current_app, request
+
+from fhir_server.access import tokens
+from fhir_server.access.principal import Principal
+from fhir_server.api.requests import read_request
+from fhir_server.api.responses import answer
+from fhir_server.interactions.model import Code, Outcome
+from fhir_server.interactions.perform import perform
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.web import context
+from fhir_server.web.errors import render_error
+
+blueprint = Blueprint("fhir", __name__)
+EXTENSION = "fhir_api"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": ", ".join(_METHODS),
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept, Prefer, If-Match, If-None-Match, If-None-Exist, X-Request-Id",
+    "Access-Control-Expose-Headers": "ETag, Location, Content-Location, Last-Modified, X-Request-Id, WWW-Authenticate",
+    "Access-Control-Max-Age": "600",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the composition root gives this room: the CapabilityStatement and the longest body it reads."""
+
+    capabilities: bytes
+    body_limit_bytes: int
+
+
+@blueprint.route("/fhir", defaults={"path": ""}, methods=_METHODS, provide_automatic_options=False)
+@blueprint.route("/fhir/", defaults={"path": ""}, methods=_METHODS, provide_automatic_options=False)
+@blueprint.route("/fhir/<path:path>", methods=_METHODS, provide_automatic_options=False)
+def fhir(path: str) -> Response:
+    """Answer one FHIR request."""
+    if request.method == "OPTIONS":
+        return Response(status=204)
+    here = context()
+    api: Api = current_app.extensions[EXTENSION]
+    interaction, wishes = read_request(request, here.definitions, path, limit_bytes=api.body_limit_bytes)
+    if interaction.code is Code.CAPABILITIES:
+        return answer(interaction, wishes, Outcome(200, api.capabilities, "CapabilityStatement"))
+    return answer(interaction, wishes, perform(interaction, _caller(), here))
+
+
+@blueprint.errorhandler(Exception)
+def refuse(error: Exception) -> Response:
+    """Answer an error as an OperationOutcome."""
+    return render_error(error)
+
+
+@blueprint.after_request
+def allow_browsers(response: Response) -> Response:
+    """Let browser apps of other origins call the API: access is by bearer token, never by cookie."""
+    response.headers.update(_CORS)
+    return response
+
+
+def _caller() -> Principal:
+    """Return who the bearer token stands for.
+
+    Raises:
+        FhirError: UNAUTHENTICATED (401) without a valid token.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise FhirError(Kind.UNAUTHENTICATED, "A bearer access token is required")
+    here = context()
+    with here.store.read() as session:
+        return tokens.resolve(session, token.strip(), here.now())

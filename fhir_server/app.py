@@ -1,0 +1,125 @@
+"""Composition root: the only place that knows every layer. Puts the values of `Settings` together into a WSGI application."""
+
+from __future__ import annotations
+
+import hashlib
+import json as plain_json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from fhir_server.api import routes as api
+from fhir_server.interactions.capability import statement
+from fhir_server.interactions.model import Context
+from fhir_server.notify.templates import Letterhead
+from fhir_server.notify.transports import transport
+from fhir_server.operations import BY_CODE, REGISTRY, end_break_glass
+from fhir_server.portal import routes as portal
+from fhir_server.settings import Settings
+from fhir_server.signin import routes as signin
+from fhir_server.smart import authority
+from fhir_server.smart import routes as smart
+from fhir_server.smart.discovery import oauth_uris
+from fhir_server.spec import json
+from fhir_server.spec.definitions import Definitions, load
+from fhir_server.store.database import Store
+from fhir_server.store.keys import key_of_reference
+from fhir_server.store.recorder import Recorder
+from fhir_server.web import SignedIn, Web, install
+from fhir_server.worker import Job, messages_job
+
+_MEGABYTE = 1024 * 1024
+_PROFILES = (Path(__file__).parent / "profiles", Path(__file__).parent.parent / "profiles")
+
+
+def create_app(settings: Settings, *, store: Store | None = None, now: Callable[[], datetime] | None = None) -> Flask:
+    """Return the server as a WSGI application.
+
+    Args:
+        settings: Validated settings.
+        store: An open store, for tests; else the one of `settings.database_url` is opened.
+        now: Clock, for tests; else the system's.
+    """
+    context = make_context(settings, store or Store(settings.database_url), now=now)
+    app = Flask("fhir_server", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * _MEGABYTE
+    app.config["MAX_FORM_MEMORY_SIZE"] = _MEGABYTE
+    app.url_map.strict_slashes = False
+    install(app, _web(settings, context))
+    authority.install(app, Path(settings.key_directory))
+    app.extensions[api.EXTENSION] = api.Api(_capabilities(settings, context), settings.max_body_mb * _MEGABYTE)
+    for door in (api, smart, signin, portal):
+        app.register_blueprint(door.blueprint)
+    return app
+
+
+def make_context(settings: Settings, store: Store, *, now: Callable[[], datetime] | None = None) -> Context:
+    """Return everything impure that requests use, as one value."""
+    return Context(
+        store=store,
+        definitions=definitions(),
+        now=now or (lambda: datetime.now(UTC)),
+        new_id=lambda: str(uuid.uuid4()),
+        fhir_base=settings.fhir_base,
+        break_glass_minutes=settings.break_glass_minutes,
+        page_key=hashlib.blake2b(b"page cursor", key=settings.secret_key.encode()[:64], digest_size=32).digest(),
+        operations=BY_CODE,
+        recorder=Recorder(store),
+    )
+
+
+def definitions() -> Definitions:
+    """Return the R4 definitions with the search parameters of our own `profiles/`."""
+    return load(extra=[item for item in own_resources() if item.get("resourceType") == "SearchParameter"])
+
+
+def own_resources() -> Iterator[Mapping[str, Any]]:
+    """Yield the conformance resources of `profiles/`: in the package when installed, in the checkout otherwise."""
+    folder = next((path for path in _PROFILES if path.is_dir()), None)
+    for path in sorted(folder.glob("*.json")) if folder else ():
+        yield plain_json.loads(path.read_text(encoding="utf-8"))
+
+
+def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
+    """Return the background jobs of this server."""
+    transports = {"email": transport(settings.mail_url), "text": transport(settings.sms_url)}
+    letterhead = Letterhead(settings.brand_name, settings.base_url)
+    return (
+        messages_job(context.store, transports, letterhead, context.now),
+        Job("emergency-ends", lambda: end_break_glass.record_expired(context), every_s=5.0),
+    )
+
+
+def _web(settings: Settings, context: Context) -> Web:
+    return Web(
+        base=context,
+        base_url=settings.base_url,
+        secret_key=settings.secret_key,
+        brand_name=settings.brand_name,
+        brand_logo=settings.brand_logo,
+        session_idle=timedelta(minutes=settings.session_idle_minutes),
+        session_max=timedelta(hours=settings.session_max_hours),
+        on_sign_out=(_end_emergencies,),
+    )
+
+
+def _end_emergencies(context: Context, person: SignedIn) -> None:
+    end_break_glass.end_of_session(context, key_of_reference(person.principal.subject), person.session_id)
+
+
+def _capabilities(settings: Settings, context: Context) -> bytes:
+    return json.encode(
+        statement(
+            context.definitions,
+            REGISTRY,
+            fhir_base=settings.fhir_base,
+            software_version=version("fhir-server"),
+            security=oauth_uris(settings.base_url),
+            now=context.now(),
+        )
+    )

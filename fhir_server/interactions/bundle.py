@@ -1,0 +1,271 @@
+"""batch and transaction (https://hl7.org/fhir/R4/http.html#transaction): every entry is decided and audited on its own.
+
+A transaction is one database transaction: DELETE, POST, PUT and PATCH, GET, in this order; references to other entries are rewritten to
+the ids they get; all or nothing.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fhir_server.access.principal import Principal
+from fhir_server.interactions import conditional, references, road, writing
+from fhir_server.interactions.job import Job
+from fhir_server.interactions.locating import locate_url, parse_query
+from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
+from fhir_server.interactions.patching import parse_patch
+from fhir_server.spec import json
+from fhir_server.spec.outcome import FhirError, Issue, Kind, error_outcome
+from fhir_server.store import events
+from fhir_server.store.database import Session
+
+Perform = Callable[[Interaction, Principal, Context], Outcome]
+
+MAX_ENTRIES = 10_000
+_ORDER = {Code.DELETE: 0, Code.CREATE: 1, Code.UPDATE: 2, Code.PATCH: 3}
+_GET_ORDER = 4
+_REASONS = {200: "200 OK", 201: "201 Created", 204: "204 No Content"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One parsed entry; `index` is its place in the Bundle, `new_id` what a create will be stored under."""
+
+    index: int
+    full_url: str
+    interaction: Interaction
+    new_id: str = ""
+
+
+def process(interaction: Interaction, principal: Principal, context: Context, perform: Perform) -> Outcome:
+    """Run a batch or transaction Bundle and return the response Bundle.
+
+    Raises:
+        FhirError: MALFORMED (400) for a body that is no such Bundle; for a transaction, the error of the entry that failed.
+    """
+    bundle = interaction.resource
+    if bundle is None or bundle.get("resourceType") != "Bundle" or bundle.get("type") not in {"batch", "transaction"}:
+        raise FhirError(Kind.MALFORMED, "The body must be a Bundle of type batch or transaction", ("Bundle.type",))
+    raw = bundle.get("entry", [])
+    if not isinstance(raw, list) or len(raw) > MAX_ENTRIES:
+        raise FhirError(Kind.TOO_LARGE, f"Bundle.entry must be an array of at most {MAX_ENTRIES}", ("Bundle.entry",))
+    if bundle["type"] == "batch":
+        answers = [_batch_entry(index, entry, principal, context, perform) for index, entry in enumerate(raw)]
+        return Outcome(200, _response("batch-response", answers), "Bundle")
+    entries = [_parse(index, entry, context) for index, entry in enumerate(raw)]
+    _check_identities(entries)
+    refused: list[tuple[Interaction, Trace]] = []
+    try:
+        with context.store.write() as session:
+            answers = _transact(_Transaction(session, principal, context, refused), entries)
+    except FhirError as error:
+        for entry, trace in refused or [(interaction, Trace())]:
+            road.record_refusal(entry, principal, context, trace, error)
+        raise
+    return Outcome(200, _response("transaction-response", answers), "Bundle")
+
+
+def _batch_entry(index: int, raw: Any, principal: Principal, context: Context, perform: Perform) -> bytes:  # noqa: ANN401 - unparsed JSON
+    try:
+        entry = _parse(index, raw, context)
+        outcome = perform(entry.interaction, principal, context)
+    except FhirError as error:
+        body = json.encode(error_outcome(error, context.request_id))
+        return b'{"response":{"status":"%d","outcome":%b}}' % (error.status, body)
+    return _answer(entry, outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    session: Session
+    principal: Principal
+    context: Context
+    refused: list[tuple[Interaction, Trace]]
+    """The entry that failed, to be audited once the transaction is rolled back."""
+
+
+def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes]:
+    """Run the entries in the order of the specification and return the answers in the order of the Bundle."""
+    shared: Job | None = None
+    found: list[events.Event] = []
+    answers: dict[int, bytes] = {}
+    known: dict[str, str] = {}
+    prepared = [_identify(entry, transaction, known) for entry in entries]
+    for entry in sorted(prepared, key=lambda item: _rank(item)):
+        interaction = entry.interaction
+        trace = Trace()
+        try:
+            job = road.open_job(transaction.session, interaction, transaction.principal, transaction.context, trace)
+            job = job if shared is None else replace(job, pending=shared.pending)
+            shared = shared or job
+            interaction = _resolved(job, entry, known)
+            outcome = _run(job, entry, interaction)
+        except FhirError as error:
+            transaction.refused.append((interaction, trace))
+            raise _located(error, entry.index) from error
+        found += road.events_of(job, interaction, outcome.status)
+        answers[entry.index] = _answer(entry, outcome)
+    if shared is not None:
+        writing.finish(shared)
+    events.append(transaction.session, found)
+    return [answers[index] for index in sorted(answers)]
+
+
+def _run(job: Job, entry: Entry, interaction: Interaction) -> Outcome:
+    if interaction.code is Code.CREATE and entry.new_id and interaction.resource is not None:
+        if interaction.resource.get("resourceType") != interaction.type:
+            raise FhirError(Kind.INVALID_VALUE, f"The resource must be a {interaction.type}, as request.url says")
+        return writing.insert(job, interaction.type, entry.new_id, interaction.resource)
+    if interaction.code not in _ORDER:
+        job.pending.flush(job.session)
+    return road.run(job, interaction)
+
+
+def _identify(entry: Entry, transaction: _Transaction, known: dict[str, str]) -> Entry:
+    """Give a create its id before anything runs, and note what references to this entry become."""
+    interaction = entry.interaction
+    resource = interaction.resource or {}
+    logical_id = interaction.id
+    if interaction.code is Code.CREATE:
+        entry = replace(entry, new_id=transaction.context.new_id())
+        logical_id = entry.new_id
+    criteria = interaction.if_none_exist or interaction.conditional
+    if criteria:
+        job = road.open_job(transaction.session, interaction, transaction.principal, transaction.context, Trace())
+        match = conditional.find(job, interaction.type, criteria)
+        if match is not None:
+            entry, logical_id = replace(entry, new_id=""), match.id
+        elif interaction.code is Code.UPDATE:
+            logical_id = str(resource.get("id") or transaction.context.new_id())
+            entry = replace(entry, interaction=replace(interaction, resource={**resource, "id": logical_id}))
+    if entry.full_url and logical_id:
+        for name in references.names_of(entry.full_url, interaction.type):
+            known[name] = f"{interaction.type}/{logical_id}"
+    return entry
+
+
+def _resolved(job: Job, entry: Entry, known: Mapping[str, str]) -> Interaction:
+    """Return the interaction with every reference to another entry, and every conditional reference, made literal."""
+    interaction = entry.interaction
+    if interaction.resource is None:
+        return interaction
+
+    def find(resource_type: str, criteria: tuple[tuple[str, str], ...]) -> str:
+        match = conditional.find(job, resource_type, criteria)
+        if match is None:
+            raise FhirError(Kind.MULTIPLE_MATCHES, f"No {resource_type} matches a conditional reference")
+        return match.id
+
+    return replace(interaction, resource=references.rewrite(interaction.resource, known, find, job.definitions))
+
+
+def _rank(entry: Entry) -> tuple[int, bool, int]:
+    """Return the place in the specification's order; creates that refer by condition come after those that do not."""
+    resource = entry.interaction.resource
+    late = resource is not None and references.has_conditional(resource)
+    return _ORDER.get(entry.interaction.code, _GET_ORDER), late, entry.index
+
+
+def _check_identities(entries: Sequence[Entry]) -> None:
+    seen: set[str] = set()
+    urls: set[str] = set()
+    for entry in entries:
+        interaction = entry.interaction
+        if interaction.id and interaction.code in _ORDER:
+            name = f"{interaction.type}/{interaction.id}"
+            if name in seen:
+                raise _located(FhirError(Kind.INVALID_VALUE, f"{name} is changed by more than one entry"), entry.index)
+            seen.add(name)
+        if entry.full_url:
+            if entry.full_url in urls and interaction.code in _ORDER:
+                raise _located(FhirError(Kind.INVALID_VALUE, "fullUrl is not unique in the Bundle"), entry.index)
+            urls.add(entry.full_url)
+
+
+def _parse(index: int, raw: Any, context: Context) -> Entry:  # noqa: ANN401 - unparsed JSON
+    """Return one entry as an interaction.
+
+    Raises:
+        FhirError: 400 naming the element of the entry.
+    """
+    where = f"Bundle.entry[{index}]"
+    request = raw.get("request") if isinstance(raw, Mapping) else None
+    if not isinstance(request, Mapping) or not isinstance(request.get("method"), str):
+        raise FhirError(Kind.MALFORMED, "Every entry needs a request with method and url", (f"{where}.request",))
+    url = request.get("url")
+    if not isinstance(url, str):
+        raise FhirError(Kind.MALFORMED, "request.url must be a string", (f"{where}.request.url",))
+    resource = raw.get("resource")
+    if resource is not None and not isinstance(resource, Mapping):
+        raise FhirError(Kind.MALFORMED, "resource must be an object", (f"{where}.resource",))
+    try:
+        interaction = locate_url(
+            context.definitions, request["method"], url.removeprefix(context.fhir_base).lstrip("/")
+        )
+    except FhirError as error:
+        raise _located(error, index) from error
+    if interaction.code in {Code.TRANSACTION, Code.OPERATION, Code.CAPABILITIES, Code.SEARCH_SYSTEM}:
+        raise FhirError(
+            Kind.NOT_SUPPORTED, "This interaction cannot be an entry of a Bundle", (f"{where}.request.url",)
+        )
+    full_url = raw.get("fullUrl", "")
+    return Entry(
+        index,
+        full_url if isinstance(full_url, str) else "",
+        replace(
+            interaction,
+            resource=resource if interaction.code in {Code.CREATE, Code.UPDATE} else None,
+            patch=_patch(resource, where) if interaction.code is Code.PATCH else (),
+            if_match=_version_of(request.get("ifMatch", "")),
+            if_none_exist=parse_query(str(request.get("ifNoneExist", "")).removeprefix("?")),
+        ),
+    )
+
+
+def _patch(resource: Mapping[str, Any] | None, where: str) -> tuple[Mapping[str, Any], ...]:
+    try:
+        return parse_patch(b64decode(str((resource or {})["data"]), validate=True))
+    except (KeyError, ValueError) as error:
+        text = "A PATCH entry needs a Binary with a base64 JSON Patch"
+        raise FhirError(Kind.MALFORMED, text, (f"{where}.resource",)) from error
+
+
+def _version_of(etag: object) -> str:
+    return str(etag).strip().removeprefix("W/").strip('"')
+
+
+def _located(error: FhirError, index: int) -> FhirError:
+    """Return the same error with its expressions below the entry."""
+    where = f"Bundle.entry[{index}]"
+    issues = tuple(
+        Issue(
+            issue.severity,
+            issue.code,
+            issue.diagnostics,
+            tuple(f"{where}.resource.{path.partition('.')[2] or path}" for path in issue.expression) or (where,),
+        )
+        for issue in error.issues
+    )
+    return FhirError(error.kind, error.diagnostics, issues=issues)
+
+
+def _answer(entry: Entry, outcome: Outcome) -> bytes:
+    response: dict[str, Any] = {"status": _REASONS.get(outcome.status, str(outcome.status))}
+    if outcome.location and entry.interaction.code in {Code.CREATE, Code.UPDATE, Code.PATCH}:
+        response["location"] = outcome.location
+    if outcome.version:
+        response["etag"] = f'W/"{outcome.version}"'
+    if outcome.updated_at is not None:
+        response["lastModified"] = outcome.updated_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    body = b""
+    if outcome.content and entry.interaction.code not in _ORDER:
+        body = b'"resource":' + outcome.content + b","
+    return b"{" + body + b'"response":' + json.encode(response) + b"}"
+
+
+def _response(kind: str, answers: Sequence[bytes]) -> bytes:
+    head = b'{"resourceType":"Bundle","type":"%b"' % kind.encode()
+    return head + (b',"entry":[' + b",".join(answers) + b"]}" if answers else b"}")

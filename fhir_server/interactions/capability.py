@@ -1,0 +1,101 @@
+"""CapabilityStatement, generated from the registries: verbs, definitions, operations (https://hl7.org/fhir/R4/capabilitystatement.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from fhir_server.interactions.model import Operation
+from fhir_server.spec.definitions import Definitions, SearchParameter
+
+SEARCH_TYPES = frozenset({"number", "date", "string", "token", "reference", "composite", "quantity", "uri"})
+_INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type")
+_READ_ONLY = ("read", "search-type")
+_AUDIT_PARAMETERS = (
+    ("_id", "token"), ("patient", "reference"), ("date", "date"), ("agent", "reference"), ("action", "token"),
+    ("subtype", "token"), ("entity", "reference"),
+)  # fmt: skip
+_CANONICAL = "https://fhir-server.example.org"
+
+
+def statement(
+    definitions: Definitions,
+    operations: Iterable[Operation],
+    *,
+    fhir_base: str,
+    software_version: str,
+    security: Mapping[str, Any],
+    now: datetime,
+) -> dict[str, Any]:
+    """Return the CapabilityStatement of this server.
+
+    Args:
+        definitions: Types and search parameters served.
+        operations: The registry of operations.
+        fhir_base: Service base URL.
+        software_version: Version of this software.
+        security: `rest.security`, from the authorization server.
+        now: When it was generated.
+    """
+    known = tuple(operations)
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "kind": "instance",
+        "software": {"name": "fhir-server", "version": software_version},
+        "implementation": {"description": "The record that belongs to the patient", "url": fhir_base},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "patchFormat": ["application/json-patch+json"],
+        "rest": [
+            {
+                "mode": "server",
+                "security": dict(security),
+                "resource": [_resource(definitions, name, known) for name in sorted(definitions.resource_types)],
+                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+            }
+        ],
+    }
+
+
+def _resource(definitions: Definitions, name: str, operations: tuple[Operation, ...]) -> dict[str, Any]:
+    if name == "AuditEvent":
+        return {
+            "type": name,
+            "interaction": [{"code": code} for code in _READ_ONLY],
+            "versioning": "no-version",
+            "searchParam": [{"name": code, "type": kind} for code, kind in _AUDIT_PARAMETERS],
+        }
+    parameters = [item for item in definitions.search_parameters(name).values() if item.type in SEARCH_TYPES]
+    references = [item.code for item in parameters if item.type == "reference"]
+    described: dict[str, Any] = {
+        "type": name,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        "interaction": [{"code": code} for code in _INTERACTIONS],
+        "versioning": "versioned-update",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "referencePolicy": ["literal", "logical"],
+        "searchInclude": [f"{name}:{code}" for code in sorted(references)],
+        "searchParam": [_parameter(item) for item in sorted(parameters, key=lambda item: item.code)],
+    }
+    if not references:
+        del described["searchInclude"]
+    if own := [_operation(operation) for operation in operations if name in operation.types]:
+        described["operation"] = own
+    return described
+
+
+def _parameter(parameter: SearchParameter) -> dict[str, Any]:
+    described = {"name": parameter.code, "type": parameter.type}
+    return described | ({"definition": parameter.url} if parameter.url else {})
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    return {"name": operation.code, "definition": f"{_CANONICAL}/OperationDefinition/{operation.code}"}

@@ -1,0 +1,85 @@
+"""Conditional interactions: what a search criterion finds (https://hl7.org/fhir/R4/http.html#ccreate).
+
+Matching is over the rows that exist for the caller. One exception, a mandate: a registered feed finds a *person* by NHS number over
+the whole index (nhs.md §4), learns the logical id and nothing else, and the body's birth date has to agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.access import policy
+from fhir_server.access.visibility import Gate
+from fhir_server.interactions.job import Job
+from fhir_server.search import run
+from fhir_server.spec import json
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import resources
+from fhir_server.store.keys import hash64
+
+NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The one resource that a criterion found; `by_mandate` when it may be hidden from the caller."""
+
+    type: str
+    id: str
+    version: int
+    patients: tuple[int, ...]
+    by_mandate: bool
+
+
+def find(job: Job, resource_type: str, criteria: Sequence[tuple[str, str]]) -> Match | None:
+    """Return the single match, None for none.
+
+    Two requests with the same criterion wait for each other, so that neither creates what the other just did.
+
+    Raises:
+        FhirError: MULTIPLE_MATCHES (412) for two or more; 400 for criteria that are not understood.
+    """
+    if not any(value for _, value in criteria):
+        raise FhirError(Kind.INVALID_VALUE, "A conditional interaction needs at least one search criterion")
+    job.session.lock(hash64(f"{resource_type}?{sorted(criteria)}"))
+    job.pending.flush(job.session)
+    mandate = _is_mandate(job, resource_type, criteria)
+    visibility = Gate(0, everything=True) if mandate else job.decision.readable
+    found = run.find(
+        job.session,
+        visibility,
+        resource_type,
+        criteria,
+        definitions=job.definitions,
+        fhir_base=job.context.fhir_base,
+        limit=2,
+    )
+    if len(found) > 1:
+        raise FhirError(Kind.MULTIPLE_MATCHES, f"More than one {resource_type} matches the criteria")
+    if not found:
+        return None
+    patients = resources.owners(job.session, (found[0].key,))[0]
+    return Match(resource_type, found[0].id, found[0].version, patients, mandate)
+
+
+def check_birth_date(job: Job, match: Match, body: Mapping[str, Any]) -> None:
+    """Refuse a match by mandate whose birth date is not the body's: it may be another person.
+
+    Raises:
+        FhirError: CONFLICT (409).
+    """
+    if not match.by_mandate:
+        return
+    stored = resources.current(job.session, match.type, match.id)
+    known = json.decode(stored.content, len(stored.content) + 1).get("birthDate") if stored and stored.content else None
+    if not known or body.get("birthDate") != known:
+        raise FhirError(Kind.CONFLICT, "The NHS number is known with another date of birth", ("Patient.birthDate",))
+
+
+def _is_mandate(job: Job, resource_type: str, criteria: Sequence[tuple[str, str]]) -> bool:
+    if resource_type != "Patient" or len(criteria) != 1 or not policy.matches_everyone(job.principal):
+        return False
+    name, value = criteria[0]
+    return name == "identifier" and value.startswith(f"{NHS_NUMBER}|") and "," not in value

@@ -1,0 +1,51 @@
+"""One interaction under way: its transaction, caller, decision and what is still to be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fhir_server.access.decide import Decision
+from fhir_server.access.principal import Principal
+from fhir_server.interactions.model import Context, Trace
+from fhir_server.spec.definitions import Definitions
+from fhir_server.store import resources
+from fhir_server.store.database import Session
+from fhir_server.store.resources import NewVersion
+
+
+@dataclass(slots=True)
+class Pending:
+    """Writes of one transaction: creates wait here to be inserted together; all are checked at the end."""
+
+    creates: list[NewVersion] = field(default_factory=list)
+    written: dict[int, NewVersion] = field(default_factory=dict)
+
+    def add(self, new: NewVersion) -> None:
+        """Queue a first version."""
+        self.creates.append(new)
+        self.written[new.key] = new
+
+    def flush(self, session: Session) -> None:
+        """Insert what is queued, so that searches in this transaction find it."""
+        creates, self.creates = self.creates, []
+        if len(creates) == 1:
+            resources.put(session, creates[0])
+        elif creates:
+            resources.put_new(session, creates)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a verb needs to run."""
+
+    session: Session
+    principal: Principal
+    context: Context
+    decision: Decision
+    trace: Trace
+    pending: Pending
+
+    @property
+    def definitions(self) -> Definitions:
+        """Return the R4 definitions."""
+        return self.context.definitions

@@ -1,0 +1,131 @@
+"""From method and URL to an `Interaction`: one table for HTTP requests and Bundle entries (https://hl7.org/fhir/R4/http.html#summary)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, unquote
+
+from fhir_server.interactions.model import Code, Interaction
+from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.outcome import FhirError, Kind
+
+Query = tuple[tuple[str, str], ...]
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_LONGEST_PATH = 256
+
+
+def parse_query(text: str) -> Query:
+    """Return the decoded (name, value) pairs of a query string, in order.
+
+    Raises:
+        FhirError: INVALID_VALUE (400) for text that is not UTF-8 or has too many parameters.
+    """
+    try:
+        return tuple(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise FhirError(Kind.INVALID_VALUE, "The query string is not valid percent-encoded UTF-8") from error
+
+
+def locate(definitions: Definitions, method: str, path: str, query: Query) -> Interaction:
+    """Return the interaction that this method and path mean, without a body.
+
+    Args:
+        definitions: For the resource types there are.
+        method: Upper case; HEAD counts as GET.
+        path: Below the service base, without a leading slash, decoded.
+        query: Decoded query parameters.
+
+    Raises:
+        FhirError: UNKNOWN_TYPE or NOT_FOUND (404), METHOD_NOT_ALLOWED (405), NOT_SUPPORTED (400).
+    """
+    if len(path) > _LONGEST_PATH:
+        raise FhirError(Kind.NOT_FOUND, "There is nothing at this URL")
+    parts = [part for part in path.strip("/").split("/") if part]
+    method = "GET" if method == "HEAD" else method
+    if parts and parts[-1].startswith("$"):
+        return _operation(definitions, method, parts, query)
+    if not parts:
+        return _system(method, query)
+    if parts == ["metadata"]:
+        return _only("GET", method, Interaction(Code.CAPABILITIES, query=query))
+    if parts == ["_history"] or (len(parts) == 2 and parts[1] == "_history"):
+        raise FhirError(Kind.NOT_SUPPORTED, "History is supported for one resource: [type]/[id]/_history")
+    _check_type(definitions, parts[0])
+    if len(parts) == 1:
+        return _type_level(method, parts[0], query)
+    if parts[1:] == ["_search"]:
+        return _only("POST", method, Interaction(Code.SEARCH, parts[0], query=query))
+    return _instance(method, parts, query)
+
+
+def locate_url(definitions: Definitions, method: str, url: str) -> Interaction:
+    """Return the interaction of a Bundle entry's relative `request.url`."""
+    path, _, query = url.partition("?")
+    return locate(definitions, method, unquote(path), parse_query(query))
+
+
+def _system(method: str, query: Query) -> Interaction:
+    if method == "POST":
+        return Interaction(Code.TRANSACTION)
+    if method == "GET":
+        return Interaction(Code.SEARCH_SYSTEM, query=query)
+    raise _not_allowed(method)
+
+
+def _type_level(method: str, kind: str, query: Query) -> Interaction:
+    if method == "GET":
+        return Interaction(Code.SEARCH, kind, query=query)
+    if method == "POST":
+        return Interaction(Code.CREATE, kind)
+    code = {"PUT": Code.UPDATE, "DELETE": Code.DELETE, "PATCH": Code.PATCH}.get(method)
+    if code is None:
+        raise _not_allowed(method)
+    if not query or code is Code.PATCH:
+        raise FhirError(Kind.NOT_SUPPORTED, f"{method} on a type needs an id, or search criteria for PUT and DELETE")
+    return Interaction(code, kind, conditional=query)
+
+
+def _instance(method: str, parts: Sequence[str], query: Query) -> Interaction:
+    kind, logical_id, *rest = parts
+    if not _ID.fullmatch(logical_id):
+        raise FhirError(Kind.NOT_FOUND, "An id has 1 to 64 characters of A-Z, a-z, 0-9, '-' and '.'")
+    if rest == ["_history"]:
+        return _only("GET", method, Interaction(Code.HISTORY, kind, logical_id, query=query))
+    if len(rest) == 2 and rest[0] == "_history":
+        return _only("GET", method, Interaction(Code.VREAD, kind, logical_id, rest[1], query=query))
+    if rest:
+        raise FhirError(
+            Kind.NOT_SUPPORTED, "Compartment search is not supported yet; search the type with the patient parameter"
+        )
+    code = {"GET": Code.READ, "PUT": Code.UPDATE, "DELETE": Code.DELETE, "PATCH": Code.PATCH}.get(method)
+    if code is None:
+        raise _not_allowed(method)
+    return Interaction(code, kind, logical_id, query=query)
+
+
+def _operation(definitions: Definitions, method: str, parts: Sequence[str], query: Query) -> Interaction:
+    if method not in {"GET", "POST"}:
+        raise _not_allowed(method)
+    *where, name = parts
+    if where:
+        _check_type(definitions, where[0])
+    if len(where) > 2 or (len(where) == 2 and not _ID.fullmatch(where[1])):
+        raise FhirError(Kind.NOT_FOUND, "There is nothing at this URL")
+    kind, logical_id = (*where, "", "")[:2]
+    return Interaction(Code.OPERATION, kind, logical_id, query=query, operation=name[1:], by_get=method == "GET")
+
+
+def _check_type(definitions: Definitions, name: str) -> None:
+    if name not in definitions.resource_types:
+        raise FhirError(Kind.UNKNOWN_TYPE, f"{name[:64]!r} is not a resource type of FHIR R4")
+
+
+def _only(allowed: str, method: str, interaction: Interaction) -> Interaction:
+    if method != allowed:
+        raise _not_allowed(method)
+    return interaction
+
+
+def _not_allowed(method: str) -> FhirError:
+    return FhirError(Kind.METHOD_NOT_ALLOWED, f"{method[:10]} is not allowed here")

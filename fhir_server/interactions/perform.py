@@ -1,0 +1,79 @@
+"""THE ROAD. Every interaction with a record comes down `perform`: decide, run, audit durably, answer.
+
+* A write: decision, change and AuditEvent in one transaction; nothing is answered before it is committed.
+* A read: decision and query on one snapshot; the AuditEvent is committed before the answer is handed out.
+* A refusal: an AuditEvent of its own, then the error. If the event cannot be written, nothing is disclosed (fails closed).
+"""
+
+from __future__ import annotations
+
+from fhir_server.access.principal import Principal
+from fhir_server.interactions import audit, bundle, road, writing
+from fhir_server.interactions.audit_parts import Agent
+from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
+from fhir_server.spec.outcome import FhirError
+from fhir_server.store import events
+from fhir_server.store.accounts import Account
+
+
+def perform(interaction: Interaction, principal: Principal, context: Context) -> Outcome:
+    """Run one interaction for a caller and return what may leave the server.
+
+    Raises:
+        FhirError: Every refusal, after its AuditEvent is durable.
+    """
+    if interaction.code in {Code.BATCH, Code.TRANSACTION}:
+        return bundle.process(interaction, principal, context, perform)
+    trace = Trace()
+    try:
+        if road.verb_of(interaction, context).writes:
+            with context.store.write() as session:
+                job = road.open_job(session, interaction, principal, context, trace)
+                outcome = road.run(job, interaction)
+                writing.finish(job)
+                events.append(session, road.events_of(job, interaction, outcome.status))
+            return outcome
+        with context.store.read() as session:
+            job = road.open_job(session, interaction, principal, context, trace)
+            outcome = road.run(job, interaction)
+            found = road.events_of(job, interaction, outcome.status)
+    except FhirError as error:
+        road.record_refusal(interaction, principal, context, trace, error)
+        raise
+    road.record(context, found)
+    return outcome
+
+
+def record_sign_in(
+    context: Context,
+    account: Account | None,
+    *,
+    succeeded: bool,
+    client_id: str,
+    description: str = "",
+    started: bool = True,
+) -> None:
+    """Make the AuditEvent of a sign-in, a failed one or (`started=False`) a sign-out durable.
+
+    Args:
+        context: Where it happened.
+        account: Whose; None where no account is known by that name.
+        succeeded: Whether they are in.
+        client_id: `portal` or an OAuth client.
+        description: Why not: a fixed sentence of ours, never what was typed.
+        started: False for a sign-out.
+    """
+    reference = (account.reference or f"account:{account.id}") if account else ""
+    agent = Agent(
+        reference,
+        account.name if account else "",
+        account.role if account else "",
+        account.organization if account else "",
+        client_id,
+        context.address,
+    )
+    patient_id = reference.removeprefix("Patient/") if reference.startswith("Patient/") else ""
+    event = audit.login_event(
+        agent, context, succeeded=succeeded, reason=description, patient_id=patient_id, started=started
+    )
+    road.record(context, [event])

@@ -1,0 +1,140 @@
+"""The mechanics of the road, shared by single interactions and Bundle entries: verbs, decision, audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from fhir_server.access.decide import Decision, decide, gate
+from fhir_server.access.principal import Principal
+from fhir_server.access.visibility import NOTHING
+from fhir_server.interactions import audit, reading, searching, writing
+from fhir_server.interactions.job import Job, Pending
+from fhir_server.interactions.model import Code, Context, Interaction, Operation, Outcome, Trace
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import events, resources
+from fhir_server.store.database import Session
+from fhir_server.store.keys import reference_key
+
+
+class Verb(NamedTuple):
+    """How an interaction runs: its function, the SMART right it needs, and whether it writes."""
+
+    run: Callable[[Job, Interaction], Outcome]
+    right: str
+    writes: bool
+
+
+VERBS: dict[Code, Verb] = {
+    Code.READ: Verb(reading.read, "r", writes=False),
+    Code.VREAD: Verb(reading.vread, "r", writes=False),
+    Code.HISTORY: Verb(reading.history, "r", writes=False),
+    Code.SEARCH: Verb(searching.search, "s", writes=False),
+    Code.CREATE: Verb(writing.create, "c", writes=True),
+    Code.UPDATE: Verb(writing.update, "u", writes=True),
+    Code.PATCH: Verb(writing.patch, "u", writes=True),
+    Code.DELETE: Verb(writing.delete, "d", writes=True),
+}
+
+
+_REFUSED = Decision(NOTHING, NOTHING)
+
+
+def open_job(session: Session, interaction: Interaction, principal: Principal, context: Context, trace: Trace) -> Job:
+    """Decide and return the job that an interaction runs in.
+
+    Raises:
+        FhirError: FORBIDDEN (403) for what the token or role may never do.
+    """
+    verb = verb_of(interaction, context)
+    if interaction.code is not Code.OPERATION:
+        gate(principal, verb.right, interaction.type)
+    decision = decide(session, principal, context.definitions, context.now(), verb.right)
+    return Job(session, principal, context, decision, trace, Pending())
+
+
+def run(job: Job, interaction: Interaction) -> Outcome:
+    """Run the function of an interaction."""
+    return verb_of(interaction, job.context).run(job, interaction)
+
+
+def entry_job(job: Job, interaction: Interaction) -> Job:
+    """Return the job of one Bundle entry in the transaction of another job: own decision, own trace, shared writes."""
+    own = open_job(job.session, interaction, job.principal, job.context, Trace())
+    return replace(own, pending=job.pending)
+
+
+def record(context: Context, found: list[events.Event]) -> None:
+    """Make AuditEvents durable.
+
+    Raises:
+        FhirError: UNAVAILABLE (503) when that fails: then nothing may be disclosed.
+    """
+    if context.recorder is None:
+        raise FhirError(Kind.UNAVAILABLE, "There is no audit recorder")
+    try:
+        context.recorder.record(found)
+    except FhirError:
+        raise
+    except Exception as error:
+        raise FhirError(Kind.UNAVAILABLE, "The audit log cannot be written") from error
+
+
+def record_refusal(
+    interaction: Interaction, principal: Principal, context: Context, trace: Trace, error: FhirError
+) -> None:
+    """Write the AuditEvent of a refused interaction; the patient it aimed at is on it also when the caller was told 404."""
+    with context.store.read() as session:
+        if interaction.type and interaction.id and not trace.patients:
+            key = reference_key(interaction.type, interaction.id)
+            trace.touch(resources.owners(session, (key,))[0], interaction.type, interaction.id)
+        job = Job(session, principal, context, _REFUSED, trace, Pending())
+        found = events_of(job, interaction, error.status, error)
+    record(context, found)
+
+
+def events_of(job: Job, interaction: Interaction, status: int, error: FhirError | None = None) -> list[events.Event]:
+    """Return the AuditEvents of an interaction, one per patient."""
+    patients = resources.ids_of(job.session, job.trace.patients)
+    emergency = next((access.id for access in job.decision.emergencies if access.patient in patients), "")
+    return audit.disclosureevents_of(
+        interaction,
+        job.principal,
+        job.context,
+        status=status,
+        patients=patients,
+        entities=[audit.Entity(*touched) for touched in job.trace.entities],
+        error=error,
+        break_glass=emergency,
+    )
+
+
+def verb_of(interaction: Interaction, context: Context) -> Verb:
+    """Return how an interaction runs.
+
+    Raises:
+        FhirError: NOT_SUPPORTED or UNKNOWN_TYPE for what the server does not do.
+    """
+    if interaction.code is Code.OPERATION:
+        operation = _operation(interaction, context)
+        return Verb(operation.run, "r", operation.writes)
+    if interaction.code not in VERBS:
+        raise FhirError(Kind.NOT_SUPPORTED, f"{interaction.code.value} is not supported here")
+    return VERBS[interaction.code]
+
+
+def _operation(interaction: Interaction, context: Context) -> Operation:
+    operation = context.operations.get(interaction.operation)
+    level = "instance" if interaction.id else "type" if interaction.type else "system"
+    if (
+        operation is None
+        or level not in operation.levels
+        or (interaction.type and interaction.type not in operation.types)
+    ):
+        raise FhirError(
+            Kind.UNKNOWN_TYPE, f"${interaction.operation[:64]} is not an operation of this server at this URL"
+        )
+    if operation.writes and interaction.by_get:
+        raise FhirError(Kind.METHOD_NOT_ALLOWED, f"${operation.code} changes the record and needs POST")
+    return operation

@@ -1,0 +1,57 @@
+"""search of one type or of all (https://hl7.org/fhir/R4/http.html#search): one statement under the decision's visibility."""
+
+from __future__ import annotations
+
+from fhir_server.access.principal import Principal
+from fhir_server.interactions import audit
+from fhir_server.interactions.job import Job
+from fhir_server.interactions.model import Interaction, Outcome
+from fhir_server.search import bundle, parse, run
+from fhir_server.spec.values import parse_reference
+from fhir_server.store.keys import reference_key
+
+
+def search(job: Job, interaction: Interaction) -> Outcome:
+    """Return a searchset Bundle of what matches among the rows that exist for the caller.
+
+    Raises:
+        FhirError: INVALID_VALUE or NOT_SUPPORTED (400) naming the parameter that was not understood.
+    """
+    if interaction.type == "AuditEvent":
+        return audit.search_interaction(job.session, interaction, job.principal, job.context)
+    aimed_at(job, interaction)
+    request = parse.parse(
+        job.definitions,
+        interaction.type,
+        interaction.query,
+        fhir_base=job.context.fhir_base,
+        handling=interaction.handling,
+    )
+    page = run.run(
+        job.session,
+        job.decision.readable,
+        request,
+        page_key=job.context.page_key,
+        binding=binding(job.principal),
+        definitions=job.definitions,
+    )
+    for row in (*page.matches, *page.includes):
+        job.trace.touch((row.patient,), row.type, row.id, row.version)
+    return Outcome(
+        200, bundle.searchset(page, request, fhir_base=job.context.fhir_base, path=interaction.type), "Bundle"
+    )
+
+
+def binding(principal: Principal) -> str:
+    """Return what ties a page cursor to its caller: subject, client, scopes and purpose."""
+    return "|".join((principal.subject, principal.client_id, principal.purpose, principal.patient))
+
+
+def aimed_at(job: Job, interaction: Interaction) -> None:
+    """Note the patient a search names, so that also an empty answer is on that patient's log."""
+    for name, value in interaction.query:
+        if name.partition(":")[0] in {"patient", "subject"} or (interaction.type == "Patient" and name == "_id"):
+            text = value if "/" in value else f"Patient/{value}"
+            reference = parse_reference(text, job.context.fhir_base)
+            if reference.type == "Patient" and reference.id:
+                job.trace.touch((reference_key("Patient", reference.id),))

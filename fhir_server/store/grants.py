@@ -1,0 +1,134 @@
+"""Grants compiled from Consents, and emergency accesses: the rules that visibility joins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import and_, delete, insert, select, update
+
+from fhir_server.store import tables
+from fhir_server.store.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One provision node for one actor, every inherited criterion resolved.
+
+    Attributes:
+        consent: Key of the Consent.
+        node: FHIRPath of the provision.
+        depth: 0 for the root provision, 1 for a nested one.
+        permit: True permits, False denies.
+        patient, actor: Keys; actor 0 is anyone.
+        valid_from, valid_to: Half-open interval in microseconds since the epoch.
+        purposes: Bit mask of purposes of use.
+        labels: Bit mask of privacy labels: a permit covers a row whose label bits are all in it, a deny hits one that shares a bit.
+        confidentiality: Highest level a permit covers; lowest level a deny hits.
+        blocks_emergency: Refuses emergency access to this patient.
+    """
+
+    consent: int
+    node: str
+    depth: int
+    permit: bool
+    patient: int
+    actor: int
+    valid_from: int
+    valid_to: int
+    purposes: int
+    labels: int
+    confidentiality: int
+    blocks_emergency: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyAccess:
+    """One break-glass grant; instants in microseconds since the epoch, `ended_at` None while it runs."""
+
+    id: str
+    practitioner: int
+    practitioner_reference: str
+    patient: int
+    patient_id: str
+    organization: int
+    reason_system: str
+    reason_code: str
+    reason: str
+    started_at: int
+    expires_at: int
+    ended_at: int | None
+    end_recorded: bool
+    session: str
+
+
+_EMERGENCY = [tables.break_glass.c[name] for name in EmergencyAccess.__dataclass_fields__]
+
+
+def replace(session: Session, consent: int, grants: Sequence[Grant]) -> None:
+    """Put the grants of a Consent in place of those it had; effective with the transaction's commit."""
+    session.connection.execute(delete(tables.consent_grant).where(tables.consent_grant.c.consent == consent))
+    if grants:
+        session.connection.execute(insert(tables.consent_grant), [asdict(grant) for grant in grants])
+
+
+def others_for(session: Session, grants: Sequence[Grant], now_us: int) -> bool:
+    """Return whether another Consent in force of the same patient already names one of these grantees."""
+    named = {grant.actor for grant in grants}
+    if not named:
+        return False
+    row = tables.consent_grant.c
+    statement = select(row.id).where(
+        row.patient == grants[0].patient,
+        row.actor.in_(named),
+        row.consent != grants[0].consent,
+        row.valid_to > now_us,
+        row.blocks_emergency.is_(False),
+    )
+    return session.connection.execute(statement.limit(1)).first() is not None
+
+
+def sharing_disabled(session: Session, patient: int, now_us: int) -> bool:
+    """Return whether the patient's policy refuses emergency access."""
+    row = tables.consent_grant.c
+    statement = select(row.id).where(
+        row.patient == patient, row.blocks_emergency.is_(True), row.valid_from <= now_us, row.valid_to > now_us
+    )
+    return session.connection.execute(statement.limit(1)).first() is not None
+
+
+def start_emergency(session: Session, access: EmergencyAccess) -> None:
+    """Store a new emergency access."""
+    session.connection.execute(insert(tables.break_glass), asdict(access))
+
+
+def live_emergencies(session: Session, practitioner: int, now_us: int) -> tuple[EmergencyAccess, ...]:
+    """Return the emergency accesses of a practitioner that are running now, newest first."""
+    row = tables.break_glass.c
+    statement = (
+        select(*_EMERGENCY)
+        .where(
+            row.practitioner == practitioner, row.ended_at.is_(None), row.started_at <= now_us, row.expires_at > now_us
+        )
+        .order_by(row.started_at.desc())
+    )
+    return tuple(EmergencyAccess(*found) for found in session.connection.execute(statement))
+
+
+def unrecorded_ends(session: Session, now_us: int) -> tuple[EmergencyAccess, ...]:
+    """Return the emergency accesses that are over but whose end has no AuditEvent yet."""
+    row = tables.break_glass.c
+    over = (row.ended_at.is_not(None)) | (row.expires_at <= now_us)
+    statement = select(*_EMERGENCY).where(row.end_recorded.is_(False), over).limit(100)
+    return tuple(EmergencyAccess(*found) for found in session.connection.execute(statement))
+
+
+def end_emergency(session: Session, access_id: str, now_us: int, *, recorded: bool) -> bool:
+    """End an emergency access; returns False where it was already over and recorded."""
+    row = tables.break_glass
+    statement = (
+        update(row)
+        .where(and_(row.c.id == access_id, row.c.end_recorded.is_(False)))
+        .values(ended_at=now_us, end_recorded=recorded)
+    )
+    return session.connection.execute(statement).rowcount == 1
