@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, or_, select, true
 
 from fhir_server.search.date import DateTest
 from fhir_server.search.model import Criterion, Scope, Test
@@ -19,7 +19,9 @@ from fhir_server.store.visibility import readable
 _MANY = 9
 
 
-def _found(row: FromClause, keys: Select[tuple[int]], *, leads: bool, correlated: ColumnElement[bool]) -> ColumnElement[bool]:
+def _found(
+    row: FromClause, keys: Select[tuple[int]], *, leads: bool, correlated: ColumnElement[bool]
+) -> ColumnElement[bool]:
     """Return that the row is among `keys`: as a set to start from, or as a look-up per row."""
     return row.c.key.in_(keys) if leads else exists(keys.where(correlated).correlate(row))
 
@@ -69,13 +71,16 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class HotDate:
-    """The clinical time of the row itself passes a test."""
+    """The clinical time of the row itself passes a test; where nothing narrower leads, the index rows do."""
 
     test: DateTest
+    plain: Indexed
     rank: int = 8
 
-    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
+        if leads:
+            return self.plain.condition(row, scope, leads=True)
         return self.test.holds(row.c.date_lo, row.c.date_hi)
 
 
@@ -91,6 +96,8 @@ class LogicalId:
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
         """Return the condition on a readable row."""
+        if not self.ids:
+            return true() if self.negated else false()
         if self.negated:
             return row.c.id.not_in(self.ids)
         return and_(row.c.key.in_(self.keys), row.c.id.in_(self.ids)) if self.keys else row.c.id.in_(self.ids)

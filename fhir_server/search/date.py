@@ -85,9 +85,7 @@ class DateTest:
         return or_(*(_compare(lo, hi, *comparison) for comparison in self.comparisons))
 
 
-def _compare(
-    lo: ColumnElement[int], hi: ColumnElement[int], prefix: str, from_: int, to: int
-) -> ColumnElement[bool]:
+def _compare(lo: ColumnElement[int], hi: ColumnElement[int], prefix: str, from_: int, to: int) -> ColumnElement[bool]:
     """Return the comparison of a row's interval with [from_, to).
 
     The first operand of `ge`, `le` follows from the rest; it is there for the index.

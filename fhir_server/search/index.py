@@ -22,7 +22,17 @@ from fhir_server.spec.routes import Key
 from fhir_server.store.keys import NONE
 
 _HOT_CODES = ("code", "vaccine-code", "type", "service-type", "class", "category")
-_HOT_DATES = ("date", "onset-date", "authoredon", "effective-time", "authored-on", "authored", "period", "created", "issued")
+_HOT_DATES = (
+    "date",
+    "onset-date",
+    "authoredon",
+    "effective-time",
+    "authored-on",
+    "authored",
+    "period",
+    "created",
+    "issued",
+)
 ON_THE_ROW = frozenset({"_id", "_lastUpdated"})
 """Parameters that columns of the resource row answer."""
 

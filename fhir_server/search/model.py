@@ -5,9 +5,8 @@ Comes in: nothing, these are the words of the room. `parse` makes a `SearchReque
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, FromClause
 

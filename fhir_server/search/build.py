@@ -1,0 +1,263 @@
+"""Understand one search parameter: its name with modifier and chain, and its values, as a criterion.
+
+Comes in: decoded name and value. Goes out: a `Criterion`, or a `FhirError` 400 that says what is supported instead.
+https://hl7.org/fhir/R4/search.html#modifiers, #chaining, #has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from fhir_server.search import date, index, keys, syntax
+from fhir_server.search.criteria import (
+    AnyOf,
+    Chain,
+    Composite,
+    Has,
+    HotDate,
+    Indexed,
+    LastUpdated,
+    LogicalId,
+    Missing,
+    Part,
+)
+from fhir_server.search.model import Criterion, Match, Reading
+from fhir_server.search.shapes import SHAPES, component_parameter
+from fhir_server.spec.definitions import SearchParameter
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store.keys import reference_key
+
+DEPTH_LIMIT = 6
+_CRITERIA_LIMIT = 150
+_KNOWN_KEYS_LIMIT = 4
+_HAS_PARTS = 4
+
+
+@dataclass(slots=True)
+class Builder:
+    """Makes the criteria of one search; counts them, so that no short query grows into a large one.
+
+    Attributes:
+        reading: What the shapes need.
+        made: Criteria made so far.
+    """
+
+    reading: Reading
+    made: int = field(default=0)
+
+    def criterion(self, types: tuple[str, ...], name: str, value: str, depth: int = 0) -> Criterion | None:
+        """Return the criterion of one parameter on resources of these types (none means every type).
+
+        None where the value is empty: "Empty parameters are not an error - they are just ignored".
+
+        Raises:
+            FhirError: 400 naming the parameter and what is supported.
+        """
+        self.made += 1
+        if depth > DEPTH_LIMIT or self.made > _CRITERIA_LIMIT:
+            raise syntax.unsupported(
+                name, f"reaches too far: at most {DEPTH_LIMIT} hops, each to a type named as in subject:Patient.name."
+            )
+        if name.startswith("_has:"):
+            return self._has(types, name, value, depth)
+        head, dot, rest = name.partition(".")
+        code, _, modifier = head.partition(":")
+        parameters = self._parameters(types, code)
+        if dot:
+            return self._chain(parameters, modifier, rest, value, depth)
+        texts = self._values(parameters[0], value)
+        if not texts:
+            return None
+        if modifier == "missing":
+            return self._missing(parameters, texts)
+        if code in index.ON_THE_ROW:
+            return self._on_the_row(types, parameters[0], modifier, texts)
+        if parameters[0].type == "composite":
+            return self._composite(parameters, modifier, texts)
+        return self._indexed(types, parameters, modifier, texts)
+
+    def supported(self, types: tuple[str, ...]) -> Mapping[str, SearchParameter]:
+        """Return the parameters that all of these types share, by code."""
+        definitions = self.reading.definitions
+        first, *others = types or tuple(sorted(definitions.resource_types))
+        shared = dict(definitions.search_parameters(first))
+        for other in others:
+            known = definitions.search_parameters(other)
+            shared = {code: each for code, each in shared.items() if code in known and known[code].type == each.type}
+        return shared
+
+    def _parameters(self, types: tuple[str, ...], code: str) -> tuple[SearchParameter, ...]:
+        definitions = self.reading.definitions
+        every = types or tuple(sorted(definitions.resource_types))
+        found = [definitions.search_parameters(name).get(code) for name in every]
+        known = tuple(parameter for parameter in found if parameter is not None)
+        if len(known) == len(every) and len({parameter.type for parameter in known}) == 1:
+            return known
+        what = types[0] if len(types) == 1 else "all of the searched types"
+        raise syntax.unsupported(code, f"is not supported for {what}. Supported: {', '.join(self.supported(types))}.")
+
+    @staticmethod
+    def _values(parameter: SearchParameter, value: str) -> list[str]:
+        texts = [text for text in syntax.split(value, ",") if text]
+        limit = SHAPES[parameter.type].VALUES_LIMIT if parameter.type in SHAPES else 100
+        if len(texts) > limit:
+            raise syntax.invalid(parameter.code, f"lists {len(texts)} values; at most {limit} are allowed.")
+        if any(len(text) > syntax.VALUE_CHARACTERS for text in texts):
+            raise syntax.invalid(parameter.code, f"has a value longer than {syntax.VALUE_CHARACTERS} characters.")
+        if "\0" in value:
+            raise syntax.invalid(parameter.code, "has a NUL character, which no FHIR text can have.")
+        return texts
+
+    def _missing(self, parameters: tuple[SearchParameter, ...], texts: Sequence[str]) -> Criterion:
+        code = parameters[0].code
+        if texts not in (["true"], ["false"]):
+            raise syntax.invalid(f"{code}:missing", "is true or false.")
+        if code in index.ON_THE_ROW:
+            return LogicalId((), (), negated=texts == ["false"])
+        table, suffix = SHAPES.get(parameters[0].type), ""
+        if table is None:
+            part = component_parameter(self.reading.definitions, parameters[0], parameters[0].components[0])
+            table, suffix = SHAPES[part.type], keys.part(0)
+        params = tuple(keys.of(parameter, suffix) for parameter in parameters)
+        return Missing((table.TABLE,), params, missing=texts == ["true"])
+
+    def _on_the_row(
+        self, types: tuple[str, ...], parameter: SearchParameter, modifier: str, texts: Sequence[str]
+    ) -> Criterion:
+        if parameter.code == "_lastUpdated":
+            if modifier:
+                raise self._modifier(parameter, modifier, {""})
+            found = date.read(parameter, "", texts, self.reading)
+            assert isinstance(found.test, date.DateTest)  # noqa: S101 - what this shape reads
+            return LastUpdated(found.test)
+        if modifier not in {"", "not"}:
+            raise self._modifier(parameter, modifier, {"", "not"})
+        ids = tuple(syntax.unescape(text) for text in texts)
+        known = 0 < len(types) <= _KNOWN_KEYS_LIMIT
+        row_keys = tuple(reference_key(name, each) for name in types for each in ids) if known else ()
+        return LogicalId(ids, row_keys, negated=modifier == "not")
+
+    def _indexed(
+        self,
+        types: tuple[str, ...],
+        parameters: tuple[SearchParameter, ...],
+        modifier: str,
+        texts: Sequence[str],
+    ) -> Criterion:
+        first = parameters[0]
+        found = self._read(first, modifier, texts)
+        criterion = Indexed(
+            found.table,
+            tuple(keys.of(parameter, found.suffix) for parameter in parameters),
+            found.test,
+            found.negated,
+            found.rank,
+        )
+        return self._narrowed(types[0], first, found, criterion) if len(types) == 1 else criterion
+
+    def _narrowed(self, type_: str, parameter: SearchParameter, found: Match, plain: Indexed) -> Criterion:
+        """Return the criterion with what the hot columns of this type know about it."""
+        definitions = self.reading.definitions
+        if isinstance(found.test, date.DateTest) and parameter.code == index.hot_date(definitions, type_):
+            return HotDate(found.test, plain)
+        if found.hot is None or found.negated or found.table != SHAPES[parameter.type].TABLE:
+            return plain
+        column, values = found.hot
+        if column == "code" and parameter.code == index.hot_code(definitions, type_):
+            return replace(plain, codes=values)
+        if column == "patient" and parameter.code in definitions.compartment_parameters("Patient", type_):
+            return replace(plain, patients=values)
+        return plain
+
+    def _read(self, parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Match:
+        shape = SHAPES[parameter.type]
+        if parameter.type == "reference" and modifier == "identifier":
+            return SHAPES["token"].read(parameter, "", texts, self.reading)
+        names_type = parameter.type == "reference" and modifier in self.reading.definitions.resource_types
+        if modifier not in shape.MODIFIERS and not names_type:
+            raise self._modifier(parameter, modifier, shape.MODIFIERS)
+        return shape.read(parameter, modifier, texts, self.reading)
+
+    @staticmethod
+    def _modifier(parameter: SearchParameter, modifier: str, allowed: frozenset[str] | set[str]) -> FhirError:
+        names = sorted(f":{name}" for name in {*allowed, "missing"} if name)
+        types = " and resource types" if parameter.type == "reference" else ""
+        return syntax.unsupported(
+            f"{parameter.code}:{modifier}",
+            f"has a modifier that is not supported. Supported: {', '.join(names)}{types}.",
+        )
+
+    def _composite(self, parameters: tuple[SearchParameter, ...], modifier: str, texts: Sequence[str]) -> Criterion:
+        first = parameters[0]
+        if modifier:
+            raise self._modifier(first, modifier, {""})
+        parts = [component_parameter(self.reading.definitions, first, each) for each in first.components]
+        alternatives = []
+        for text in texts:
+            values = syntax.split(text, "$")
+            if len(values) != len(parts) or not all(values):
+                names = "$".join(f"[{part.code}]" for part in parts)
+                raise syntax.invalid(first.code, f"is {names}; write a $ within a value as \\$.")
+            alternative = []
+            for position, (part, value) in enumerate(zip(parts, values, strict=True)):
+                found = self._read(part, "", [value])
+                params = tuple(keys.of(parameter, keys.part(position)) for parameter in parameters)
+                alternative.append(Part(found.table, params, found.test))
+            alternatives.append(tuple(alternative))
+        return Composite(tuple(alternatives))
+
+    def _chain(
+        self, parameters: tuple[SearchParameter, ...], modifier: str, rest: str, value: str, depth: int
+    ) -> Criterion | None:
+        first, known = parameters[0], self.reading.definitions.resource_types
+        if first.type != "reference":
+            raise syntax.unsupported(first.code, "is no reference, so no parameter can follow it after a dot.")
+        if modifier and modifier not in known:
+            raise self._modifier(first, modifier, {"[type]"})
+        targets = {target for parameter in parameters for target in (parameter.targets or known)}
+        if modifier and modifier not in targets:
+            raise syntax.invalid(f"{first.code}:{modifier}", f"points to {', '.join(sorted(targets))}.")
+        params = tuple(parameter.key for parameter in parameters)
+        if modifier:
+            inner = self.criterion((modifier,), rest, value, depth + 1)
+            return Chain(params, (modifier,), inner) if inner else None
+        return self._chain_to_any(params, sorted(targets), (rest, value), depth)
+
+    def _chain_to_any(
+        self, params: tuple[int, ...], targets: Sequence[str], rest: tuple[str, str], depth: int
+    ) -> Criterion | None:
+        """Return the chain to whichever target types have the parameter that follows."""
+        chains: list[Criterion] = []
+        refusal: FhirError | None = None
+        for target in targets:
+            try:
+                inner = self.criterion((target,), *rest, depth + 1)
+            except FhirError as error:
+                if error.kind is not Kind.NOT_SUPPORTED:
+                    raise
+                refusal = error
+                continue
+            if inner is None:
+                return None
+            chains.append(Chain(params, (target,), inner))
+        if not chains and refusal is not None:
+            raise refusal
+        return chains[0] if len(chains) == 1 else AnyOf(tuple(chains))
+
+    def _has(self, types: tuple[str, ...], name: str, value: str, depth: int) -> Criterion | None:
+        parts = name.split(":", _HAS_PARTS - 1)
+        if len(parts) != _HAS_PARTS or not all(parts):
+            raise syntax.invalid(name, "is _has:[type]:[reference parameter]:[parameter].")
+        _, source, code, rest = parts
+        if source not in self.reading.definitions.resource_types:
+            raise syntax.unsupported(name, f"names {syntax.shown(source)}, which is no resource type.")
+        parameter = self._parameters((source,), code)[0]
+        if parameter.type != "reference":
+            raise syntax.unsupported(name, f"needs a reference parameter of {source}, which {code} is not.")
+        if types and parameter.targets and not set(types) & set(parameter.targets):
+            raise syntax.invalid(
+                name, f"never finds anything: {source}.{code} points to {', '.join(parameter.targets)}."
+            )
+        inner = self.criterion((source,), rest, value, depth + 1)
+        return Has(source, (parameter.key,), inner) if inner else None

@@ -1,0 +1,78 @@
+"""Order and position: `_sort` as SQL, and the rows after a given one (keyset paging, constant cost at any depth).
+
+Missing values come last whichever the order; of several values ascending order takes the least, descending the greatest;
+equal rows follow their surrogate key, so that an order is total and no row is lost or doubled between pages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, UnaryExpression, and_, false, func, or_, select
+
+from fhir_server.search.cursor import Position, SortValue
+from fhir_server.search.model import SearchRequest, SortKey
+from fhir_server.search.shapes import SHAPES
+from fhir_server.store import index_rows
+
+_SELECTIVE_RANK = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKey:
+    """One sort key as SQL."""
+
+    expression: ColumnElement[Any]
+    descending: bool
+    nullable: bool
+
+    def clause(self) -> UnaryExpression[Any]:
+        """Return the item of ORDER BY."""
+        ordered = self.expression.desc() if self.descending else self.expression.asc()
+        return ordered.nulls_last() if self.nullable else ordered
+
+    def equals(self, value: SortValue) -> ColumnElement[bool]:
+        """Return that a row has the same value."""
+        return self.expression.is_(None) if value is None else self.expression == value
+
+    def follows(self, value: SortValue) -> ColumnElement[bool]:
+        """Return that a row's value comes later; nothing comes after a missing one."""
+        if value is None:
+            return false()
+        beyond = self.expression < value if self.descending else self.expression > value
+        return or_(beyond, self.expression.is_(None)) if self.nullable else beyond
+
+
+def order_keys(row: FromClause, request: SearchRequest) -> tuple[OrderKey, ...]:
+    """Return the keys that order a search, the surrogate key last."""
+    last: ColumnElement[Any] = row.c.key
+    if not request.sort and min((each.rank for each in request.criteria), default=9) <= _SELECTIVE_RANK:
+        # Few rows match: keep planners from walking the primary key in order until they have met enough of them.
+        last = row.c.key + 0
+    return (*(_order_key(row, key) for key in request.sort), OrderKey(last, descending=False, nullable=False))
+
+
+def _order_key(row: FromClause, key: SortKey) -> OrderKey:
+    if key.code == "_id":
+        return OrderKey(row.c.id, key.descending, nullable=False)
+    if key.code == "_lastUpdated":
+        return OrderKey(row.c.updated_at, key.descending, nullable=False)
+    if key.hot:
+        return OrderKey(row.c.date_lo, key.descending, nullable=True)
+    shape = SHAPES[key.parameters[0].type]
+    index = index_rows.alias(shape.TABLE)
+    least, greatest = shape.sort_columns(index)
+    params = [parameter.key for parameter in key.parameters]
+    value = func.max(greatest) if key.descending else func.min(least)
+    found = select(value).where(index.c.key == row.c.key, index.c.param.in_(params)).correlate(row)
+    return OrderKey(found.scalar_subquery(), key.descending, nullable=True)
+
+
+def after(keys: tuple[OrderKey, ...], position: Position) -> ColumnElement[bool]:
+    """Return that a row comes after a position: later in the first key, or equal there and later in the next."""
+    ways = []
+    for depth, (key, value) in enumerate(zip(keys, position, strict=True)):
+        same = [before.equals(its) for before, its in zip(keys[:depth], position[:depth], strict=True)]
+        ways.append(and_(*same, key.follows(value)))
+    return or_(*ways)

@@ -1,0 +1,194 @@
+"""Understand a whole search: every parameter is either understood or named in a refusal or warning.
+
+Comes in: the decoded query in order. Goes out: a `SearchRequest` whose `understood` states exactly what will be answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_server.search import results, syntax
+from fhir_server.search.build import Builder
+from fhir_server.search.criteria import Indexed
+from fhir_server.search.model import Criterion, Include, Reading, SearchRequest, SortKey
+from fhir_server.search.projection import elements_projection, summary_projection
+from fhir_server.search.reference import ReferenceTest
+from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.outcome import FhirError, Issue, Kind
+from fhir_server.store.keys import reference_key
+
+PARAMETERS_LIMIT = 200
+CURSOR = "_cursor"
+_IGNORED = frozenset({"_format", "_pretty"})
+_US_PER_NS = 1_000
+_RESULT = frozenset({"_sort", "_count", "_total", "_summary", "_elements", "_type", "_contained", CURSOR})
+
+
+def parse(
+    definitions: Definitions,
+    resource_type: str,
+    query: Sequence[tuple[str, str]],
+    *,
+    fhir_base: str,
+    handling: str = "strict",
+    compartment: tuple[str, str] | None = None,
+    now_us: int | None = None,
+) -> SearchRequest:
+    """Understand a search.
+
+    Args:
+        definitions: R4 definitions.
+        resource_type: Type to search, "" for the whole system.
+        query: Decoded (name, value) pairs in order.
+        fhir_base: Service base URL without trailing slash.
+        handling: `strict` refuses what is not supported, `lenient` warns and goes on without it.
+        compartment: Only resources in this compartment, such as ("Patient", "1").
+        now_us: Instant that `ap` measures from; by default the clock's.
+
+    Raises:
+        FhirError: 404 for an unknown type; 400 naming the parameter and what is supported or allowed.
+    """
+    if resource_type and resource_type not in definitions.resource_types:
+        raise FhirError(Kind.UNKNOWN_TYPE, f"{syntax.shown(resource_type)} is not a resource type of FHIR R4")
+    if len(query) > PARAMETERS_LIMIT:
+        raise FhirError(Kind.INVALID_VALUE, f"A search has at most {PARAMETERS_LIMIT} parameters")
+    reading = Reading(definitions, fhir_base, time.time_ns() // _US_PER_NS if now_us is None else now_us)
+    types = _types(definitions, resource_type, query)
+    parser = _Parser(Builder(reading), types, lenient=handling == "lenient")
+    for name, value in query:
+        parser.take(name, value)
+    if compartment:
+        parser.criteria.append(_compartment(definitions, types, compartment))
+    return parser.request(resource_type)
+
+
+def _types(definitions: Definitions, resource_type: str, query: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    if resource_type:
+        return (resource_type,)
+    found: dict[str, None] = {}
+    for name, value in query:
+        if name != "_type":
+            continue
+        for text in filter(None, value.split(",")):
+            if text not in definitions.resource_types:
+                raise syntax.invalid("_type", f"names {syntax.shown(text)}, which is no resource type.")
+            found[text] = None
+    return tuple(found)
+
+
+def _compartment(definitions: Definitions, types: tuple[str, ...], compartment: tuple[str, str]) -> Criterion:
+    kind, logical_id = compartment
+    every = types or tuple(sorted(definitions.resource_types))
+    target = reference_key(kind, logical_id)
+    ways: list[Criterion] = []
+    for name in every:
+        known = definitions.search_parameters(name)
+        codes = definitions.compartment_parameters(kind, name)
+        params = tuple(known[code].key for code in codes if code in known and known[code].type == "reference")
+        if params:
+            patients = (target,) if kind == "Patient" and len(every) == 1 else ()
+            ways.append(Indexed("index_reference", params, ReferenceTest((target,)), rank=1, patients=patients))
+    if not ways:
+        raise FhirError(Kind.NOT_SUPPORTED, f"No resource of type {every[0]} is ever in the compartment of a {kind}")
+    if len(ways) == 1:
+        return ways[0]
+    params = tuple(param for way in ways if isinstance(way, Indexed) for param in way.params)
+    return Indexed("index_reference", params, ReferenceTest((target,)), rank=1)
+
+
+@dataclass(slots=True)
+class _Parser:
+    """Collects what the parameters say, one after the other."""
+
+    builder: Builder
+    types: tuple[str, ...]
+    lenient: bool
+    criteria: list[Criterion] = field(default_factory=list)
+    understood: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[Issue] = field(default_factory=list)
+    sort: tuple[SortKey, ...] = ()
+    includes: list[Include] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, name: str, value: str) -> None:
+        """Understand one parameter, or warn that it is left out (lenient)."""
+        if name in _IGNORED or not value:
+            return
+        try:
+            for understood in self._understand(name, value):
+                self.understood.append(understood)
+        except FhirError as error:
+            if not self.lenient or error.kind is not Kind.NOT_SUPPORTED:
+                raise
+            text = f"{error.diagnostics} It was ignored."
+            self.warnings.append(Issue("warning", Kind.NOT_SUPPORTED.issue_code, text))
+
+    def _understand(self, name: str, value: str) -> Iterator[tuple[str, str]]:
+        """Yield the parameter as understood."""
+        definitions = self.builder.reading.definitions
+        if name.partition(":")[0] in {"_include", "_revinclude"}:
+            self.includes += results.includes(definitions, self.types, name, [value])
+            if len(self.includes) > results.INCLUDES_LIMIT:
+                raise syntax.invalid(name, f"may be given {results.INCLUDES_LIMIT} times.")
+            yield name, value
+        elif name in _RESULT:
+            yield from self._shape(name, value)
+        else:
+            criterion = self.builder.criterion(self.types, name, value)
+            if criterion is not None:
+                self.criteria.append(criterion)
+                yield name, value
+
+    def _shape(self, name: str, value: str) -> Iterator[tuple[str, str]]:
+        if name in self.results and name != "_type":
+            raise syntax.invalid(name, "may be given once.")
+        self.results[name] = value
+        match name:
+            case "_count":
+                self.results[name] = results.count(value)
+                yield name, str(self.results[name])
+                return
+            case "_sort":
+                self.sort = results.sort_keys(self.builder, self.types, value)
+            case "_total":
+                results.choice(name, value, results.TOTALS)
+            case "_summary":
+                results.choice(name, value, results.SUMMARIES)
+            case "_contained":
+                results.choice(name, value, ("false",))
+            case "_cursor":
+                return
+        yield name, value
+
+    def request(self, resource_type: str) -> SearchRequest:
+        """Return the search as a whole.
+
+        Raises:
+            FhirError: 400 when two parameters contradict each other.
+        """
+        summary, elements = self.results.get("_summary", "false"), self.results.get("_elements", "")
+        if summary == "text" and self.includes:
+            raise syntax.invalid("_summary", "cannot be text together with _include or _revinclude.")
+        definitions = self.builder.reading.definitions
+        projection = None
+        if elements:
+            projection = elements_projection(definitions, elements)
+        elif summary in {"true", "text", "data"}:
+            projection = summary_projection(definitions, summary)
+        count = 0 if summary == "count" else self.results.get("_count", results.DEFAULT_COUNT)
+        return SearchRequest(
+            resource_type,
+            self.types,
+            tuple(self.criteria),
+            self.sort,
+            count,
+            self.results.get("_total", "none") != "none",
+            tuple(self.includes),
+            projection,
+            self.results.get(CURSOR, ""),
+            tuple(self.understood),
+            tuple(self.warnings),
+        )

@@ -1,0 +1,115 @@
+"""Leave out parts of a resource for `_elements` and `_summary` (https://hl7.org/fhir/R4/search.html#elements).
+
+The only place where a search parses stored bytes. What is left is tagged SUBSETTED, so that nobody takes it for the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_server.search import syntax
+from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.elements import Child
+from fhir_server.spec.json import decode, encode
+
+_ALWAYS = frozenset({"resourceType", "id", "meta"})
+_SUBSETTED = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "SUBSETTED",
+}
+_INLINE = frozenset({"BackboneElement", "Element"})
+_ELEMENTS_LIMIT = 100
+
+
+def elements_projection(definitions: Definitions, value: str) -> _Elements:
+    """Return the projection of `_elements=a,b`; mandatory elements stay whatever is asked.
+
+    Raises:
+        FhirError: 400 when it is no list of element names.
+    """
+    names = frozenset(filter(None, value.split(",")))
+    plain = {name.rpartition(".")[2] for name in names}
+    if len(names) > _ELEMENTS_LIMIT or not all(name.isascii() and name.isalpha() for name in plain):
+        raise syntax.invalid("_elements", f"is a list of at most {_ELEMENTS_LIMIT} top level element names.")
+    return _Elements(definitions, names)
+
+
+def summary_projection(definitions: Definitions, summary: str) -> _Summary:
+    """Return the projection of `_summary=true`, `text` or `data`."""
+    return _Summary(definitions, summary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Elements:
+    definitions: Definitions = field(repr=False)
+    names: frozenset[str]
+
+    def apply(self, resource_type: str, content: bytes, *, included: bool) -> bytes:
+        """Return the bytes to serve; what was included comes whole."""
+        if included:
+            return content
+        resource = decode(content, len(content))
+        kept = set(_ALWAYS)
+        for name, children in self.definitions.fields(resource_type).items():
+            wanted = name in self.names or f"{resource_type}.{name}" in self.names
+            if wanted or children[0].element.min > 0 or (children[0].element.modifier and name == "implicitRules"):
+                kept.update(child.json_name for child in children)
+        return _served({name: value for name, value in resource.items() if name.removeprefix("_") in kept})
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    definitions: Definitions = field(repr=False)
+    mode: str
+
+    def apply(self, resource_type: str, content: bytes, *, included: bool) -> bytes:  # noqa: ARG002 - the protocol's
+        """Return the bytes to serve."""
+        resource = decode(content, len(content))
+        children = _by_json_name(self.definitions, resource_type)
+        match self.mode:
+            case "data":
+                kept = {name: value for name, value in resource.items() if name != "text"}
+            case "text":
+                kept = {name: value for name, value in resource.items() if _in_text(children, name)}
+            case _:
+                kept = self._summarised(resource, resource_type, top=True)
+        return _served(kept)
+
+    def _summarised(self, element: Mapping[str, Any], path: str, *, top: bool) -> dict[str, Any]:
+        """Return what the definition marks as summary; data types come whole, inline structures by their own marks."""
+        children = _by_json_name(self.definitions, path)
+        kept: dict[str, Any] = {}
+        for name, value in element.items():
+            child = children.get(name.removeprefix("_"))
+            if (top and name in _ALWAYS) or name == "id":
+                kept[name] = value
+            elif child is not None and (child.element.summary or child.element.min > 0):
+                kept[name] = self._inner(child, value)
+        return kept
+
+    def _inner(self, child: Child, value: Any) -> Any:
+        if child.type not in _INLINE:
+            return value
+        if isinstance(value, list):
+            return [self._summarised(item, child.context, top=False) for item in value]
+        return self._summarised(value, child.context, top=False)
+
+
+def _by_json_name(definitions: Definitions, path: str) -> dict[str, Child]:
+    return {child.json_name: child for children in definitions.fields(path).values() for child in children}
+
+
+def _in_text(children: Mapping[str, Child], name: str) -> bool:
+    child = children.get(name.removeprefix("_"))
+    return name in _ALWAYS or name == "text" or (child is not None and child.element.min > 0)
+
+
+def _served(kept: dict[str, Any]) -> bytes:
+    meta = dict(kept.get("meta", {}))
+    meta["tag"] = [*meta.get("tag", ()), _SUBSETTED]
+    ordered = {name: kept[name] for name in ("resourceType", "id") if name in kept}
+    return encode(
+        {**ordered, "meta": meta, **{name: value for name, value in kept.items() if name not in {*ordered, "meta"}}}
+    )

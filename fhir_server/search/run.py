@@ -1,0 +1,129 @@
+"""Answer a search: match, order and page in one statement, then what is included in one per hop.
+
+Comes in: a `SearchRequest` and a visibility. Goes out: a `SearchPage`. INVARIANT: every resource that is matched, passed through,
+counted or included is a row of `readable` under that visibility, so a page is what it would be without the hidden rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from fhir_server.search import cursor, syntax
+from fhir_server.search.criteria import all_of
+from fhir_server.search.include import INCLUDED_LIMIT, included
+from fhir_server.search.model import Found, Scope, SearchPage, SearchRequest
+from fhir_server.search.order import after, order_keys
+from fhir_server.search.parse import parse
+from fhir_server.search.rows import row_columns, row_of, type_names
+from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.outcome import FhirError, Issue, Kind
+from fhir_server.store.database import Session
+from fhir_server.store.visibility import Visibility, readable
+
+
+def run(
+    session: Session,
+    visibility: Visibility,
+    request: SearchRequest,
+    *,
+    page_key: bytes,
+    binding: str,
+    definitions: Definitions,
+) -> SearchPage:
+    """Return one page of a search.
+
+    Args:
+        session: A transaction; page and total come from its one snapshot.
+        visibility: Which rows exist.
+        request: What `parse` understood.
+        page_key: Secret that seals page cursors.
+        binding: Identifies the caller; a cursor serves this caller and this query only.
+        definitions: R4 definitions.
+
+    Raises:
+        FhirError: 400 when the cursor is not one of this caller and query.
+    """
+    if request.count == 0:
+        return SearchPage((), (), request.outcomes, count(session, visibility, request), None)
+    names = type_names(definitions)
+    sealing: dict[str, Any] = {"page_key": page_key, "binding": binding, "understood": _bound(request)}
+    position = cursor.unseal(request.cursor, **sealing) if request.cursor else None
+    records = session.connection.execute(_statement(visibility, request, position)).all()
+    page, more = records[: request.count], len(records) > request.count
+    matches = tuple(row_of(record, names) for record in page)
+    next_cursor = cursor.seal(tuple(page[-1][-len(request.sort) - 1 :]), **sealing) if more else None
+    total = None
+    if position is None and not more:
+        total = len(matches)
+    elif request.total_wanted:
+        total = count(session, visibility, request)
+    further, cut = included(session, visibility, request, matches, names) if request.includes else ([], False)
+    return SearchPage(matches, tuple(further), (*request.outcomes, *(_CUT if cut else ())), total, next_cursor)
+
+
+_CUT = (
+    Issue(
+        "warning",
+        "incomplete",
+        f"More than {INCLUDED_LIMIT} resources would be included; the rest was left out. Ask for smaller pages with _count.",
+    ),
+)
+
+
+def count(session: Session, visibility: Visibility, request: SearchRequest) -> int:
+    """Return how many rows match, of those that exist for the visibility."""
+    row = readable(visibility, request.types)
+    statement = select(func.count()).select_from(row).where(*all_of(row, Scope(visibility), request.criteria))
+    return session.connection.execute(statement).scalar_one()
+
+
+def find(
+    session: Session,
+    visibility: Visibility,
+    resource_type: str,
+    criteria: Sequence[tuple[str, str]],
+    *,
+    definitions: Definitions,
+    fhir_base: str,
+    limit: int = 2,
+) -> list[Found]:
+    """Return the resources that meet the criteria of a conditional interaction, at most `limit`.
+
+    Raises:
+        FhirError: 400 when a criterion is not understood, or there is none, which would meet every resource.
+    """
+    request = parse(definitions, resource_type, criteria, fhir_base=fhir_base)
+    if not request.criteria:
+        raise FhirError(Kind.INVALID_VALUE, "A conditional request needs at least one search parameter with a value")
+    if request.includes or request.sort or request.cursor or request.projection:
+        what = syntax.shown(", ".join(name for name, _ in criteria if name.startswith("_")))
+        raise FhirError(Kind.INVALID_VALUE, f"A conditional request takes criteria only, not {what}")
+    row = readable(visibility, request.types)
+    statement = (
+        select(row.c.key, row.c.id, row.c.version)
+        .where(*all_of(row, Scope(visibility), request.criteria))
+        .order_by(row.c.key + 0)
+        .limit(limit)
+    )
+    return [Found(*record) for record in session.connection.execute(statement)]
+
+
+def _statement(visibility: Visibility, request: SearchRequest, position: cursor.Position | None) -> Select[Any]:
+    """Return the statement of one page and one row more, which tells whether there is another page."""
+    row = readable(visibility, request.types)
+    keys = order_keys(row, request)
+    if position is not None and len(position) != len(keys):
+        raise FhirError(Kind.INVALID_VALUE, "The page link does not fit the order of this search")
+    return (
+        select(*row_columns(row), *(key.expression.label(f"order_{number}") for number, key in enumerate(keys)))
+        .where(*all_of(row, Scope(visibility), request.criteria), *([after(keys, position)] if position else []))
+        .order_by(*(key.clause() for key in keys))
+        .limit(request.count + 1)
+    )
+
+
+def _bound(request: SearchRequest) -> tuple[tuple[str, str], ...]:
+    return (("", request.resource_type), *request.understood)

@@ -1,0 +1,137 @@
+"""A small world to search in: resources straight into a store, visibilities that show all or hide some."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, insert, true
+
+from fhir_server.search import index
+from fhir_server.search.model import SearchPage, SearchRequest
+from fhir_server.search.parse import parse
+from fhir_server.search.run import run
+from fhir_server.spec import definitions as spec
+from fhir_server.spec.json import decode, encode
+from fhir_server.store import index_tables, tables
+from fhir_server.store.database import Store
+from fhir_server.store.keys import reference_key, type_key
+from fhir_server.store.visibility import Rules, Visibility
+
+BASE = "http://records.test/fhir"
+DEFINITIONS = spec.load()
+PAGE_KEY = bytes(range(32))
+NOW_US = 1_750_000_000_000_000
+HIDDEN = 8
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """All rows exist."""
+
+    def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        return true()
+
+
+@dataclass(frozen=True, slots=True)
+class Unhidden:
+    """Rows with the label `HIDDEN` do not exist."""
+
+    def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        return row.c.label != HIDDEN
+
+
+ALL = Everything()
+SOME = Unhidden()
+
+
+class World:
+    """A store with resources."""
+
+    def __init__(self, database_url: str) -> None:
+        self.store = Store(database_url, pool_size=2)
+        self.store.create_all()
+
+    def close(self) -> None:
+        self.store.close()
+
+    def add(self, resources: Iterable[Json], *, label: int = 1, updated_at: int = NOW_US) -> None:
+        """Store resources as `store.resources` does, without history."""
+        rows: dict[Any, list[Json]] = {table: [] for table in index_tables.ALL}
+        rows[tables.resource] = []
+        rows[tables.resource_patient] = []
+        by_name = {table.name: table for table in index_tables.ALL}
+        for sent in resources:
+            resource = decode(encode(sent), 1_000_000)
+            kind, logical_id = resource["resourceType"], resource["id"]
+            patients = _patients(resource)
+            key = reference_key(kind, logical_id)
+            for name, found in index.rows(
+                DEFINITIONS, resource, key=key, patient=patients[0] if patients else 0, fhir_base=BASE
+            ).items():
+                rows[by_name[name]] += found
+            hot = index.hot(DEFINITIONS, resource)
+            rows[tables.resource_patient] += [{"key": key, "patient": each} for each in patients[1:]]
+            rows[tables.resource].append(
+                {
+                    "key": key,
+                    "type": type_key(kind),
+                    "id": logical_id,
+                    "version": 1,
+                    "updated_at": updated_at,
+                    "deleted": False,
+                    "patient": patients[0] if patients else 0,
+                    "multi": len(patients) > 1,
+                    "label": label,
+                    "confidentiality": 0,
+                    "author": 0,
+                    "context": 0,
+                    "code": hot.code,
+                    "date_lo": hot.date_lo,
+                    "date_hi": hot.date_hi,
+                    "content": encode(resource),
+                }
+            )
+        with self.store.write() as session:
+            for table, found in rows.items():
+                if found:
+                    session.connection.execute(insert(table), found)
+
+    def search(
+        self, kind: str, query: Iterable[tuple[str, str]], *, visibility: Visibility = ALL, handling: str = "strict"
+    ) -> tuple[SearchPage, SearchRequest]:
+        request = parse(DEFINITIONS, kind, list(query), fhir_base=BASE, handling=handling, now_us=NOW_US)
+        with self.store.read() as session:
+            page = run(
+                session, visibility, request, page_key=PAGE_KEY, binding="somebody", definitions=DEFINITIONS
+            )
+        return page, request
+
+    def ids(self, kind: str, *query: tuple[str, str], visibility: Visibility = ALL) -> list[str]:
+        """Return the ids of the first page's matches, in order."""
+        page, _ = self.search(kind, query, visibility=visibility)
+        return [row.id for row in page.matches]
+
+
+def _patients(resource: Json) -> list[int]:
+    kind = resource["resourceType"]
+    found: dict[int, None] = {}
+    if kind == "Patient":
+        found[reference_key("Patient", resource["id"])] = None
+    codes = DEFINITIONS.compartment_parameters("Patient", kind)
+    from fhir_server.spec.extract import nodes  # noqa: PLC0415
+
+    for parameter, values in nodes(DEFINITIONS, resource):
+        if parameter.code in codes:
+            for _, value in values:
+                text = value.get("reference", "") if isinstance(value, dict) else ""
+                text = text.removeprefix(BASE + "/")
+                if text.startswith("Patient/"):
+                    found[reference_key("Patient", text[8:])] = None
+    return list(found)
+
+
+def decimals(text: str) -> Decimal:
+    return Decimal(text)
