@@ -45,7 +45,7 @@ def patients_of(definitions: Definitions, resource: Mapping[str, Any], fhir_base
     codes = set(definitions.compartment_parameters("Patient", kind))
     for parameter, values in nodes(definitions, dict(resource)):
         if parameter.code in codes:
-            found.update(dict.fromkeys(_patient_keys((node.value for node in values), fhir_base)))
+            found.update(dict.fromkeys(_patient_keys((value for _, value in values), fhir_base)))
     for inner in resource.get("contained", ()):
         found.update(dict.fromkeys(patients_of(definitions, {**inner, "id": ""}, fhir_base)))
     found.pop(reference_key("Patient", ""), None)

@@ -18,6 +18,7 @@ from fhir_server.cli.frame import opened
 from fhir_server.identity.accounts import create_account
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform
+from fhir_server.operations.end_break_glass import record_expired
 from fhir_server.smart.registry import register_client
 from fhir_server.spec import json as fhir_json
 from seed_data import Account, PastEmergency, Seed
@@ -155,7 +156,10 @@ def _replay(context: Context, emergency: PastEmergency) -> None:
     soon = replace(context, now=lambda: emergency.started_at + timedelta(seconds=40))
     perform(Interaction(Code.READ, "Patient", patient_id), professional, soon)
     ended = replace(context, now=lambda: emergency.ended_at)
-    perform(replace(on_patient, operation="end-break-glass", resource=None), professional, ended)
+    if emergency.ended_at < emergency.started_at + timedelta(minutes=context.break_glass_minutes):
+        perform(replace(on_patient, operation="end-break-glass", resource=None), professional, ended)
+    else:
+        record_expired(ended)
 
 
 def _described(account: Account) -> dict[str, str | None]:

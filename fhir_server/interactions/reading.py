@@ -5,6 +5,7 @@ Hidden and absent are the same answer. A deleted resource is 410 only where it w
 
 from __future__ import annotations
 
+from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.spec.outcome import FhirError, Kind
@@ -22,6 +23,8 @@ def read(job: Job, interaction: Interaction) -> Outcome:
     Raises:
         FhirError: NOT_FOUND for absent and hidden alike; GONE (410) for deleted.
     """
+    if interaction.type == "AuditEvent":
+        return audit_search.read_interaction(job.session, interaction, job.principal, job.context)
     found = resources.get(job.session, job.decision.readable, interaction.type, interaction.id)
     return _answer(job, interaction, found)
 

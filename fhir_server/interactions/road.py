@@ -98,15 +98,15 @@ def events_of(job: Job, interaction: Interaction, status: int, error: FhirError 
     """Return the AuditEvents of an interaction, one per patient."""
     patients = resources.ids_of(job.session, job.trace.patients)
     emergency = next((access.id for access in job.decision.emergencies if access.patient in patients), "")
-    return audit.disclosureevents_of(
+    return audit.disclosure_events(
         interaction,
         job.principal,
         job.context,
         status=status,
         patients=patients,
-        entities=[audit.Entity(*touched) for touched in job.trace.entities],
+        entities=job.trace.entities,
         error=error,
-        break_glass=emergency,
+        break_glass_grant_id=emergency or None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fhir_server.access.principal import Principal
-from fhir_server.interactions import audit
+from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.search import bundle, parse, run
@@ -18,7 +18,7 @@ def search(job: Job, interaction: Interaction) -> Outcome:
         FhirError: INVALID_VALUE or NOT_SUPPORTED (400) naming the parameter that was not understood.
     """
     if interaction.type == "AuditEvent":
-        return audit.search_interaction(job.session, interaction, job.principal, job.context)
+        return audit_search.search_interaction(job.session, interaction, job.principal, job.context)
     aimed_at(job, interaction)
     request = parse.parse(
         job.definitions,
