@@ -59,6 +59,8 @@ _EXPIRED_FORM = "This form is too old or did not come from this website. Go back
 def of_exception(error: Exception) -> FhirError:
     """Return any exception as a refusal; what is unknown is a bug: logged with the request id, told as 500."""
     if isinstance(error, FhirError):
+        if not error.kind.shown:
+            _LOG.error("request %s failed", request_id(), exc_info=error)
         return error
     if isinstance(error, CSRFError):
         return FhirError(Kind.MALFORMED, _EXPIRED_FORM)

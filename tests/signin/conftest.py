@@ -56,9 +56,17 @@ class World:
     signed_out: list[str]
 
     def account(self, email: str = "patient@example.org", **fields: str) -> Account:
-        known = {"role": "patient", "name": "Ann Example", "password": PASSWORD, "reference": "Patient/1"} | fields
         with self.store.write() as session:
-            return create_account(session, email=email, now=self.clock(), **known)
+            return create_account(
+                session,
+                role=fields.get("role", "patient"),
+                email=email,
+                name=fields.get("name", "Ann Example"),
+                password=PASSWORD,
+                now=self.clock(),
+                reference=fields.get("reference", "Patient/1"),
+                organization=fields.get("organization"),
+            )
 
     def mail(self) -> list[dict[str, str]]:
         """Deliver what is due and return every message so far, oldest first."""
