@@ -33,7 +33,9 @@ ATTRIBUTES = frozenset(
 _XML_ATTRIBUTES = frozenset({"lang", "space", "base"})
 _XML = "http://www.w3.org/XML/1998/namespace"
 
-_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
+# Browsers skip these in a URL, so they can hide a scheme.
+_SKIPPED_IN_URL = re.compile(r"[\x00-\x20]+")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _LINK_SCHEMES = frozenset({"ftp", "http", "https", "mailto", "tel", "urn"})
 _IMAGE = re.compile(r"data: ?image/(png|gif|jpeg|webp);base64,[A-Za-z0-9+/=\s]*")
 _STYLE_IMAGE = re.compile(r"url\(data: ?image/(png|gif|jpeg|webp);base64,[A-Za-z0-9+/=\s]*\)")
@@ -106,7 +108,7 @@ def _check_attribute(element: str, name: str, value: str) -> None:
         raise NarrativeError("must hold formatting attributes only: no event handlers")
     if local == "src" and not (element == "img" and _is_inside(value)):
         raise NarrativeError("must show images of its own only: '#id', a relative URL or data:image")
-    if local in {"href", "cite"} and (scheme := _SCHEME.match(value)) and scheme[1].lower() not in _LINK_SCHEMES:
+    if local in {"href", "cite"} and _scheme(value) not in _LINK_SCHEMES | {""}:
         raise NarrativeError(f"must link by these schemes only: {', '.join(sorted(_LINK_SCHEMES))}")
     if local == "style" and _ACTIVE_STYLE.search(_STYLE_IMAGE.sub("", value)):
         raise NarrativeError("must have styles that load and run nothing")
@@ -115,4 +117,9 @@ def _check_attribute(element: str, name: str, value: str) -> None:
 def _is_inside(source: str) -> bool:
     if _IMAGE.fullmatch(source):
         return True
-    return not _SCHEME.match(source) and not source.lstrip().startswith(("//", "\\"))
+    return not _scheme(source) and not _SKIPPED_IN_URL.sub("", source).replace("\\", "/").startswith("//")
+
+
+def _scheme(url: str) -> str:
+    match = _SCHEME.match(_SKIPPED_IN_URL.sub("", url))
+    return match[1].lower() if match else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-_TOKEN = re.compile(r"\s*('(?:[^'\\]|\\.)*'|%resource|[A-Za-z_]\w*|\d+|!=|[()\[\].|=]|\S)")
+_TOKEN = re.compile(r"\s*('(?:[^'\\]|\\.)*'|%resource|[A-Za-z_]\w*|[0-9]+|!=|[()\[\].|=]|\S)")
 RESOURCE_ROOT = "%resource"
 
 
@@ -73,7 +73,7 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Claim:
     """Whether a path has a value (`literal` is None), or has one that is (not) the literal."""
 
     path: Path
@@ -85,7 +85,7 @@ class Test:
 class Condition:
     """A conjunction: always one Boolean, false where a tested path is empty."""
 
-    tests: tuple[Test, ...]
+    tests: tuple[Claim, ...]
 
 
 Alternative = Path | Condition
@@ -117,7 +117,8 @@ class _Parser:
 
     def take(self) -> str:
         token = self.ahead
-        self._at += 1
+        # The empty token at the end stays ahead for ever.
+        self._at += bool(token)
         return token
 
     def accept(self, token: str) -> bool:
@@ -149,16 +150,16 @@ class _Parser:
             tests += self.sole_test(self.comparison())
         return [Condition(tests)]
 
-    def sole_test(self, found: list[Path | Test]) -> tuple[Test, ...]:
-        if len(found) != 1 or not isinstance(found[0], Test):
+    def sole_test(self, found: list[Path | Claim]) -> tuple[Claim, ...]:
+        if len(found) != 1 or not isinstance(found[0], Claim):
             raise self.unsupported()
         return (found[0],)
 
-    def comparison(self) -> list[Path | Test]:
+    def comparison(self) -> list[Path | Claim]:
         paths = self.typed()
         if self.ahead in {"=", "!="} and len(paths) == 1 and isinstance(paths[0], Path):
             negated = self.take() == "!="
-            return [Test(paths[0], self.literal(), negated=negated)]
+            return [Claim(paths[0], self.literal(), negated=negated)]
         return paths
 
     def literal(self) -> str | bool:
@@ -169,24 +170,24 @@ class _Parser:
             return re.sub(r"\\(.)", r"\1", text[1:-1])
         raise self.unsupported()
 
-    def typed(self) -> list[Path | Test]:
+    def typed(self) -> list[Path | Claim]:
         found = self.postfix()
         if self.accept("as"):
             return self.extend(found, OfType(self.identifier()))
         return found
 
-    def postfix(self) -> list[Path | Test]:
+    def postfix(self) -> list[Path | Claim]:
         found = self.primary()
         while True:
             if self.accept("."):
                 found = self.step(found)
             elif self.accept("["):
-                found = self.extend(found, Index(int(self.take())))
+                found = self.extend(found, Index(self.position()))
                 self.expect("]")
             else:
                 return found
 
-    def primary(self) -> list[Path | Test]:
+    def primary(self) -> list[Path | Claim]:
         if self.accept("("):
             inner = self.union()
             self.expect(")")
@@ -199,7 +200,7 @@ class _Parser:
             return [Path(self.take())]
         return self.step([Path("")])
 
-    def step(self, found: list[Path | Test]) -> list[Path | Test]:
+    def step(self, found: list[Path | Claim]) -> list[Path | Claim]:
         name = self.identifier()
         if not self.accept("("):
             return self.extend(found, Field(name))
@@ -212,7 +213,7 @@ class _Parser:
                 steps = (Field("extension"), Equals("url", str(self.literal())))
             case "exists" if len(found) == 1 and isinstance(found[0], Path):
                 self.expect(")")
-                return [Test(found[0])]
+                return [Claim(found[0])]
             case _:
                 raise self.unsupported()
         self.expect(")")
@@ -232,8 +233,13 @@ class _Parser:
         self.expect("=")
         return Equals(name, str(self.literal()))
 
-    def extend(self, found: list[Path | Test], *steps: Step) -> list[Path | Test]:
-        extended: list[Path | Test] = []
+    def position(self) -> int:
+        if not self.ahead.isdigit():
+            raise self.unsupported()
+        return int(self.take())
+
+    def extend(self, found: list[Path | Claim], *steps: Step) -> list[Path | Claim]:
+        extended: list[Path | Claim] = []
         for each in found:
             if not isinstance(each, Path):
                 raise self.unsupported()

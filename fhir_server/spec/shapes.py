@@ -1,64 +1,37 @@
-"""Compile what FHIR says of each structure into tables and small functions that check JSON against it.
+"""Compile what FHIR says of each structure into a table: which members an object may have, and the check of each.
 
-Comes in: the definitions. Goes out: one `Shape` per type or inline structure, made when it is first needed. A check
-adds every problem it finds to a `Run`. It trusts nothing about the JSON, and never quotes a value into a diagnostic.
+Comes in: the definitions. Goes out: one `Shape` per type or inline structure, made when it is first needed, and
+`check_resource`, which finds the shape by `resourceType`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.spec.checks import (
+    INVARIANTS,
+    Check,
+    Place,
+    Run,
+    check_xhtml,
+    code_check,
+    concept_check,
+    extensions_check,
+    items_check,
+    primitive_check,
+    primitives_check,
+    reference_check,
+)
 from fhir_server.spec.definitions import Definitions
-from fhir_server.spec.elements import Child, Element
-from fhir_server.spec.narrative import NarrativeError, check_narrative
-from fhir_server.spec.primitives import PRIMITIVES, Primitive
-from fhir_server.spec.values import date_interval
+from fhir_server.spec.elements import Child
+from fhir_server.spec.primitives import PRIMITIVES
 
 Json = dict[str, Any]
-# Where a value is: the way from the resource down, innermost last; a number is a position in an array.
-Place = tuple[Any, str | int]
-# Checks a value, given the object it is a member of.
-Check = Callable[[Any, Json, Place, "Run"], None]
 
-PROBLEM_LIMIT = 50
-_ALLOWED_CODES_SHOWN = 40
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_LITERAL_TYPE = re.compile(r"([A-Za-z]+)[/?].*", re.DOTALL)
-
-
-class EnoughError(Exception):
-    """The limit of problems is reached."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong at a place; `code` is of the IssueType value set."""
-
-    place: Place
-    code: str
-    text: str
-
-
-@dataclass(slots=True)
-class Run:
-    """The validation of one resource: what it found, and the resource whose `contained` may be referred to."""
-
-    definitions: Definitions
-    container: Json
-    problems: list[Problem] = field(default_factory=list)
-
-    def add(self, place: Place, code: str, text: str) -> None:
-        """Note a problem.
-
-        Raises:
-            EnoughError: The limit is reached.
-        """
-        self.problems.append(Problem(place, code, text))
-        if len(self.problems) >= PROBLEM_LIMIT:
-            raise EnoughError
+_PRIMITIVE_EXTENSIONS = "Element"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +54,16 @@ class _Choice:
 class Shape:
     """The checks of one type or inline structure. Made empty, so that structures may hold themselves."""
 
-    __slots__ = ("_choices", "_context", "_invariant", "_is_resource", "_members", "_required")
+    __slots__ = ("_choices", "_context", "_holds_value", "_invariant", "_members", "_required")
 
     def __init__(self, context: str) -> None:
         self._context = context
         self._members: dict[str, _Member] = {}
         self._required: tuple[str, ...] = ()
         self._choices: tuple[_Choice, ...] = ()
-        self._invariant = _INVARIANTS.get(context)
-        self._is_resource = False
+        self._invariant = INVARIANTS.get(context)
+        # `_name` says more of a value that stands elsewhere: there an id alone is something (ele-1).
+        self._holds_value = context != _PRIMITIVE_EXTENSIONS
 
     def check(self, value: Any, _owner: Json, place: Place, run: Run) -> None:
         """Check an object and all it holds."""
@@ -97,7 +71,7 @@ class Shape:
             run.add(place, "structure", "must be an object")
             return
         members = self._members or self._fill(run.definitions)
-        if not self._is_resource and len(value) == ("id" in value):
+        if not value or (len(value) == 1 and "id" in value and self._holds_value):
             run.add(place, "structure", "must not be empty")
             return
         for name, item in value.items():
@@ -123,7 +97,9 @@ class Shape:
                 segment = f"{element.name}.ofType({child.type})" if element.choice else element.name
                 members[child.json_name] = _Member(segment, _member_check(definitions, child))
                 if child.type in PRIMITIVES:
-                    check = _extensions_check(shape_of(definitions, "Element"), element)
+                    check = extensions_check(
+                        shape_of(definitions, _PRIMITIVE_EXTENSIONS).check, element, child.json_name
+                    )
                     members[f"_{child.json_name}"] = _Member(segment, check)
             if element.choice:
                 names = frozenset(prefix + child.json_name for child in alternatives for prefix in ("", "_"))
@@ -131,7 +107,6 @@ class Shape:
             elif element.min:
                 required.append(element.name)
         if self._context in definitions.resource_types:
-            self._is_resource = True
             members["resourceType"] = _Member("resourceType", _accept)
         self._required, self._choices = tuple(required), tuple(choices)
         # INVARIANT: last, for another thread takes a shape with members for a finished one.
@@ -189,177 +164,17 @@ def _check_choice(choice: _Choice, value: Json, place: Place, run: Run) -> None:
 def _member_check(definitions: Definitions, child: Child) -> Check:
     element = child.element
     if child.type == "xhtml":
-        return _check_xhtml
+        return check_xhtml
     if primitive := PRIMITIVES.get(child.type):
         codes = definitions.value_set(element.binding) if child.type == "code" and element.binding else None
-        check = _code_check(codes) if codes else _primitive_check(primitive)
-        return _primitives_check(check, element, child.json_name) if element.many else check
+        check = code_check(codes) if codes else primitive_check(primitive)
+        return primitives_check(check, element, child.json_name) if element.many else check
     if child.type == "Resource":
         check = _check_contained if element.name == "contained" else check_resource
     elif child.type == "Reference" and child.targets:
-        check = _reference_check(shape_of(definitions, "Reference"), frozenset(child.targets))
+        check = reference_check(shape_of(definitions, "Reference").check, frozenset(child.targets))
     elif element.binding and child.type == "CodeableConcept" and definitions.value_set(element.binding):
-        check = _concept_check(shape_of(definitions, child.context), definitions.code_systems(element.binding))
+        check = concept_check(shape_of(definitions, child.context).check, definitions.code_systems(element.binding))
     else:
         check = shape_of(definitions, child.context).check
-    return _each(check, element) if element.many else check
-
-
-def _is_array(items: Any, element: Element, place: Place, run: Run) -> bool:
-    """Return whether this is an array to go into; note what is wrong with it."""
-    if type(items) is not list:
-        run.add(place, "structure", "must be an array")
-        return False
-    if not items:
-        run.add(place, "structure", "must not be an empty array")
-    elif element.max is not None and len(items) > element.max:
-        run.add(place, "structure", f"must have at most {element.max} items")
-    return True
-
-
-def _each(check: Check, element: Element) -> Check:
-    def check_items(items: Any, owner: Json, place: Place, run: Run) -> None:
-        if _is_array(items, element, place, run):
-            for index, item in enumerate(items):
-                check(item, owner, (place, index), run)
-
-    return check_items
-
-
-def _primitives_check(check: Check, element: Element, name: str) -> Check:
-    """Return the check of an array of primitives, where a null keeps the place of one that has only extensions."""
-    twin = f"_{name}"
-
-    def check_items(items: Any, owner: Json, place: Place, run: Run) -> None:
-        if not _is_array(items, element, place, run):
-            return
-        extensions = owner.get(twin)
-        for index, item in enumerate(items):
-            if item is not None:
-                check(item, owner, (place, index), run)
-            elif type(extensions) is not list or index >= len(extensions) or extensions[index] is None:
-                run.add((place, index), "structure", f"must not be null without an extension in {twin}")
-        if type(extensions) is list and len(extensions) != len(items):
-            run.add(place, "structure", f"must have as many items as {twin}")
-
-    return check_items
-
-
-def _extensions_check(shape: Shape, element: Element) -> Check:
-    """Return the check of `_name`: the id and extensions of a primitive."""
-    if not element.many:
-        return shape.check
-
-    def check_items(items: Any, owner: Json, place: Place, run: Run) -> None:
-        if not _is_array(items, element, place, run):
-            return
-        if all(item is None for item in items):
-            run.add(place, "structure", "must have an extension where its name starts with an underscore")
-        for index, item in enumerate(items):
-            if item is not None:
-                shape.check(item, owner, (place, index), run)
-
-    return check_items
-
-
-def _primitive_check(primitive: Primitive) -> Check:
-    accepts = primitive.accepts
-
-    def check(value: Any, _owner: Json, place: Place, run: Run) -> None:
-        if not accepts(value):
-            _explain(primitive, value, place, run)
-
-    return check
-
-
-def _explain(primitive: Primitive, value: Any, place: Place, run: Run) -> None:
-    # `bool` is an `int` to Python, not to JSON.
-    if type(value) is bool or not isinstance(value, primitive.types):
-        run.add(place, "structure", f"must be a JSON {primitive.form}: {primitive.rule}")
-    else:
-        run.add(place, "value", f"must be {primitive.rule}")
-
-
-def _code_check(codes: frozenset[str]) -> Check:
-    shown = f"one of {', '.join(sorted(codes))}" if len(codes) <= _ALLOWED_CODES_SHOWN else "a code of its value set"
-    primitive = PRIMITIVES["code"]
-
-    def check(value: Any, _owner: Json, place: Place, run: Run) -> None:
-        if type(value) is not str:
-            _explain(primitive, value, place, run)
-        elif value not in codes:
-            run.add(place, "code-invalid", f"must be {shown}")
-
-    return check
-
-
-def _concept_check(shape: Shape, systems: Mapping[str, tuple[str, ...]]) -> Check:
-    """Return the check of a CodeableConcept bound as required: where it has codings, one must be of the set."""
-    allowed = {(system, code) for system, codes in systems.items() for code in codes}
-
-    def check(value: Any, owner: Json, place: Place, run: Run) -> None:
-        shape.check(value, owner, place, run)
-        codings = value.get("coding") if type(value) is dict else None
-        if type(codings) is not list:
-            return
-        pairs = [(each.get("system"), each.get("code")) for each in codings if type(each) is dict]
-        if not any(str not in {type(system), type(code)} or (system, code) in allowed for system, code in pairs):
-            run.add(place, "code-invalid", f"must have a coding of its value set, from {', '.join(sorted(systems))}")
-
-    return check
-
-
-def _reference_check(shape: Shape, targets: frozenset[str]) -> Check:
-    shown = ", ".join(sorted(targets))
-
-    def check(value: Any, owner: Json, place: Place, run: Run) -> None:
-        shape.check(value, owner, place, run)
-        literal = value.get("reference") if type(value) is dict else None
-        # Only a relative reference says its type for certain; an absolute one may be a page of any server.
-        if type(literal) is str and (match := _LITERAL_TYPE.fullmatch(literal)) and match[1] not in targets:
-            run.add((place, "reference"), "value", f"must refer to one of {shown}")
-
-    return check
-
-
-def _check_xhtml(value: Any, _owner: Json, place: Place, run: Run) -> None:
-    if type(value) is not str:
-        run.add(place, "structure", "must be a JSON string of XHTML")
-        return
-    try:
-        check_narrative(value)
-    except NarrativeError as error:
-        run.add(place, "value", str(error))
-
-
-def _reference_is_contained(value: Json, place: Place, run: Run) -> None:
-    """Hold ref-1: `#id` refers to a contained resource, `#` to the container."""
-    literal = value.get("reference")
-    if type(literal) is not str or len(literal) < len("#x") or literal[0] != "#":
-        return
-    contained = run.container.get("contained")
-    resources = contained if type(contained) is list else []
-    if not any(type(each) is dict and each.get("id") == literal[1:] for each in resources):
-        run.add((place, "reference"), "invariant", "must refer to a resource in 'contained' (ref-1)")
-
-
-def _extension_has_value_or_extensions(value: Json, place: Place, run: Run) -> None:
-    """Hold ext-1."""
-    has_value = any(name.lstrip("_").startswith("value") for name in value)
-    if has_value is ("extension" in value):
-        run.add(place, "invariant", "must have either a value or extensions, not both (ext-1)")
-
-
-def _period_ends_after_start(value: Json, place: Place, run: Run) -> None:
-    """Hold per-1, each end read at its precision."""
-    start, end = value.get("start"), value.get("end")
-    accepts = PRIMITIVES["dateTime"].accepts
-    if accepts(start) and accepts(end) and date_interval(str(start))[0] >= date_interval(str(end))[1]:
-        run.add(place, "invariant", "must not end before it starts (per-1)")
-
-
-_INVARIANTS: Mapping[str, Callable[[Json, Place, Run], None]] = {
-    "Extension": _extension_has_value_or_extensions,
-    "Period": _period_ends_after_start,
-    "Reference": _reference_is_contained,
-}
+    return items_check(check, element) if element.many else check

@@ -9,9 +9,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from fhir_server.spec.checks import EnoughError, Place, Problem, Run
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
-from fhir_server.spec.shapes import EnoughError, Place, Problem, Run, check_resource
+from fhir_server.spec.shapes import check_resource
 
 Json = dict[str, Any]
 
@@ -25,7 +26,8 @@ def validate(definitions: Definitions, resource: Json) -> None:
     """
     run = Run(definitions, resource)
     resource_type = resource.get("resourceType")
-    root: Place = (None, resource_type if resource_type in definitions.resource_types else "Resource")
+    is_known = type(resource_type) is str and resource_type in definitions.resource_types
+    root: Place = (None, str(resource_type) if is_known else "Resource")
     with suppress(EnoughError):
         check_resource(resource, resource, root, run)
     if run.problems:

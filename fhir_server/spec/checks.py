@@ -1,0 +1,236 @@
+"""Check one JSON value against one rule of FHIR, and note what is wrong with it.
+
+Comes in: a value from outside, the object it is a member of, and its place. Goes out: problems in a `Run`. Nothing
+about the JSON is trusted, and no value is quoted into a diagnostic. `shapes.py` says which check an element gets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.elements import Element
+from fhir_server.spec.narrative import NarrativeError, check_narrative
+from fhir_server.spec.primitives import PRIMITIVES, Primitive
+from fhir_server.spec.values import date_interval
+
+Json = dict[str, Any]
+# Where a value is: the way from the resource down, innermost last; a number is a position in an array.
+Place = tuple[Any, str | int]
+# Checks a value, given the object it is a member of.
+Check = Callable[[Any, Json, Place, "Run"], None]
+
+PROBLEM_LIMIT = 50
+_ALLOWED_CODES_SHOWN = 40
+_LITERAL_TYPE = re.compile(r"([A-Za-z]+)[/?].*", re.DOTALL)
+
+
+class EnoughError(Exception):
+    """The limit of problems is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at a place; `code` is of the IssueType value set."""
+
+    place: Place
+    code: str
+    text: str
+
+
+@dataclass(slots=True)
+class Run:
+    """The validation of one resource: what it found, and the resource whose `contained` may be referred to."""
+
+    definitions: Definitions
+    container: Json
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, place: Place, code: str, text: str) -> None:
+        """Note a problem.
+
+        Raises:
+            EnoughError: The limit is reached.
+        """
+        self.problems.append(Problem(place, code, text))
+        if len(self.problems) >= PROBLEM_LIMIT:
+            raise EnoughError
+
+
+def _is_array(items: Any, element: Element, place: Place, run: Run) -> bool:
+    """Return whether this is an array to go into; note what is wrong with it."""
+    if type(items) is not list:
+        run.add(place, "structure", "must be an array")
+        return False
+    if not items:
+        run.add(place, "structure", "must not be an empty array")
+    elif element.max is not None and len(items) > element.max:
+        run.add(place, "structure", f"must have at most {element.max} items")
+    return True
+
+
+def items_check(check: Check, element: Element) -> Check:
+    """Return the check of an array whose items each pass a check."""
+
+    def check_items(items: Any, owner: Json, place: Place, run: Run) -> None:
+        if _is_array(items, element, place, run):
+            for index, item in enumerate(items):
+                check(item, owner, (place, index), run)
+
+    return check_items
+
+
+def primitives_check(check: Check, element: Element, name: str) -> Check:
+    """Return the check of an array of primitives, where a null keeps the place of one that has only extensions."""
+    twin = f"_{name}"
+
+    def check_items(items: Any, owner: Json, place: Place, run: Run) -> None:
+        if not _is_array(items, element, place, run):
+            return
+        extensions = owner.get(twin)
+        for index, item in enumerate(items):
+            if item is not None:
+                check(item, owner, (place, index), run)
+            elif type(extensions) is not list or index >= len(extensions) or extensions[index] is None:
+                run.add((place, index), "structure", f"must not be null without an extension in {twin}")
+        if type(extensions) is list and len(extensions) != len(items):
+            run.add(place, "structure", f"must have as many items as {twin}")
+
+    return check_items
+
+
+def extensions_check(inner: Check, element: Element, name: str) -> Check:
+    """Return the check of `_name`: the id and extensions of a primitive, which may stand in for its value."""
+
+    def check(item: Any, value: Any, place: Place, run: Run) -> None:
+        inner(item, {}, place, run)
+        if value is None and type(item) is dict and "extension" not in item:
+            run.add(place, "structure", "must have a value or an extension")
+
+    def check_one(item: Any, owner: Json, place: Place, run: Run) -> None:
+        check(item, owner.get(name), place, run)
+
+    def check_items(items: Any, owner: Json, place: Place, run: Run) -> None:
+        if not _is_array(items, element, place, run):
+            return
+        values = owner.get(name)
+        if values is None and None in items:
+            run.add(place, "structure", f"must not have a null in _{name} without a value in {name}")
+        for index, item in enumerate(items):
+            if item is not None:
+                value = values[index] if type(values) is list and index < len(values) else None
+                check(item, value, (place, index), run)
+
+    return check_items if element.many else check_one
+
+
+def primitive_check(primitive: Primitive) -> Check:
+    """Return the check of one value of a primitive type."""
+    accepts = primitive.accepts
+
+    def check(value: Any, _owner: Json, place: Place, run: Run) -> None:
+        if not accepts(value):
+            _explain(primitive, value, place, run)
+
+    return check
+
+
+def _explain(primitive: Primitive, value: Any, place: Place, run: Run) -> None:
+    # `bool` is an `int` to Python, not to JSON.
+    if type(value) is bool or not isinstance(value, primitive.types):
+        run.add(place, "structure", f"must be a JSON {primitive.form}: {primitive.rule}")
+    else:
+        run.add(place, "value", f"must be {primitive.rule}")
+
+
+def code_check(codes: frozenset[str]) -> Check:
+    """Return the check of a `code` bound to these codes."""
+    shown = f"one of {', '.join(sorted(codes))}" if len(codes) <= _ALLOWED_CODES_SHOWN else "a code of its value set"
+    primitive = PRIMITIVES["code"]
+
+    def check(value: Any, _owner: Json, place: Place, run: Run) -> None:
+        if type(value) is not str:
+            _explain(primitive, value, place, run)
+        elif value not in codes:
+            run.add(place, "code-invalid", f"must be {shown}")
+
+    return check
+
+
+def concept_check(inner: Check, systems: Mapping[str, tuple[str, ...]]) -> Check:
+    """Return the check of a CodeableConcept bound as required: where it has codings, one must be of the set."""
+    allowed = {(system, code) for system, codes in systems.items() for code in codes}
+
+    def check(value: Any, owner: Json, place: Place, run: Run) -> None:
+        inner(value, owner, place, run)
+        codings = value.get("coding") if type(value) is dict else None
+        if type(codings) is not list:
+            return
+        pairs = [(each.get("system"), each.get("code")) for each in codings if type(each) is dict]
+        # The shape has refused what is no text; a coding may also say no more than its display.
+        coded = {pair for pair in pairs if type(pair[0]) is str and type(pair[1]) is str}
+        if coded and coded.isdisjoint(allowed):
+            run.add(place, "code-invalid", f"must have a coding of its value set, from {', '.join(sorted(systems))}")
+
+    return check
+
+
+def reference_check(inner: Check, targets: frozenset[str]) -> Check:
+    """Return the check of a Reference that may point to these resource types."""
+    shown = ", ".join(sorted(targets))
+
+    def check(value: Any, owner: Json, place: Place, run: Run) -> None:
+        inner(value, owner, place, run)
+        literal = value.get("reference") if type(value) is dict else None
+        # Only a relative reference says its type for certain; an absolute one may be a page of any server.
+        if type(literal) is str and (match := _LITERAL_TYPE.fullmatch(literal)) and match[1] not in targets:
+            run.add((place, "reference"), "value", f"must refer to one of {shown}")
+
+    return check
+
+
+def check_xhtml(value: Any, _owner: Json, place: Place, run: Run) -> None:
+    """Check the `div` of a Narrative."""
+    if type(value) is not str:
+        run.add(place, "structure", "must be a JSON string of XHTML")
+        return
+    try:
+        check_narrative(value)
+    except NarrativeError as error:
+        run.add(place, "value", str(error))
+
+
+def _reference_is_contained(value: Json, place: Place, run: Run) -> None:
+    """Hold ref-1: `#id` refers to a contained resource, `#` to the container."""
+    literal = value.get("reference")
+    if type(literal) is not str or len(literal) < len("#x") or literal[0] != "#":
+        return
+    contained = run.container.get("contained")
+    resources = contained if type(contained) is list else []
+    if not any(type(each) is dict and each.get("id") == literal[1:] for each in resources):
+        run.add((place, "reference"), "invariant", "must refer to a resource in 'contained' (ref-1)")
+
+
+def _extension_has_value_or_extensions(value: Json, place: Place, run: Run) -> None:
+    """Hold ext-1."""
+    has_value = any(name.lstrip("_").startswith("value") for name in value)
+    if has_value is ("extension" in value):
+        run.add(place, "invariant", "must have either a value or extensions, not both (ext-1)")
+
+
+def _period_ends_after_start(value: Json, place: Place, run: Run) -> None:
+    """Hold per-1, each end read at its precision."""
+    start, end = value.get("start"), value.get("end")
+    accepts = PRIMITIVES["dateTime"].accepts
+    if accepts(start) and accepts(end) and date_interval(str(start))[0] >= date_interval(str(end))[1]:
+        run.add(place, "invariant", "must not end before it starts (per-1)")
+
+
+INVARIANTS: Mapping[str, Callable[[Json, Place, Run], None]] = {
+    "Extension": _extension_has_value_or_extensions,
+    "Period": _period_ends_after_start,
+    "Reference": _reference_is_contained,
+}
