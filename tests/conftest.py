@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page
 from tests.browsers import isolated_page, launched_chromium
 from tests.databases import Databases, PostgresqlDatabases, SqliteDatabases
 from tests.postgres import Cluster, run_folder, running_cluster, sweep, sweep_abandoned
+from tests.server import Server, build, create_schema
 
 # Set in CI: what this machine lacks is then a failure of CI, not of the tests.
 NO_SKIPS = os.environ.get("FHIR_TEST_NO_SKIPS") == "1"
@@ -101,3 +102,11 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """Return a page of a new browser context; fails if the page asked any host but this machine."""
     yield from isolated_page(browser)
+
+
+@pytest.fixture
+def server(databases: Databases, tmp_path: Path) -> Iterator[Server]:
+    """Return the whole server over an empty record, once for each kind of database."""
+    made = build(databases.prepared("schema", create_schema), tmp_path)
+    yield made
+    made.store.close()

@@ -36,10 +36,10 @@ class Api:
     body_limit_bytes: int
 
 
-@blueprint.route("/fhir", defaults={"path": ""}, methods=_METHODS, provide_automatic_options=False)
-@blueprint.route("/fhir/", defaults={"path": ""}, methods=_METHODS, provide_automatic_options=False)
+@blueprint.route("/fhir", methods=_METHODS, provide_automatic_options=False)
+@blueprint.route("/fhir/", methods=_METHODS, provide_automatic_options=False)
 @blueprint.route("/fhir/<path:path>", methods=_METHODS, provide_automatic_options=False)
-def fhir(path: str) -> Response:
+def fhir(path: str = "") -> Response:
     """Answer one FHIR request."""
     if request.method == "OPTIONS":
         return Response(status=204)

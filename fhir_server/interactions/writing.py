@@ -127,7 +127,8 @@ def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any
 
 def replace_version(job: Job, old: Version, body: Mapping[str, Any]) -> Outcome:
     """Validate and store the next version of a resource; whose data it is does not change."""
-    validate(job.definitions, dict(body))
+    body = {**body, "id": old.id}
+    validate(job.definitions, body)
     new = assemble(job, body, version=old.version + 1, author=old.author, updated_at=_now_us(job, old))
     job.pending.flush(job.session)
     effects.before_write(job, body, new)
