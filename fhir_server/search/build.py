@@ -161,13 +161,11 @@ class Builder:
         definitions = self.reading.definitions
         if isinstance(found.test, date.DateTest) and parameter.code == index.hot_date(definitions, type_):
             return HotDate(found.test, plain)
-        if found.hot is None or found.negated or found.table != SHAPES[parameter.type].TABLE:
+        if not found.hot or found.negated or found.table != SHAPES[parameter.type].TABLE:
             return plain
-        column, values = found.hot
-        if column == "code" and parameter.code == index.hot_code(definitions, type_):
-            return replace(plain, codes=values)
-        if column == "patient" and parameter.code in definitions.compartment_parameters("Patient", type_):
-            return replace(plain, patients=values)
+        if parameter.code == index.hot_code(definitions, type_):
+            # A narrow column condition leads better than any index but an identifier's or a reference's.
+            return replace(plain, codes=found.hot, rank=min(plain.rank, 3))
         return plain
 
     def _read(self, parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Match:

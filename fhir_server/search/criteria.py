@@ -1,12 +1,12 @@
 """Conditions on readable rows: index look-ups, chains, reverse chains, and what the row itself answers.
 
-Comes in: parsed criteria. Goes out: SQL conditions. INVARIANT: index tables only say which keys to ask for; every resource a
-criterion passes through (chain, `_has`) is a row of `readable` for the same visibility, so a hidden one breaks the path.
+Comes in: parsed criteria. Goes out: SQL conditions. INVARIANT: index tables only say which keys to ask for; every
+resource a criterion passes through (chain, `_has`) is a row of `readable` for the same visibility, so a hidden one
+breaks the path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, or_, select, true
@@ -40,7 +40,6 @@ class Indexed:
         test: What the row must satisfy.
         negated: Whether no row may.
         rank: See `Match.rank`.
-        patients: Keys one of which is in the hot column `patient` of every match; () when unknown.
         codes: Values one of which is in the hot column `code` of every match; () when unknown.
     """
 
@@ -49,24 +48,18 @@ class Indexed:
     test: Test
     negated: bool = False
     rank: int = 5
-    patients: tuple[int, ...] = ()
     codes: tuple[int, ...] = ()
 
-    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
         """Return the condition on a readable row."""
         index = index_rows.alias(self.table)
         keys = select(index.c.key).where(_is_one_of(index.c.param, self.params), self.test.on(index))
         if self.negated:
             return ~_found(row, keys, leads=False, correlated=index.c.key == row.c.key)
-        hot = list(self._hot(row))
-        held = _found(row, keys, leads=leads and not hot, correlated=index.c.key == row.c.key)
-        return and_(*hot, held)
-
-    def _hot(self, row: FromClause) -> Iterator[ColumnElement[bool]]:
-        if self.patients:
-            yield or_(_is_one_of(row.c.patient, self.patients), row.c.multi.is_(True))
         if self.codes:
-            yield _is_one_of(row.c.code, self.codes)
+            held = _found(row, keys, leads=False, correlated=index.c.key == row.c.key)
+            return and_(_is_one_of(row.c.code, self.codes), held)
+        return _found(row, keys, leads=leads, correlated=index.c.key == row.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +235,4 @@ class AnyOf:
 def all_of(row: FromClause, scope: Scope, criteria: tuple[Criterion, ...]) -> list[ColumnElement[bool]]:
     """Return the conditions of a search; the criterion that leaves fewest rows leads."""
     leader = min(criteria, key=lambda criterion: criterion.rank, default=None)
-    hot = any(isinstance(criterion, Indexed) and criterion.patients for criterion in criteria)
-    return [
-        criterion.condition(row, scope, leads=criterion is leader and not (hot and criterion.rank > 1))
-        for criterion in criteria
-    ]
+    return [criterion.condition(row, scope, leads=criterion is leader) for criterion in criteria]

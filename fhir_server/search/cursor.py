@@ -1,7 +1,7 @@
 """Seal the position of a page, so that a link is opaque, cannot be altered and serves its own caller and query only.
 
-It carries no authority: the query it continues is decided anew. What it holds (sort keys of the last row) is encrypted, for links end
-up in logs. AES-256-GCM with a random nonce; caller and query are its associated data.
+It carries no authority: the query it continues is decided anew. What it holds (sort keys of the last row) is
+encrypted, for links end up in logs. AES-256-GCM with a random nonce; caller and query are its associated data.
 """
 
 from __future__ import annotations

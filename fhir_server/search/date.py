@@ -1,7 +1,7 @@
 """Dates: every date, instant, Period and Timing is an interval, half open, in microseconds.
 
-Comparison follows https://hl7.org/fhir/R4/search.html#prefix word by word: a search value is an interval too, and `eq` asks
-whether it contains the one in the resource.
+Comparison follows https://hl7.org/fhir/R4/search.html#prefix word by word: a search value is an interval too, and
+`eq` asks whether it contains the one in the resource.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ VALUES_LIMIT = 300
 
 _APPROXIMATION = 10  # a tenth of the distance between now and the value
 _SYNTAX = (
-    "is a date YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.SSS]] with an optional zone (Z, +hh:mm; + written as %2B), "
-    "after an optional prefix eq, ne, gt, lt, ge, le, sa, eb or ap."
+    "is a date YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.SSS]] with an optional zone "
+    "(Z, +hh:mm; + written as %2B), after an optional prefix eq, ne, gt, lt, ge, le, sa, eb or ap."
 )
 
 
@@ -88,27 +88,20 @@ class DateTest:
 def _compare(lo: ColumnElement[int], hi: ColumnElement[int], prefix: str, from_: int, to: int) -> ColumnElement[bool]:
     """Return the comparison of a row's interval with [from_, to).
 
-    The first operand of `ge`, `le` follows from the rest; it is there for the index.
+    The operand of `eq`, `ge` and `le` that follows from the others is there for the index.
     """
-    match prefix:
-        case "ne":
-            return or_(lo < from_, hi > to)
-        case "gt":
-            return hi > to
-        case "lt":
-            return lo < from_
-        case "ge":
-            return and_(hi > from_, or_(hi > to, lo >= from_))
-        case "le":
-            return and_(lo < to, or_(lo < from_, hi <= to))
-        case "sa":
-            return lo >= to
-        case "eb":
-            return hi <= from_
-        case "ap":
-            return and_(lo < to, hi > from_)
-        case _:
-            return and_(lo >= from_, lo < to, hi <= to)
+    comparisons: dict[str, ColumnElement[bool]] = {
+        "eq": and_(lo >= from_, lo < to, hi <= to),
+        "ne": or_(lo < from_, hi > to),
+        "gt": hi > to,
+        "lt": lo < from_,
+        "ge": and_(hi > from_, or_(hi > to, lo >= from_)),
+        "le": and_(lo < to, or_(lo < from_, hi <= to)),
+        "sa": lo >= to,
+        "eb": hi <= from_,
+        "ap": and_(lo < to, hi > from_),
+    }
+    return comparisons[prefix]
 
 
 def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:

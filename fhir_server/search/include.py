@@ -1,6 +1,7 @@
-"""`_include` and `_revinclude`: what the matches point to, and what points to them (https://hl7.org/fhir/R4/search.html#include).
+"""`_include` and `_revinclude`: what the matches point to, and what points to them.
 
-One statement per hop, whatever the number of parameters. A target that does not exist for the caller is left out without a word.
+https://hl7.org/fhir/R4/search.html#include. One statement per hop, whatever the number of parameters. A target that
+does not exist for the caller is left out without a word.
 """
 
 from __future__ import annotations

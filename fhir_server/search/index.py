@@ -1,7 +1,7 @@
 """The write face of search: the index rows and hot columns of a resource.
 
-Comes in: a validated resource. Goes out: rows by table, each with the columns of its shape. Nothing here knows a parameter by
-name but `_HOT_CODES` and `_HOT_DATES`, which say which one fills the hot columns.
+Comes in: a validated resource. Goes out: rows by table, each with the columns of its shape. Nothing here knows a
+parameter by name but `_HOT_CODES` and `_HOT_DATES`, which say which one fills the hot columns.
 """
 
 from __future__ import annotations

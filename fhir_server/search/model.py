@@ -1,6 +1,7 @@
 """What a search is after parsing, and what it finds: frozen values.
 
-Comes in: nothing, these are the words of the room. `parse` makes a `SearchRequest`, `run` turns it into a `SearchPage`.
+Comes in: nothing, these are the words of the room. `parse` makes a `SearchRequest`, `run` turns it into a
+`SearchPage`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Match:
         suffix: Part of the key that the write face derived from the parameter's, "" for its own (see `search.keys`).
         negated: Resources without such a row match.
         rank: Rough share of rows that match, 0 one, 9 most; the smallest leads the query on SQLite.
-        hot: Values of a hot column that include every match, by column name; () when unknown.
+        hot: Values one of which is in the hot column `code` of every match, were the parameter the one that fills it;
+            () when unknown.
     """
 
     table: str
@@ -56,7 +58,7 @@ class Match:
     suffix: str = ""
     negated: bool = False
     rank: int = 5
-    hot: tuple[str, tuple[int, ...]] | None = None
+    hot: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Order and position: `_sort` as SQL, and the rows after a given one (keyset paging, constant cost at any depth).
 
-Missing values come last whichever the order; of several values ascending order takes the least, descending the greatest;
-equal rows follow their surrogate key, so that an order is total and no row is lost or doubled between pages.
+Missing values come last whichever the order; of several values ascending order takes the least, descending the
+greatest; equal rows follow their surrogate key, so that an order is total and no row is lost or doubled between
+pages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Understand a whole search: every parameter is either understood or named in a refusal or warning.
 
-Comes in: the decoded query in order. Goes out: a `SearchRequest` whose `understood` states exactly what will be answered.
+Comes in: the decoded query in order. Goes out: a `SearchRequest` whose `understood` states exactly what will be
+answered.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from fhir_server.search import results, syntax
 from fhir_server.search.build import Builder
 from fhir_server.search.criteria import Indexed
-from fhir_server.search.model import Criterion, Include, Reading, SearchRequest, SortKey
+from fhir_server.search.model import Criterion, Include, Projection, Reading, SearchRequest, SortKey
 from fhir_server.search.projection import elements_projection, summary_projection
 from fhir_server.search.reference import ReferenceTest
 from fhir_server.spec.definitions import Definitions
@@ -82,21 +83,15 @@ def _types(definitions: Definitions, resource_type: str, query: Sequence[tuple[s
 def _compartment(definitions: Definitions, types: tuple[str, ...], compartment: tuple[str, str]) -> Criterion:
     kind, logical_id = compartment
     every = types or tuple(sorted(definitions.resource_types))
-    target = reference_key(kind, logical_id)
-    ways: list[Criterion] = []
-    for name in every:
-        known = definitions.search_parameters(name)
-        codes = definitions.compartment_parameters(kind, name)
-        params = tuple(known[code].key for code in codes if code in known and known[code].type == "reference")
-        if params:
-            patients = (target,) if kind == "Patient" and len(every) == 1 else ()
-            ways.append(Indexed("index_reference", params, ReferenceTest((target,)), rank=1, patients=patients))
-    if not ways:
+    found = [
+        definitions.search_parameters(name).get(code)
+        for name in every
+        for code in definitions.compartment_parameters(kind, name)
+    ]
+    params = tuple(each.key for each in found if each is not None and each.type == "reference")
+    if not params:
         raise FhirError(Kind.NOT_SUPPORTED, f"No resource of type {every[0]} is ever in the compartment of a {kind}")
-    if len(ways) == 1:
-        return ways[0]
-    params = tuple(param for way in ways if isinstance(way, Indexed) for param in way.params)
-    return Indexed("index_reference", params, ReferenceTest((target,)), rank=1)
+    return Indexed("index_reference", params, ReferenceTest((reference_key(kind, logical_id),)), rank=1)
 
 
 @dataclass(slots=True)
@@ -173,7 +168,7 @@ class _Parser:
         if summary == "text" and self.includes:
             raise syntax.invalid("_summary", "cannot be text together with _include or _revinclude.")
         definitions = self.builder.reading.definitions
-        projection = None
+        projection: Projection | None = None
         if elements:
             projection = elements_projection(definitions, elements)
         elif summary in {"true", "text", "data"}:

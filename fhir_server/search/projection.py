@@ -1,6 +1,7 @@
 """Leave out parts of a resource for `_elements` and `_summary` (https://hl7.org/fhir/R4/search.html#elements).
 
-The only place where a search parses stored bytes. What is left is tagged SUBSETTED, so that nobody takes it for the whole.
+The only place where a search parses stored bytes. What is left is tagged SUBSETTED, so that nobody takes it for the
+whole.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Numbers and quantities: a range of values, and for a quantity its unit (https://hl7.org/fhir/R4/search.html#quantity).
 
-`eq`, `ne` and `ap` take the significant figures of the search value into account, the other prefixes compare with it exactly.
+`eq`, `ne` and `ap` take the significant figures of the search value into account, the other prefixes compare with it
+exactly.
 """
 
 from __future__ import annotations
@@ -155,29 +156,19 @@ def _unit(index: FromClause, wanted: Comparison) -> Iterator[ColumnElement[bool]
 
 
 def _compare(lo: ColumnElement[float], hi: ColumnElement[float], wanted: Comparison) -> ColumnElement[bool]:
-    match wanted.prefix:
-        case "gt":
-            return hi > wanted.exact
-        case "lt":
-            return lo < wanted.exact
-        case "ge":
-            return hi >= wanted.exact
-        case "le":
-            return lo <= wanted.exact
-        case "sa":
-            return lo > wanted.exact
-        case "eb":
-            return hi < wanted.exact
-        case "ap":
-            return and_(lo <= wanted.hi, hi >= wanted.lo)
-        case "ne":
-            return not_(_within(lo, hi, wanted))
-        case _:
-            return _within(lo, hi, wanted)
-
-
-def _within(lo: ColumnElement[float], hi: ColumnElement[float], wanted: Comparison) -> ColumnElement[bool]:
-    return and_(lo >= wanted.lo, lo < wanted.hi, hi < wanted.hi)
+    within = and_(lo >= wanted.lo, lo < wanted.hi, hi < wanted.hi)
+    comparisons: dict[str, ColumnElement[bool]] = {
+        "eq": within,
+        "ne": not_(within),
+        "gt": hi > wanted.exact,
+        "lt": lo < wanted.exact,
+        "ge": hi >= wanted.exact,
+        "le": lo <= wanted.exact,
+        "sa": lo > wanted.exact,
+        "eb": hi < wanted.exact,
+        "ap": and_(lo <= wanted.hi, hi >= wanted.lo),
+    }
+    return comparisons[wanted.prefix]
 
 
 def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:

@@ -1,7 +1,7 @@
 """References: which resource an element points to (https://hl7.org/fhir/R4/search.html#reference).
 
-A row holds the key of the target: of a resource of this server by type and id, of anything else by its URL. Identifiers in
-references (`:identifier`) are rows of `index_token` under the same parameter.
+A row holds the key of the target: of a resource of this server by type and id, of anything else by its URL.
+Identifiers in references (`:identifier`) are rows of `index_token` under the same parameter.
 """
 
 from __future__ import annotations
@@ -62,26 +62,21 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], readin
     types = (modifier,) if modifier else (parameter.targets or tuple(sorted(reading.definitions.resource_types)))
     targets: list[int] = []
     versions: list[tuple[int, int]] = []
-    pointed: set[str | None] = set()
     for text in texts:
         value = unescape(text)
         if not value:
             raise invalid(parameter.code, _SYNTAX)
         if "/" not in value and ":" not in value and not value.startswith("#"):
             targets += [reference_key(name, value) for name in types]
-            pointed.update(types)
             continue
         reference = parse_reference(value, reading.fhir_base)
         if modifier and reference.type not in {None, modifier}:
             raise invalid(f"{parameter.code}:{modifier}", f"names another type in {shown(value)}.")
-        pointed.add(reference.type)
         if reference.version:
             versions.append((_target(reference), keys.text_key(reference.version)))
         else:
             targets.append(_target(reference))
-    # What is found by a patient in its compartment has that patient in the hot column (or several patients).
-    hot = ("patient", tuple(targets)) if pointed == {"Patient"} and not versions else None
-    return Match(TABLE, ReferenceTest(tuple(targets), tuple(versions)), rank=1 if len(texts) == 1 else 3, hot=hot)
+    return Match(TABLE, ReferenceTest(tuple(targets), tuple(versions)), rank=1 if len(texts) == 1 else 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +96,5 @@ class ReferenceTest:
 
 
 def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Return what ascending and descending order compare: equal targets stand together, in no order that means anything."""
+    """Return what ascending and descending order compare: equal targets together."""
     return index.c.target, index.c.target

@@ -1,6 +1,7 @@
-"""Understand the parameters that shape a result: order, page size, includes, summaries (https://hl7.org/fhir/R4/search.html#return).
+"""Understand the parameters that shape a result: order, page size, includes, summaries.
 
-Comes in: decoded values. Goes out: values of `model`, or a `FhirError` 400 that says what is supported.
+https://hl7.org/fhir/R4/search.html#return. Comes in: decoded values. Goes out: values of `model`, or a `FhirError`
+400 that says what is supported.
 """
 
 from __future__ import annotations

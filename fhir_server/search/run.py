@@ -1,7 +1,8 @@
 """Answer a search: match, order and page in one statement, then what is included in one per hop.
 
-Comes in: a `SearchRequest` and a visibility. Goes out: a `SearchPage`. INVARIANT: every resource that is matched, passed through,
-counted or included is a row of `readable` under that visibility, so a page is what it would be without the hidden rows.
+Comes in: a `SearchRequest` and a visibility. Goes out: a `SearchPage`. INVARIANT: every resource that is matched,
+passed through, counted or included is a row of `readable` under that visibility, so a page is what it would be
+without the hidden rows.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ _CUT = (
     Issue(
         "warning",
         "incomplete",
-        f"More than {INCLUDED_LIMIT} resources would be included; the rest was left out. Ask for smaller pages with _count.",
+        f"More than {INCLUDED_LIMIT} resources would be included; the rest was left out. "
+        "Ask for smaller pages with _count.",
     ),
 )
 

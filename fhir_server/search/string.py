@@ -1,10 +1,12 @@
 """Strings: how names, addresses and texts are indexed and matched (https://hl7.org/fhir/R4/search.html#string).
 
-A row holds the folded text, its first characters apart (`head`) so that the index stays narrow, and the text as written.
+A row holds the folded text, its first characters apart (`head`) so that the index stays narrow, and the text as
+written.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,8 +46,20 @@ def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading)
 
 def row(text: str) -> Mapping[str, Any]:
     """Return the columns of one text."""
-    folded = fold(text)
+    folded = comparable(text)
     return {"head": folded[:HEAD_CHARACTERS], "rest": folded[HEAD_CHARACTERS:], "exact": text}
+
+
+def comparable(text: str) -> str:
+    """Return the text as it is compared: folded, and without punctuation unless it has nothing else.
+
+    "Punctuation and non-significant whitespace … should also be ignored".
+    """
+    folded = fold(text)
+    if folded.isalnum():
+        return folded
+    kept = "".join(character for character in folded if not unicodedata.category(character).startswith("P"))
+    return " ".join(kept.split()) or folded
 
 
 def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], _reading: Reading) -> Match:
@@ -57,7 +71,7 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], _readi
     plain = [unescape(text) for text in texts]
     if modifier == "exact":
         return Match(TABLE, Exactly(tuple(plain)), rank=3)
-    folded = tuple(fold(text) for text in plain)
+    folded = tuple(comparable(text) for text in plain)
     if not all(folded):
         raise invalid(parameter.code, "needs at least one letter, digit or sign to compare.")
     if modifier == "contains":
@@ -96,7 +110,7 @@ class Exactly:
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_string`; the head lets the index find it."""
-        heads = {fold(value)[:HEAD_CHARACTERS] for value in self.values}
+        heads = {comparable(value)[:HEAD_CHARACTERS] for value in self.values}
         return and_(index.c.head.in_(sorted(heads)), index.c.exact.in_(self.values))
 
 
@@ -108,7 +122,7 @@ def _starts_with(index: FromClause, value: str) -> ColumnElement[bool]:
 
 
 def prefix_range(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
-    """Return that a column, ordered by code point, starts with a prefix: a range, so that any index and plan can use it."""
+    """Return that a column, ordered by code point, starts with a prefix, as a range that any plan can use."""
     above = successor(prefix)
     return and_(column >= prefix, column < above) if above else column >= prefix
 

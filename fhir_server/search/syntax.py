@@ -1,6 +1,7 @@
 r"""The letters of the search language: names, lists, escapes, prefixes (https://hl7.org/fhir/R4/search.html#escaping).
 
-Comes in: decoded text of one parameter. Goes out: its parts, or a `FhirError` 400 that names the parameter and the syntax.
+Comes in: decoded text of one parameter. Goes out: its parts, or a `FhirError` 400 that names the parameter and the
+syntax.
 """
 
 from __future__ import annotations

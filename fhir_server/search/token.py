@@ -1,7 +1,7 @@
 """Tokens: codes, identifiers, contact points, flags (https://hl7.org/fhir/R4/search.html#token).
 
-A row holds the keys of system and code, and the start of the code for sorting. Texts (`:text`) are rows of `index_string`
-under the same parameter, types of identifiers (`:of-type`) rows of `index_token` beside it.
+A row holds the keys of system and code, and the start of the code for sorting. Texts (`:text`) are rows of
+`index_string` under the same parameter, types of identifiers (`:of-type`) rows of `index_token` beside it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write(kind: str, value: Any, parameter: SearchParameter, reading: Reading) -
     key = _code_key(reading.definitions, parameter)
     match kind:
         case "CodeableConcept":
-            codings = value.get("coding") or ({},)
+            codings: Sequence[Any] = value.get("coding") or ({},)
             yield from (_row(key, coding.get("system"), coding.get("code")) for coding in codings if coding is not None)
         case "Coding":
             yield _row(key, value.get("system"), value.get("code"))
@@ -119,11 +119,11 @@ class TokenTest:
         return or_(*ways)
 
 
-def _hot(test: TokenTest) -> tuple[str, tuple[int, ...]] | None:
+def _hot(test: TokenTest) -> tuple[int, ...]:
     if test.systems:
-        return None
+        return ()
     codes = (*test.codes, *(code for _, codes in test.of_system for code in codes))
-    return "code", (*sorted(set(codes)), keys.SEVERAL)
+    return (*sorted(set(codes)), keys.SEVERAL)
 
 
 def _read_codes(parameter: SearchParameter, values: Sequence[str], reading: Reading) -> TokenTest:

@@ -1,17 +1,18 @@
 """Hand out the index tables of search, by shape.
 
-`search` names a shape, never a table; what it may learn from an index row is only which resources to ask `readable` for.
+`search` names a shape, never a table; what it may learn from an index row is only which resources to ask `readable`
+for.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Alias
+from sqlalchemy import FromClause
 
 from fhir_server.store import index_tables
 
 _TABLES = {table.name: table for table in index_tables.ALL}
 
 
-def alias(name: str) -> Alias:
+def alias(name: str) -> FromClause:
     """Return a fresh alias of an index table, such as `index_token`."""
     return _TABLES[name].alias()

@@ -1,9 +1,9 @@
 """Index tables of search: one narrow table per stored shape.
 
-Every row carries the search parameter (`SearchParameter.key`, which stands for type and code; `search.keys` derives further ones
-for parts of composites), the key of the resource it belongs to and that resource's (first) patient. `item` numbers the
-occurrence of a composite, so that its parts can be matched within one element. A row discloses nothing on its own: queries join it
-to `visibility.readable`.
+Every row carries the search parameter (`SearchParameter.key`, which stands for type and code; `search.keys` derives
+further ones for parts of composites), the key of the resource it belongs to and that resource's (first) patient.
+`item` numbers the occurrence of a composite, so that its parts can be matched within one element. A row discloses
+nothing on its own: queries join it to `visibility.readable`.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ Json = dict[str, Any]
 class Everything:
     """All rows exist."""
 
-    def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+    def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:  # noqa: ARG002
         return true()
 
 
@@ -39,7 +39,7 @@ class Everything:
 class Unhidden:
     """Rows with the label `HIDDEN` do not exist."""
 
-    def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+    def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:  # noqa: ARG002
         return row.c.label != HIDDEN
 
 
@@ -104,9 +104,7 @@ class World:
     ) -> tuple[SearchPage, SearchRequest]:
         request = parse(DEFINITIONS, kind, list(query), fhir_base=BASE, handling=handling, now_us=NOW_US)
         with self.store.read() as session:
-            page = run(
-                session, visibility, request, page_key=PAGE_KEY, binding="somebody", definitions=DEFINITIONS
-            )
+            page = run(session, visibility, request, page_key=PAGE_KEY, binding="somebody", definitions=DEFINITIONS)
         return page, request
 
     def ids(self, kind: str, *query: tuple[str, str], visibility: Visibility = ALL) -> list[str]:
