@@ -1,7 +1,7 @@
 """Style sheets, scripts and pictures: fingerprinted, compressed, kept by browsers for a year.
 
-In comes a path below `static/`; out goes the file, from memory. The fingerprint covers every file and is a folder of the URL,
-so that a script may import another by its relative path and a style sheet its pictures. Knows no page.
+In comes a path below `static/`; out goes the file, from memory. The fingerprint covers every file and is a folder of
+the URL, so that a script may import another by its relative path and a style sheet its pictures. Knows no page.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def serve(version: str, name: str) -> Response:
     if name not in _names():
         abort(404)
     asset = _load(name)
-    zipped = bool(asset.gzipped) and "gzip" in request.accept_encodings
+    zipped = bool(asset.gzipped) and bool(request.accept_encodings["gzip"])
     response = Response(asset.gzipped if zipped else asset.content, content_type=asset.media_type)
     if zipped:
         response.headers["Content-Encoding"] = "gzip"

@@ -1,0 +1,56 @@
+"""Answers of forms as typed values, and what is wrong with them as words beside the field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with an answer.
+
+    Attributes:
+        text: What to do about it.
+        href: `#` and the id of the field.
+    """
+
+    text: str
+    href: str = ""
+
+
+def messages(problems: Iterable[Problem]) -> dict[str, str]:
+    """Return the first message of each field, by the id of the field."""
+    found: dict[str, str] = {}
+    for problem in problems:
+        found.setdefault(problem.href.removeprefix("#"), problem.text)
+    return found
+
+
+def day_answer(form: Mapping[str, str], name: str, what: str) -> date | Problem:
+    """Return the day that three fields `<name>-day`, `-month`, `-year` say, months also by name.
+
+    Args:
+        form: The form's fields.
+        name: Start of the names of the three fields.
+        what: What the day is, for the message: `your date of birth`.
+    """
+    day, month, year = (form.get(f"{name}-{part}", "").strip() for part in ("day", "month", "year"))
+    if not day and not month and not year:
+        return Problem(f"Enter {what}", f"#{name}-day")
+    for part, text in (("day", day), ("month", month), ("year", year)):
+        if not text:
+            return Problem(f"{what[0].upper()}{what[1:]} must include a {part}", f"#{name}-{part}")
+    try:
+        return date(int(year), _month(month), int(day))
+    except ValueError:
+        return Problem(f"{what[0].upper()}{what[1:]} must be a real date, such as 27 3 2027", f"#{name}-day")
+
+
+def _month(text: str) -> int:
+    short = text.casefold()[:3]
+    return _MONTHS.index(short) + 1 if short in _MONTHS else int(text)

@@ -1,0 +1,106 @@
+"""Connected apps in plain words: what an app may see and do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from fhir_server.access.scopes import Clinical, parse
+from fhir_server.portal.models.words import Moment, listed, moment_of
+
+_NOUN: Final = {
+    "*": "your whole record",
+    "AllergyIntolerance": "your allergies",
+    "Appointment": "your appointments",
+    "Binary": "files attached to your letters",
+    "Condition": "your health conditions",
+    "DiagnosticReport": "your test reports",
+    "DocumentReference": "your letters",
+    "Encounter": "your visits and hospital stays",
+    "Immunization": "your vaccinations",
+    "MedicationRequest": "your prescriptions",
+    "MedicationStatement": "the medicines you take",
+    "Observation": "your test results and measurements",
+    "Patient": "your name, date of birth and contact details",
+    "Procedure": "your operations and procedures",
+}
+_CATEGORY: Final = {
+    "laboratory": "your laboratory results",
+    "vital-signs": "measurements such as blood pressure and weight",
+    "social-history": "your lifestyle, such as smoking",
+}
+
+
+class Permission(Protocol):
+    """What is known of one app's permission."""
+
+    @property
+    def id(self) -> str:
+        """Return the id it is removed by."""
+
+    @property
+    def client_name(self) -> str:
+        """Return the name of the app."""
+
+    @property
+    def scope(self) -> str:
+        """Return what was granted."""
+
+    @property
+    def granted_at(self) -> datetime:
+        """Return when."""
+
+    @property
+    def last_used_at(self) -> datetime | None:
+        """Return when it was last used."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A connected app as the page shows it.
+
+    Attributes:
+        id: What it is removed by.
+        name: Its name.
+        sees: What it can see, one line each.
+        changes: What it can add or change.
+        stays: Whether it keeps its access while it is not open.
+        since: When it was connected.
+        used: When it was last used, None for never.
+    """
+
+    id: str
+    name: str
+    sees: tuple[str, ...]
+    changes: tuple[str, ...]
+    stays: bool
+    since: Moment
+    used: Moment | None
+
+
+def app(permission: Permission) -> App:
+    """Return a permission as the page shows it."""
+    scopes = parse(permission.scope)
+    return App(
+        id=permission.id,
+        name=permission.client_name,
+        sees=_nouns(scope for scope in scopes.clinical if set("rs") & set(scope.rights)),
+        changes=_nouns(scope for scope in scopes.clinical if set("cud") & set(scope.rights)),
+        stays="offline_access" in scopes.other,
+        since=moment_of(permission.granted_at),
+        used=moment_of(permission.last_used_at) if permission.last_used_at else None,
+    )
+
+
+def _nouns(scopes: Iterable[Clinical]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_noun(scope) for scope in scopes))
+
+
+def _noun(scope: Clinical) -> str:
+    codes = [code.rpartition("|")[2] for name, value in scope.query for code in value.split(",") if name == "category"]
+    if codes:
+        return listed([_CATEGORY.get(code, f"entries of the kind “{code}”") for code in codes])
+    noun = _NOUN.get(scope.type, f"“{scope.type}” entries")
+    return f"{noun} (only a part)" if scope.query else noun

@@ -1,0 +1,331 @@
+"""The access log in plain words: AuditEvents grouped into visits.
+
+A visit is everything that one person did through one app on one day, for one purpose. Emergencies come first; what the
+patient did herself is kept apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fhir_server.portal.models.words import (
+    Json,
+    Moment,
+    concept,
+    counted,
+    display,
+    first,
+    items,
+    listed,
+    moment,
+    reference,
+)
+
+_EMERGENCY_ROLE: Final = "13"
+_DATA_ROLES: Final = frozenset({"4", "24"})
+
+_INFORMATION: Final = {
+    "Patient": "your details",
+    "Observation": "test results and measurements",
+    "DiagnosticReport": "test reports",
+    "DocumentReference": "letters",
+    "Binary": "letters",
+    "Composition": "letters",
+    "Appointment": "appointments",
+    "Encounter": "hospital and clinic visits",
+    "Condition": "health conditions",
+    "AllergyIntolerance": "allergies",
+    "MedicationRequest": "medicines",
+    "MedicationStatement": "medicines",
+    "MedicationDispense": "medicines",
+    "Immunization": "vaccinations",
+    "Procedure": "operations and procedures",
+    "Flag": "alerts",
+    "CarePlan": "care plans",
+    "RelatedPerson": "family and carers",
+    "Consent": "sharing choices",
+    "AuditEvent": "the access log",
+    "Provenance": "where information came from",
+    "Task": "reviews of an emergency access",
+}
+_PURPOSE: Final = {
+    "TREAT": "For your care",
+    "ETREAT": "Emergency treatment",
+    "BTG": "Emergency access",
+    "PATRQT": "At your request",
+    "FAMRQT": "At your family's request",
+    "PATADMIN": "Running the service",
+    "HOPERAT": "Running the service",
+    "HPAYMT": "Payment",
+    "COC": "For your care",
+    "CAREMGT": "For your care",
+    "HRESCH": "Research",
+}
+_VERB: Final = {"C": "Added", "R": "Looked at", "U": "Changed", "D": "Deleted", "E": "Looked at"}
+_SPECIAL: Final = {
+    "110127": "Started emergency access",
+    "110138": "Ended emergency access",
+    "110122": "Signed in",
+    "110123": "Signed out",
+    "110114": "Signed in",
+    "110106": "Took a copy",
+    "export": "Took a copy",
+}
+_EMERGENCY_SUBTYPES: Final = frozenset({"110127", "110138"})
+_EMERGENCY_PURPOSES: Final = frozenset({"BTG"})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One AuditEvent.
+
+    Attributes:
+        id: Logical id.
+        at: When, None where malformed.
+        who: Name of who asked.
+        actor: Their literal reference.
+        organization: For whom they asked.
+        app: Program they used.
+        action: What they did, as a verb.
+        information: Kinds of information, in words.
+        why: Purpose, in words.
+        reason: Reason that was given for an emergency access.
+        refused: Whether it was refused.
+        emergency: Whether it was part of an emergency access.
+        own: Whether it was the patient.
+    """
+
+    id: str
+    at: Moment | None
+    who: str
+    actor: str
+    organization: str
+    app: str
+    action: str
+    information: tuple[str, ...]
+    why: str
+    reason: str
+    refused: bool
+    emergency: bool
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing done during a visit, however often.
+
+    Attributes:
+        text: `Looked at letters`.
+        times: `3 times`, "" for once.
+    """
+
+    text: str
+    times: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogVisit:
+    """What one person did through one app on one day.
+
+    Attributes:
+        day: Day in words.
+        weekday: Day of the week.
+        iso: First instant, for `<time>`.
+        hours: `9:30am to 9:45am`.
+        who: Name.
+        organization: For whom.
+        app: Program.
+        why: Purpose in words.
+        reasons: Reasons given for an emergency access.
+        lines: What was done.
+        emergency: Whether it was an emergency access.
+        refused: Whether everything was refused.
+        own: Whether it was the patient.
+    """
+
+    day: str
+    weekday: str
+    iso: str
+    hours: str
+    who: str
+    organization: str
+    app: str
+    why: str
+    reasons: tuple[str, ...]
+    lines: tuple[Line, ...]
+    emergency: bool
+    refused: bool
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The access log as the page shows it.
+
+    Attributes:
+        emergencies: Emergency accesses, newest first.
+        others: Everybody else, newest first.
+        own: The patient herself, newest first.
+    """
+
+    emergencies: tuple[LogVisit, ...]
+    others: tuple[LogVisit, ...]
+    own: tuple[LogVisit, ...]
+
+
+def parties(events: Iterable[Json]) -> frozenset[str]:
+    """Return what events name but do not spell out: references of organisations, and ids of apps."""
+    agents = [agent for event in events for agent in items(event, "agent")]
+    references = {reference(agent.get("who")) for agent in agents}
+    return frozenset(
+        {name for name in references if name.startswith("Organization/")} | {_client(agent) for agent in agents} - {""}
+    )
+
+
+def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
+    """Return one AuditEvent in words.
+
+    Args:
+        event: The AuditEvent.
+        patient: Literal reference of the patient whose log it is.
+        names: Names of `parties`.
+    """
+    agents = items(event, "agent")
+    asked = next((agent for agent in agents if agent.get("requestor") is True), agents[0] if agents else {})
+    codes = {str(tag.get("code")) for tag in items(event, "subtype")} | {_type_code(event)}
+    purposes = _purposes(event, agents)
+    actor = reference(asked.get("who"))
+    return Access(
+        id=str(event.get("id", "")),
+        at=moment(event.get("recorded")),
+        who=first((str(asked.get("name") or ""), names.get(actor, ""), display(asked.get("who")), "Not known")),
+        actor=actor,
+        organization=_organization(agents, asked, names),
+        app=first(names.get(_client(agent), _client(agent)) for agent in agents),
+        action=next(
+            (_SPECIAL[code] for code in codes if code in _SPECIAL), _VERB.get(str(event.get("action")), "Used")
+        ),
+        information=_information(event) if not codes & set(_SPECIAL) else (),
+        why=next((_PURPOSE[code] for code in purposes if code in _PURPOSE), ""),
+        reason=_reason(event),
+        refused=str(event.get("outcome", "0")) != "0",
+        emergency=bool(codes & _EMERGENCY_SUBTYPES or set(purposes) & _EMERGENCY_PURPOSES),
+        own=actor == patient,
+    )
+
+
+def log(events: Iterable[Json], patient: str, names: Mapping[str, str]) -> Log:
+    """Group AuditEvents that come newest first into visits."""
+    groups: dict[tuple[Any, ...], list[Access]] = {}
+    for event in events:
+        entry = access(event, patient, names)
+        day = entry.at.day if entry.at else ""
+        groups.setdefault((day, entry.actor or entry.who, entry.app, entry.emergency), []).append(entry)
+    visits = [_visit(entries) for entries in groups.values()]
+    return Log(
+        emergencies=tuple(entry for entry in visits if entry.emergency),
+        others=tuple(entry for entry in visits if not entry.emergency and not entry.own),
+        own=tuple(entry for entry in visits if not entry.emergency and entry.own),
+    )
+
+
+def _visit(entries: list[Access]) -> LogVisit:
+    newest, oldest = entries[0], entries[-1]
+    done: dict[str, int] = {}
+    for entry in entries:
+        text = f"{entry.action} {listed(entry.information)}".strip()
+        text = f"Tried to see {listed(entry.information) or 'your record'}, and was refused" if entry.refused else text
+        done[text] = done.get(text, 0) + 1
+    times = list(dict.fromkeys(entry.at.time for entry in (oldest, newest) if entry.at and entry.at.time))
+    return LogVisit(
+        day=newest.at.day if newest.at else "Time not known",
+        weekday=newest.at.weekday if newest.at else "",
+        iso=oldest.at.iso if oldest.at else "",
+        hours=" to ".join(times),
+        who=newest.who,
+        organization=first(entry.organization for entry in entries),
+        app=newest.app,
+        why=first(entry.why for entry in entries),
+        reasons=tuple(dict.fromkeys(entry.reason for entry in entries if entry.reason)),
+        lines=tuple(Line(text, counted(number, "time") if number > 1 else "") for text, number in done.items()),
+        emergency=newest.emergency,
+        refused=all(entry.refused for entry in entries),
+        own=newest.own,
+    )
+
+
+def _type_code(event: Json) -> str:
+    kind = event.get("type")
+    return str(kind.get("code", "")) if isinstance(kind, dict) else ""
+
+
+def _purposes(event: Json, agents: list[Json]) -> list[str]:
+    stated = items(event, "purposeOfEvent") + [purpose for agent in agents for purpose in items(agent, "purposeOfUse")]
+    return [str(coding.get("code")) for purpose in stated for coding in items(purpose, "coding")]
+
+
+def _organization(agents: list[Json], asked: Json, names: Mapping[str, str]) -> str:
+    for agent in agents:
+        target = reference(agent.get("who"))
+        if agent is not asked and target.startswith("Organization/"):
+            return first((str(agent.get("name") or ""), display(agent.get("who")), names.get(target, "")))
+    return ""
+
+
+def _client(agent: Json) -> str:
+    """Return the id of the app that an agent stands for."""
+    who = agent.get("who")
+    named = who.get("identifier") if isinstance(who, dict) else None
+    if isinstance(named, dict) and str(named.get("system", "")).endswith("/client"):
+        return str(named.get("value", ""))
+    return ""
+
+
+def _information(event: Json) -> tuple[str, ...]:
+    types: dict[str, None] = {}
+    for entity in items(event, "entity"):
+        target = reference(entity.get("what")).partition("/")[0] or str(entity.get("name", ""))
+        if _role(entity) in _DATA_ROLES:
+            types.update(dict.fromkeys(filter(None, (target, _queried(entity)))))
+    if len(types) > 1:
+        types.pop("Patient", None)
+    return tuple(dict.fromkeys(_INFORMATION.get(kind, "other information") for kind in types))
+
+
+def _queried(entity: Json) -> str:
+    """Return the resource type that a recorded query asked for."""
+    query = entity.get("query")
+    if not isinstance(query, str):
+        return ""
+    try:
+        text = base64.b64decode(query, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return text.partition("?")[0].partition("/")[0] if text[:1].isupper() else ""
+
+
+def _role(entity: Json) -> str:
+    role = entity.get("role")
+    return str(role.get("code", "")) if isinstance(role, dict) else ""
+
+
+def _reason(event: Json) -> str:
+    return first(
+        str(entity.get("description") or "") for entity in items(event, "entity") if _role(entity) == _EMERGENCY_ROLE
+    )
+
+
+def why_words(code: str) -> str:
+    """Return a purpose of use in words."""
+    return _PURPOSE.get(code, code)
+
+
+def verdict(task: Json) -> str:
+    """Return the state of an emergency review in words."""
+    return concept(task.get("businessStatus")) or {"completed": "Closed", "in-progress": "Being looked at"}.get(
+        str(task.get("status")), "Waiting for review"
+    )

@@ -1,0 +1,143 @@
+"""Measurements that people enter themselves: what may be entered, its limits, and the Observation it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from fhir_server.portal.models import labels
+from fhir_server.portal.models.words import LONDON, Json
+
+_LOINC: Final = "http://loinc.org"
+_UCUM: Final = "http://unitsofmeasure.org"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One number to enter.
+
+    Attributes:
+        name: Name of the form field.
+        label: What the page asks.
+        unit: Unit as people read it.
+        ucum: Unit as UCUM.
+        low: Least plausible value.
+        high: Greatest plausible value.
+        loinc: Code of the number.
+        display: Display of that code.
+        places: Greatest number of decimal places.
+    """
+
+    name: str
+    label: str
+    unit: str
+    ucum: str
+    low: int
+    high: int
+    loinc: str
+    display: str
+    places: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One measurement that can be entered; several fields make components of one Observation."""
+
+    code: str
+    title: str
+    loinc: str
+    display: str
+    fields: tuple[Field, ...]
+
+
+KINDS: Final = (
+    Kind(
+        "blood-pressure",
+        "Blood pressure",
+        "85354-9",
+        "Blood pressure",
+        (
+            Field("systolic", "Top number (systolic)", "mmHg", "mm[Hg]", 50, 280, "8480-6", "Systolic blood pressure"),
+            Field(
+                "diastolic",
+                "Bottom number (diastolic)",
+                "mmHg",
+                "mm[Hg]",
+                20,
+                180,
+                "8462-4",
+                "Diastolic blood pressure",
+            ),
+        ),
+    ),
+    Kind(
+        "weight",
+        "Weight",
+        "29463-7",
+        "Body weight",
+        (Field("weight", "Weight in kilograms", "kg", "kg", 1, 400, "29463-7", "Body weight", places=1),),
+    ),
+)
+BY_CODE: Final = {kind.code: kind for kind in KINDS}
+
+
+def amount(field: Field, text: str) -> Decimal | str:
+    """Return the number a person typed, or what is wrong with it in words."""
+    try:
+        value = Decimal(text.strip().replace(",", "."))
+    except InvalidOperation:
+        return (
+            f"Enter {field.label[0].lower()}{field.label[1:]} as a number, for example {(field.low + field.high) // 2}"
+        )
+    if not value.is_finite() or not field.low <= value <= field.high:
+        return f"{field.label} must be between {field.low} and {field.high} {field.unit}"
+    if -int(value.as_tuple().exponent) > field.places:
+        places = "a whole number" if not field.places else "a number with at most one decimal place"
+        return f"{field.label} must be {places}"
+    return value
+
+
+def observation(kind: Kind, values: Mapping[str, Decimal], *, patient: Json, taken: datetime | date) -> dict[str, Any]:
+    """Return the Observation of a measurement that the patient took, performed by the patient."""
+    resource: dict[str, Any] = {
+        "resourceType": "Observation",
+        # A patient has no organisation that a label could come from; without one nobody else could see it.
+        "meta": {"security": [{"system": labels.SYSTEM, "code": "general"}]},
+        "status": "final",
+        "category": [
+            {
+                "coding": [
+                    {
+                        "system": "http://terminology.hl7.org/CodeSystem/observation-category",
+                        "code": "vital-signs",
+                        "display": "Vital Signs",
+                    }
+                ]
+            }
+        ],
+        "code": _code(kind.loinc, kind.display),
+        "subject": dict(patient),
+        "effectiveDateTime": taken.astimezone(LONDON).isoformat(timespec="seconds")
+        if isinstance(taken, datetime)
+        else taken.isoformat(),
+        "performer": [dict(patient)],
+    }
+    if len(kind.fields) == 1:
+        field = kind.fields[0]
+        return resource | {"valueQuantity": _quantity(field, values[field.name])}
+    components = [
+        {"code": _code(field.loinc, field.display), "valueQuantity": _quantity(field, values[field.name])}
+        for field in kind.fields
+    ]
+    return resource | {"component": components}
+
+
+def _code(loinc: str, display: str) -> dict[str, Any]:
+    return {"coding": [{"system": _LOINC, "code": loinc, "display": display}], "text": display}
+
+
+def _quantity(field: Field, value: Decimal) -> dict[str, Any]:
+    return {"value": value, "unit": field.unit, "system": _UCUM, "code": field.ucum}

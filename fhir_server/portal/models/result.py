@@ -1,0 +1,281 @@
+"""Test results and measurements in plain words: value, unit, range, what it means, who says so and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+from fhir_server.portal.models.words import (
+    Json,
+    Moment,
+    code_of,
+    concept,
+    concepts,
+    displays,
+    first,
+    items,
+    listed,
+    moment,
+    number,
+    quantity,
+    reference,
+)
+
+BLOOD_PRESSURE: Final = "85354-9"
+_LOINC: Final = "http://loinc.org"
+_INTERPRETATION: Final = {
+    "H": ("Above the expected range", "orange"),
+    "HH": ("Well above the expected range", "red"),
+    "HU": ("Well above the expected range", "red"),
+    ">": ("Above what the test can measure", "orange"),
+    "L": ("Below the expected range", "orange"),
+    "LL": ("Well below the expected range", "red"),
+    "LU": ("Well below the expected range", "red"),
+    "<": ("Below what the test can measure", "orange"),
+    "N": ("In the expected range", "green"),
+    "A": ("Outside the expected range", "orange"),
+    "AA": ("Well outside the expected range", "red"),
+    "POS": ("Positive", "orange"),
+    "DET": ("Detected", "orange"),
+    "NEG": ("Negative", "green"),
+    "ND": ("Not detected", "green"),
+}
+_STATUS: Final = {
+    "preliminary": "Early result, may still change",
+    "registered": "Waiting for the result",
+    "amended": "Changed after it was first sent",
+    "corrected": "Corrected after it was first sent",
+    "cancelled": "Test cancelled",
+    "entered-in-error": "Entered by mistake",
+}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An expected range.
+
+    Attributes:
+        text: In words, `20 to 41 mmol/mol`.
+        low: Lower end, None where open.
+        high: Upper end, None where open.
+    """
+
+    text: str
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An Observation as pages show it.
+
+    Attributes:
+        id: Logical id.
+        code: Code its history is found by, "" where it has none.
+        name: What was measured.
+        value: In words, with unit.
+        number: The amount where it is one number.
+        unit: Unit of the number.
+        words: What the value means against the range, "" where nothing is said.
+        tone: Colour of the tag.
+        range: Expected range, None where none was sent.
+        taken: When it was measured.
+        source: Who says so.
+        status: Anything unusual about its status.
+        by_person: Whether the patient entered it.
+        note: Comment sent with it.
+        parts: Components such as systolic and diastolic.
+    """
+
+    id: str
+    code: str
+    name: str
+    value: str
+    number: Decimal | None
+    unit: str
+    words: str
+    tone: str
+    range: Range | None
+    taken: Moment | None
+    source: str
+    status: str
+    by_person: bool
+    note: str
+    parts: tuple[Result, ...] = ()
+
+    @property
+    def plotted(self) -> str:
+        """Return the numbers for a chart, separated by spaces, "" where there is none."""
+        if self.taken is None:
+            return ""
+        numbers = [part.number for part in self.parts or (self,)]
+        return " ".join(number(value) for value in numbers) if all(value is not None for value in numbers) else ""
+
+    @property
+    def taken_at(self) -> datetime:
+        """Return when it was measured, the epoch where unknown; for sorting."""
+        return self.taken.at if self.taken else _EPOCH
+
+
+def result(resource: Json) -> Result:
+    """Return an Observation as pages show it."""
+    performers = [reference(entry) for entry in items(resource, "performer")]
+    by_person = any(entry.startswith("Patient/") for entry in performers)
+    taken = moment(resource.get("effectiveDateTime") or _period_start(resource) or resource.get("issued"))
+    parts = tuple(_part(entry) for entry in items(resource, "component"))
+    value = _value(resource)
+    words, tone = _meaning(resource)
+    return Result(
+        id=str(resource.get("id", "")),
+        code=code_of(resource.get("code"), _LOINC) or code_of(resource.get("code")),
+        name=concept(resource.get("code")) or "Test",
+        value=value or _joined(parts) or _absent(resource),
+        number=_number(resource),
+        unit=_unit(resource) or first(part.unit for part in parts),
+        words=words,
+        tone=tone,
+        range=_range(resource),
+        taken=taken,
+        source="Entered by you" if by_person else listed(displays(resource.get("performer"))) or "Source not stated",
+        status=_STATUS.get(str(resource.get("status")), ""),
+        by_person=by_person,
+        note=first(str(entry.get("text", "")) for entry in items(resource, "note")),
+        parts=parts,
+    )
+
+
+def _part(component: Json) -> Result:
+    words, tone = _meaning(component)
+    return Result(
+        id="",
+        code=code_of(component.get("code")),
+        name=concept(component.get("code")),
+        value=_value(component) or _absent(component),
+        number=_number(component),
+        unit=_unit(component),
+        words=words,
+        tone=tone,
+        range=_range(component),
+        taken=None,
+        source="",
+        status="",
+        by_person=False,
+        note="",
+    )
+
+
+def _period_start(resource: Json) -> object:
+    period = resource.get("effectivePeriod")
+    return period.get("start") if isinstance(period, dict) else None
+
+
+def _number(element: Json) -> Decimal | None:
+    amount = element.get("valueQuantity")
+    value = amount.get("value") if isinstance(amount, dict) else element.get("valueInteger")
+    return Decimal(value) if isinstance(value, Decimal | int) and not isinstance(value, bool) else None
+
+
+def _unit(element: Json) -> str:
+    amount = element.get("valueQuantity")
+    return str(amount.get("unit") or amount.get("code") or "") if isinstance(amount, dict) else ""
+
+
+def _value(element: Json) -> str:
+    """Return the value in words, whichever of the eleven types it has."""
+    if "valueQuantity" in element:
+        return quantity(element["valueQuantity"])
+    if "valueCodeableConcept" in element:
+        return concept(element["valueCodeableConcept"])
+    if isinstance(element.get("valueBoolean"), bool):
+        return "Yes" if element["valueBoolean"] else "No"
+    for key in ("valueString", "valueInteger", "valueTime"):
+        if key in element:
+            return str(element[key])
+    if at := moment(element.get("valueDateTime")):
+        return at.text
+    return _pair(element)
+
+
+def _pair(element: Json) -> str:
+    pairs = (("valueRange", "low", "high", " to "), ("valueRatio", "numerator", "denominator", " : "))
+    for key, left, right, between in pairs:
+        if isinstance(both := element.get(key), dict):
+            return between.join(filter(None, (quantity(both.get(left)), quantity(both.get(right)))))
+    if isinstance(period := element.get("valuePeriod"), dict):
+        ends = (moment(period.get("start")), moment(period.get("end")))
+        return " to ".join(end.text for end in ends if end)
+    return ""
+
+
+def _joined(parts: tuple[Result, ...]) -> str:
+    """Return two numbers of one unit the way blood pressure is written, else every part by name."""
+    numbers = [part for part in parts if part.number is not None]
+    if len(numbers) == len(parts) == 2 and len({part.unit for part in parts}) == 1:  # noqa: PLR2004 - a pair
+        return f"{'/'.join(number(part.number) for part in parts)} {parts[0].unit}".strip()
+    return ", ".join(f"{part.name}: {part.value}" for part in parts if part.value)
+
+
+def _absent(element: Json) -> str:
+    reason = concept(element.get("dataAbsentReason"))
+    return f"No value: {reason.lower()}" if reason else "No value given"
+
+
+def _range(element: Json) -> Range | None:
+    for entry in items(element, "referenceRange"):
+        low, high = _end(entry, "low"), _end(entry, "high")
+        text = str(entry.get("text") or "") or _range_words(entry, low, high)
+        if text:
+            return Range(text, low, high)
+    return None
+
+
+def _end(entry: Json, key: str) -> Decimal | None:
+    amount = entry.get(key)
+    value = amount.get("value") if isinstance(amount, dict) else None
+    return Decimal(value) if isinstance(value, Decimal | int) else None
+
+
+def _range_words(entry: Json, low: Decimal | None, high: Decimal | None) -> str:
+    if low is not None and high is not None:
+        return f"{number(low)} to {quantity(entry['high'])}"
+    if low is not None:
+        return f"{quantity(entry['low'])} or more"
+    return f"{quantity(entry['high'])} or less" if high is not None else ""
+
+
+def _meaning(element: Json) -> tuple[str, str]:
+    """Return (words, tone): what the laboratory said, else what value and range say together."""
+    for entry in items(element, "interpretation"):
+        code = code_of(entry)
+        if code in _INTERPRETATION:
+            return _INTERPRETATION[code]
+    if said := concepts(element.get("interpretation")):
+        return said, "grey"
+    value, expected = _number(element), _range(element)
+    amount = element.get("valueQuantity")
+    if value is None or expected is None or (isinstance(amount, dict) and amount.get("comparator")):
+        return "", "grey"
+    if expected.high is not None and value > expected.high:
+        return _INTERPRETATION["H"]
+    if expected.low is not None and value < expected.low:
+        return _INTERPRETATION["L"]
+    bounded = expected.low is not None or expected.high is not None
+    return _INTERPRETATION["N"] if bounded else ("", "grey")
+
+
+def newest_first(resources: Iterable[Json]) -> tuple[Result, ...]:
+    """Return Observations as pages show them, newest first; mistakes are left out."""
+    shown = (result(resource) for resource in resources if resource.get("status") != "entered-in-error")
+    return tuple(sorted(shown, key=lambda entry: entry.taken_at, reverse=True))
+
+
+def latest_by_test(results: Iterable[Result]) -> tuple[Result, ...]:
+    """Return the newest result of each test from results that are newest first, by name."""
+    newest: dict[str, Result] = {}
+    for entry in results:
+        newest.setdefault(entry.code or entry.name, entry)
+    return tuple(sorted(newest.values(), key=lambda entry: entry.name.casefold()))

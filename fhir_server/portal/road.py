@@ -1,0 +1,146 @@
+"""The portal's way to the record: builds Interactions and performs them as the signed-in person.
+
+INVARIANT: this is the only module of the portal that calls `perform`, and no module of it reaches the store. What a page
+shows is what the same person would get from `/fhir`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+from flask import abort
+
+from fhir_server import web
+from fhir_server.access.principal import Principal
+from fhir_server.interactions.model import Code, Context, Interaction, Outcome
+from fhir_server.interactions.perform import perform
+from fhir_server.spec.outcome import FhirError, Kind
+
+Parameter: TypeAlias = tuple[str, str]
+_CURSOR = "_cursor"
+_PAGE_COUNT = 100
+_MOST_PAGES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A searchset, opened.
+
+    Attributes:
+        matches: Resources that matched, in order.
+        included: Resources that came along.
+        next_page: Sealed position of the next page, "" at the end.
+    """
+
+    matches: tuple[dict[str, Any], ...]
+    included: tuple[dict[str, Any], ...]
+    next_page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """The road, for one signed-in person and one request."""
+
+    principal: Principal
+    context: Context
+
+    @property
+    def now(self) -> datetime:
+        """Return the instant of the clock, aware UTC."""
+        return self.context.now()
+
+    def read(self, resource_type: str, logical_id: str) -> dict[str, Any]:
+        """Return a resource.
+
+        Raises:
+            FhirError: NOT_FOUND (404) where it does not exist for this person.
+        """
+        return decode(self._perform(Interaction(Code.READ, type=resource_type, id=logical_id)))
+
+    def find(self, resource_type: str, logical_id: str) -> dict[str, Any] | None:
+        """Return a resource, None where it does not exist for this person."""
+        try:
+            return self.read(resource_type, logical_id)
+        except FhirError as error:
+            if error.kind in {Kind.NOT_FOUND, Kind.GONE}:
+                return None
+            raise
+
+    def search(self, resource_type: str, *query: Parameter, page: str = "") -> Found:
+        """Return one page of a search."""
+        parameters = (*query, (_CURSOR, page)) if page else query
+        return opened(decode(self._perform(Interaction(Code.SEARCH, type=resource_type, query=parameters))))
+
+    def search_all(self, resource_type: str, *query: Parameter) -> tuple[dict[str, Any], ...]:
+        """Return the matches of every page of a search, up to a limit that no real record reaches."""
+        matches: list[dict[str, Any]] = []
+        page = ""
+        for _ in range(_MOST_PAGES):
+            found = self.search(resource_type, *query, ("_count", str(_PAGE_COUNT)), page=page)
+            matches += found.matches
+            page = found.next_page
+            if not page:
+                break
+        return tuple(matches)
+
+    def create(self, resource: Mapping[str, Any], *, if_none_exist: tuple[Parameter, ...] = ()) -> str:
+        """Store a new resource, unless one is found by `if_none_exist`, and return its logical id."""
+        kind = str(resource["resourceType"])
+        return self._perform(Interaction(Code.CREATE, type=kind, resource=resource, if_none_exist=if_none_exist)).id
+
+    def update(self, resource: Mapping[str, Any], version: str) -> None:
+        """Store the next version of a resource.
+
+        Raises:
+            FhirError: VERSION_REQUIRED (412) where it has changed since `version`.
+        """
+        kind, logical_id = str(resource["resourceType"]), str(resource["id"])
+        self._perform(Interaction(Code.UPDATE, type=kind, id=logical_id, resource=resource, if_match=version))
+
+    def operate(
+        self, operation: str, resource_type: str, logical_id: str = "", parameters: Iterable[Mapping[str, Any]] = ()
+    ) -> dict[str, Any]:
+        """Perform an operation with these parameters and return its answer."""
+        body = {"resourceType": "Parameters", "parameter": list(parameters)}
+        interaction = Interaction(Code.OPERATION, type=resource_type, id=logical_id, operation=operation, resource=body)
+        outcome = self._perform(interaction)
+        return decode(outcome) if outcome.content else {}
+
+    def _perform(self, interaction: Interaction) -> Outcome:
+        return perform(interaction, self.principal, self.context)
+
+
+def road() -> Road:
+    """Return the road of the person who is signed in; aborts with 401 where nobody is."""
+    signed_in = web.signed_in()
+    if signed_in is None:
+        abort(401)
+    return Road(signed_in.principal, web.context())
+
+
+def decode(outcome: Outcome) -> dict[str, Any]:
+    """Return the resource of an outcome, decimals to the digit."""
+    resource: dict[str, Any] = json.loads(outcome.content, parse_float=Decimal)
+    return resource
+
+
+def opened(bundle: Mapping[str, Any]) -> Found:
+    """Return a searchset by its parts."""
+    matches: list[dict[str, Any]] = []
+    included: list[dict[str, Any]] = []
+    for entry in bundle.get("entry", ()):
+        resource = entry.get("resource")
+        mode = entry.get("search", {}).get("mode", "match")
+        if resource and mode in {"match", "include"}:
+            (matches if mode == "match" else included).append(resource)
+    following = next(
+        (str(link.get("url", "")) for link in bundle.get("link", ()) if link.get("relation") == "next"), ""
+    )
+    cursor = dict(parse_qsl(urlsplit(following).query)).get(_CURSOR, "")
+    return Found(tuple(matches), tuple(included), cursor)

@@ -1,0 +1,154 @@
+"""Every page of the portal, by its address, and who may open it.
+
+`PAGES` is the one list: routes, the smoke test and the accessibility test read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from flask import Blueprint
+from flask.blueprints import BlueprintSetupState
+from jinja2 import ChainableUndefined, ChoiceLoader, PackageLoader
+
+from fhir_server import web
+from fhir_server.portal import assets
+from fhir_server.portal.models.words import LONDON, spoken_time
+from fhir_server.portal.shell import shell
+from fhir_server.portal.views import (
+    access_log,
+    account,
+    emergency,
+    home,
+    letters,
+    measurements,
+    organisation,
+    pages,
+    privacy,
+    professional,
+    record,
+    sharing,
+    whose,
+)
+
+GET: Final = ("GET",)
+POST: Final = ("POST",)
+BOTH: Final = ("GET", "POST")
+EVERYBODY: Final = ()
+ANY_ROLE: Final = ("patient", "carer", "professional", "coordinator", "service-desk", "privacy-officer", "admin")
+PATIENT: Final = ("patient",)
+READER: Final = ("patient", "carer")
+PROFESSIONAL: Final = ("professional",)
+
+
+class Page(NamedTuple):
+    """One address.
+
+    Attributes:
+        path: Rule of the URL.
+        view: Function that answers.
+        roles: Account roles it is for; none means everybody, signed in or not.
+        methods: HTTP methods.
+    """
+
+    path: str
+    view: Callable[..., Any]
+    roles: tuple[str, ...]
+    methods: tuple[str, ...] = GET
+
+
+_RECORD: Final = (
+    ("", record.record_summary),
+    ("/appointments", record.appointments),
+    ("/appointments/<appointment_id>.ics", record.appointment_file),
+    ("/letters", letters.letters),
+    ("/letters/<letter_id>", letters.one_letter),
+    ("/letters/<letter_id>/files/<int:index>", letters.letter_file),
+    ("/results", record.results),
+    ("/results/<code>", record.history),
+    ("/measurements", record.measurements),
+)
+
+PAGES: Final = (
+    Page("/", home.home, EVERYBODY),
+    *(Page(f"/record{path}", view, READER) for path, view in _RECORD),
+    Page("/record/measurements/add/<kind_code>", measurements.add_measurement, PATIENT, BOTH),
+    Page("/choose-record", whose.choose_record, ("carer",), BOTH),
+    Page("/sharing", sharing.sharing, PATIENT),
+    Page("/sharing/add", sharing.add_share, PATIENT),
+    Page("/sharing/with/<grantee_type>/<grantee_id>", sharing.share_with, PATIENT, BOTH),
+    Page("/sharing/<consent_id>/stop", sharing.stop_sharing, PATIENT, BOTH),
+    Page("/sharing/switch-off", sharing.switch_off, PATIENT, BOTH),
+    Page("/sharing/switch-on", sharing.switch_on, PATIENT, BOTH),
+    Page("/access-log", access_log.access_log, PATIENT),
+    Page("/access-log.json", access_log.access_log_file, PATIENT),
+    Page("/apps", account.apps, READER),
+    Page("/apps/<grant_id>/remove", account.remove_app, READER, BOTH),
+    Page("/account", account.account, ANY_ROLE),
+    Page("/patients", professional.patients, PROFESSIONAL),
+    Page("/patients/find", professional.find_patient, PROFESSIONAL, BOTH),
+    *(Page(f"/patients/<patient_id>{path}", view, PROFESSIONAL) for path, view in _RECORD),
+    Page("/patients/<patient_id>/end-emergency", emergency.end_emergency, PROFESSIONAL, POST),
+    Page("/emergency-access", emergency.emergency_access, PROFESSIONAL, BOTH),
+    Page("/organisation", organisation.invitations, ("coordinator",)),
+    Page("/organisation/invite", organisation.invite, ("coordinator",), BOTH),
+    Page(
+        "/organisation/invitations/<invitation_id>/<any(resend, cancel):action>",
+        organisation.change_invitation,
+        ("coordinator",),
+        POST,
+    ),
+    Page("/privacy", privacy.reviews, ("privacy-officer",)),
+    Page("/privacy/audit", privacy.audit_search, ("privacy-officer",)),
+    Page("/service-desk", pages.service_desk, ("service-desk",)),
+    Page("/contact", pages.contact, EVERYBODY),
+    Page("/accessibility", pages.accessibility, EVERYBODY),
+    Page("/privacy-policy", pages.privacy_policy, EVERYBODY),
+    Page("/terms", pages.terms, EVERYBODY),
+)
+
+blueprint = Blueprint("portal", __name__, template_folder="templates")
+blueprint.register_blueprint(assets.blueprint)
+
+for _page in PAGES:
+    blueprint.add_url_rule(
+        _page.path,
+        # Unique per address: one view serves a patient's own record and a professional's.
+        _page.path.strip("/").translate(str.maketrans("/.<>():, ", "_________")) or "home",
+        web.require(*_page.roles)(_page.view) if _page.roles else _page.view,
+        methods=_page.methods,
+    )
+
+
+@blueprint.record_once
+def _prepare_templates(state: BlueprintSetupState) -> None:
+    """Let templates use the design system's macros, which count on absent values reading as absent."""
+    environment = state.app.jinja_env
+    design_system = PackageLoader("nhsuk_frontend_jinja", "templates")
+    environment.loader = ChoiceLoader([loader for loader in (environment.loader, design_system) if loader])
+    environment.undefined = ChainableUndefined
+    environment.trim_blocks = True
+    environment.lstrip_blocks = True
+
+
+@blueprint.app_context_processor
+def _page_values() -> dict[str, object]:
+    return {
+        "asset": assets.url,
+        "shell": shell(),
+        "problem": problem,
+        "emergency_clock": emergency_clock,
+    }
+
+
+def problem(errors: Iterable[Any], *fields: str) -> str:
+    """Return what is wrong with one of these fields, "" for nothing."""
+    wanted = {f"#{field}" for field in fields}
+    return next((str(error.text) for error in errors or () if error.href in wanted), "")
+
+
+def emergency_clock(ends_at: datetime) -> str:
+    """Return the time of day at which an emergency access ends."""
+    return spoken_time(ends_at.astimezone(LONDON).time())

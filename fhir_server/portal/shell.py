@@ -1,0 +1,71 @@
+"""The frame of every page: who is signed in, and where they can go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from flask import request
+
+from fhir_server import web
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One entry of the menu; `current` is the value of `aria-current`, "" where the page is elsewhere."""
+
+    text: str
+    href: str
+    current: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What the layout shows around a page; empty for somebody who is not signed in."""
+
+    person_name: str = ""
+    role: str = ""
+    csrf_token: str = ""
+    navigation: tuple[Place, ...] = ()
+
+
+_RECORD = (
+    ("Home", "/"),
+    ("Record", "/record"),
+    ("Appointments", "/record/appointments"),
+    ("Letters", "/record/letters"),
+    ("Test results", "/record/results"),
+    ("Measurements", "/record/measurements"),
+)
+MENUS: Final = {
+    "patient": (*_RECORD, ("Sharing", "/sharing"), ("Who looked", "/access-log"), ("Apps", "/apps")),
+    "carer": (*_RECORD, ("Choose a record", "/choose-record"), ("Apps", "/apps")),
+    "professional": (
+        ("My patients", "/patients"),
+        ("Find a patient", "/patients/find"),
+        ("Emergency access", "/emergency-access"),
+    ),
+    "coordinator": (("Invitations", "/organisation"),),
+    "privacy-officer": (("Privacy", "/privacy"), ("Audit log", "/privacy/audit")),
+    "service-desk": (("Service desk", "/service-desk"),),
+    "admin": (("Administration", "/"),),
+}
+
+
+def shell() -> Shell:
+    """Return the frame for this request."""
+    signed_in = web.signed_in()
+    if signed_in is None:
+        return Shell()
+    role = signed_in.account.role
+    return Shell(signed_in.account.name, role, signed_in.csrf_token, places(role, request.path))
+
+
+def places(role: str, path: str) -> tuple[Place, ...]:
+    """Return the menu of a role; the entry whose address is the longest start of the path is current."""
+    menu = MENUS.get(role, ())
+    inside = [href for _, href in menu if path == href or (href != "/" and path.startswith(f"{href}/"))]
+    deepest = max(inside, key=len, default="")
+    return tuple(
+        Place(text, href, "page" if path == href else "true" if href == deepest else "") for text, href in menu
+    )

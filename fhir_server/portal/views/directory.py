@@ -1,0 +1,73 @@
+"""Find organisations and professionals in the directory, over the road."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from fhir_server.portal.models.sharing import Grantee
+from fhir_server.portal.models.words import concepts, display, listed, party_name, reference
+from fhir_server.portal.road import Road
+
+_TYPES: Final = frozenset({"Organization", "Practitioner", "RelatedPerson"})
+_FEW: Final = "20"
+_TITLES: Final = frozenset({"dr", "mr", "mrs", "ms", "miss", "prof", "professor", "sister", "nurse"})
+
+
+def find_grantees(road: Road, text: str) -> tuple[Grantee, ...]:
+    """Return organisations, then professionals, whose name has every word of the text."""
+    words = [word for word in text.replace(",", " ").split() if word.strip(".").casefold() not in _TITLES][:5]
+    if not words:
+        return ()
+    query = [("name:contains", _escaped(word)) for word in words]
+    organizations = road.search("Organization", *query, ("_count", _FEW)).matches
+    people = road.search("Practitioner", *query, ("_count", _FEW)).matches
+    roles = _roles(road, people)
+    return (
+        *(
+            Grantee(f"Organization/{entry['id']}", party_name(entry), concepts(entry.get("type")))
+            for entry in organizations
+        ),
+        *(
+            Grantee(f"Practitioner/{entry['id']}", party_name(entry), roles.get(str(entry["id"]), ""))
+            for entry in people
+        ),
+    )
+
+
+def grantee_of(road: Road, grantee_type: str, grantee_id: str) -> Grantee | None:
+    """Return one entry of the directory, None where there is none."""
+    entry = road.find(grantee_type, grantee_id) if grantee_type in _TYPES else None
+    if entry is None:
+        return None
+    detail = concepts(entry.get("type")) if grantee_type == "Organization" else ""
+    if grantee_type == "Practitioner":
+        detail = _roles(road, [entry]).get(grantee_id, "")
+    return Grantee(f"{grantee_type}/{grantee_id}", party_name(entry), detail)
+
+
+def organization_names(road: Road, references: Iterable[str]) -> dict[str, str]:
+    """Return the names of organisations by their literal reference."""
+    ids = sorted(entry.partition("/")[2] for entry in references if entry.startswith("Organization/"))
+    if not ids:
+        return {}
+    found = road.search("Organization", ("_id", ",".join(_escaped(entry) for entry in ids)), ("_count", "100")).matches
+    return {f"Organization/{entry['id']}": party_name(entry) for entry in found}
+
+
+def _roles(road: Road, people: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return what each professional is and where, by their id."""
+    references = ",".join(f"Practitioner/{entry['id']}" for entry in people)
+    if not references:
+        return {}
+    roles: dict[str, list[str]] = {}
+    for role in road.search("PractitionerRole", ("practitioner", references), ("_count", "100")).matches:
+        owner = reference(role.get("practitioner")).partition("/")[2]
+        text = ", ".join(filter(None, (concepts(role.get("code")), display(role.get("organization")))))
+        roles.setdefault(owner, []).append(text)
+    return {owner: listed([text for text in texts if text]) for owner, texts in roles.items()}
+
+
+def _escaped(text: str) -> str:
+    """Escape what has a meaning in search values (https://hl7.org/fhir/R4/search.html#escaping)."""
+    return "".join(f"\\{char}" if char in "\\|,$" else char for char in text)

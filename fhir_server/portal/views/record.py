@@ -1,0 +1,87 @@
+"""The record at a glance, appointments, letters, results and measurements to look at."""
+
+from __future__ import annotations
+
+from flask import abort, render_template
+from werkzeug.wrappers import Response
+
+from fhir_server.portal.calendar_file import calendar
+from fhir_server.portal.models.appointment import diary, visit
+from fhir_server.portal.models.chart import chart
+from fhir_server.portal.models.result import latest_by_test, newest_first
+from fhir_server.portal.models.summary import SUMMARY_TYPES, summary
+from fhir_server.portal.views.whose import Record, open_record
+
+
+def record_summary(patient_id: str = "") -> str:
+    """Show alerts, allergies, medicines, problems, vaccinations, recent results and next of kin."""
+    record = open_record(patient_id)
+    resources = [
+        entry for kind in SUMMARY_TYPES for entry in record.road.search_all(kind, ("patient", record.reference))
+    ]
+    return render_template(
+        "portal/record/summary.html",
+        record=record,
+        summary=summary(resources),
+        results=_recent_results(record),
+    )
+
+
+def _recent_results(record: Record) -> tuple[object, ...]:
+    found = record.road.search(
+        "Observation", ("patient", record.reference), ("category", "laboratory"), ("_sort", "-date"), ("_count", "8")
+    )
+    return newest_first(found.matches)
+
+
+def appointments(patient_id: str = "") -> str:
+    """Show appointments, what is ahead first."""
+    record = open_record(patient_id)
+    found = record.road.search_all("Appointment", ("patient", record.reference))
+    return render_template("portal/record/appointments.html", record=record, diary=diary(found, record.road.now))
+
+
+def appointment_file(appointment_id: str, patient_id: str = "") -> Response:
+    """Send one appointment as a calendar file."""
+    record = open_record(patient_id)
+    shown = visit(record.road.read("Appointment", appointment_id))
+    content = calendar(shown, record.road.now)
+    if content is None:
+        abort(404)
+    headers = {"Content-Disposition": 'attachment; filename="appointment.ics"', "Cache-Control": "no-store"}
+    return Response(content, content_type="text/calendar; charset=utf-8", headers=headers)
+
+
+def results(patient_id: str = "") -> str:
+    """Show the latest result of each test."""
+    record = open_record(patient_id)
+    found = record.road.search_all(
+        "Observation", ("patient", record.reference), ("category", "laboratory"), ("_sort", "-date")
+    )
+    newest = newest_first(found)
+    return render_template(
+        "portal/record/results.html", record=record, tests=latest_by_test(newest), count=len(newest), latest=newest[:1]
+    )
+
+
+def history(code: str, patient_id: str = "") -> str:
+    """Show one test or measurement over time: a chart and the same as a table."""
+    record = open_record(patient_id)
+    # "|", "," and "$" would change the meaning of the search (https://hl7.org/fhir/R4/search.html#escaping).
+    escaped = "".join(f"\\{char}" if char in "\\|,$" else char for char in code)
+    found = record.road.search_all("Observation", ("patient", record.reference), ("code", escaped), ("_sort", "-date"))
+    entries = newest_first(found)
+    if not entries:
+        abort(404)
+    return render_template("portal/record/history.html", record=record, entries=entries, chart=chart(entries))
+
+
+def measurements(patient_id: str = "") -> str:
+    """Show the latest of each measurement."""
+    record = open_record(patient_id)
+    found = record.road.search_all(
+        "Observation", ("patient", record.reference), ("category", "vital-signs"), ("_sort", "-date")
+    )
+    return render_template(
+        "portal/record/measurements.html", record=record, tests=latest_by_test(newest_first(found)), may_add=record.own
+    )

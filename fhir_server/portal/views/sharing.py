@@ -1,0 +1,236 @@
+"""Sharing: who can see what now, share with somebody, stop, and switch all sharing off or on.
+
+Each choice is saved as one Consent over the road. Questions go in steps of one page; answers travel in the form, so that
+nothing of an unfinished choice is kept on the server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from flask import abort, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from fhir_server.portal.forms import Problem, day_answer
+from fhir_server.portal.models import sharing as model
+from fhir_server.portal.models.labels import BY_CODE, LABELS, Label, in_order
+from fhir_server.portal.models.sharing import Grantee, Overview, Share
+from fhir_server.portal.models.words import LONDON, party_name, spoken_day
+from fhir_server.portal.views.directory import find_grantees, grantee_of
+from fhir_server.portal.views.whose import Record, open_record
+from fhir_server.spec.outcome import FhirError, Kind
+
+_CHANGED_MEANWHILE = frozenset({Kind.VERSION_REQUIRED, Kind.CONFLICT, Kind.DUPLICATE})
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen for one grantee.
+
+    Attributes:
+        labels: Kinds of information.
+        until: Last day, None for no end.
+    """
+
+    labels: tuple[Label, ...]
+    until: date | None
+
+    @property
+    def until_words(self) -> str:
+        """Return the end in words."""
+        return spoken_day(self.until) if self.until else "No end date"
+
+
+def sharing() -> str:
+    """Show who can see what now."""
+    record = _own_record()
+    return render_template(
+        "portal/sharing/overview.html", record=record, sharing=_overview(record), labels=LABELS, notice=_notice()
+    )
+
+
+def add_share() -> str:
+    """Find somebody to share with in the directory."""
+    record = _own_record()
+    text = request.args.get("q", "").strip()
+    suggested = [] if text else _suggested(record)
+    found = find_grantees(record.road, text) if text else ()
+    return render_template("portal/sharing/find.html", record=record, q=text, found=found, suggested=suggested)
+
+
+def share_with(grantee_type: str, grantee_id: str) -> str | Response:
+    """Ask what to share and for how long, show the answers, save."""
+    record = _own_record()
+    grantee = grantee_of(record.road, grantee_type, grantee_id)
+    if grantee is None:
+        abort(404)
+    current = next(
+        (share for share in (*_overview(record).now, *_overview(record).later) if share.grantee == grantee.reference),
+        None,
+    )
+    if request.method == "GET":
+        return _question(record, grantee, current, ())
+    choice = _choice(record)
+    if not isinstance(choice, Choice):
+        return make_response(_question(record, grantee, current, choice), 400)
+    if request.form.get("confirm") != "yes":
+        if request.form.get("confirm") == "no":
+            return _question(record, grantee, current, ())
+        return _check(record, grantee, choice, current)
+    return _save(record, grantee, choice, current)
+
+
+def stop_sharing(consent_id: str) -> str | Response:
+    """Ask once more, then stop a share: the next request of that person finds nothing."""
+    record = _own_record()
+    consent = record.road.read("Consent", consent_id)
+    found = model.overview([consent], record.road.now)
+    share = next(iter((*found.now, *found.later)), None)
+    if share is None:
+        return redirect("/sharing")
+    if request.method == "GET":
+        return render_template("portal/sharing/stop.html", record=record, share=share)
+    return _stored(record, model.stopped(consent), share.version, "stopped")
+
+
+def switch_off() -> str | Response:
+    """Ask once more, then switch all sharing off."""
+    record = _own_record()
+    if _overview(record).disabled_id:
+        return redirect("/sharing")
+    if request.method == "GET":
+        return render_template("portal/sharing/switch_off.html", record=record, errors=())
+    if request.form.get("understood") != "yes":
+        errors = (Problem("Tick the box to say that you understand what this means", "#understood"),)
+        return make_response(render_template("portal/sharing/switch_off.html", record=record, errors=errors), 400)
+    return _stored(record, model.deny_all(patient=record.patient_reference, now=record.road.now), "", "off")
+
+
+def switch_on() -> str | Response:
+    """Ask once more, then switch sharing on again as it was."""
+    record = _own_record()
+    overview = _overview(record)
+    if not overview.disabled_id:
+        return redirect("/sharing")
+    if request.method == "GET":
+        return render_template("portal/sharing/switch_on.html", record=record, sharing=overview)
+    consent = record.road.read("Consent", overview.disabled_id)
+    return _stored(record, model.stopped(consent), overview.disabled_version, "on")
+
+
+def _own_record() -> Record:
+    record = open_record()
+    if not record.own:
+        abort(403)
+    return record
+
+
+def _overview(record: Record) -> Overview:
+    return model.overview(record.road.search_all("Consent", ("patient", record.reference)), record.road.now)
+
+
+def _notice() -> str:
+    return {
+        "saved": "Your choice is saved and works from now on",
+        "stopped": "You have stopped sharing. They can no longer see your record",
+        "off": "All sharing is off. Nobody can see your record, not even in an emergency",
+        "on": "Sharing is on again",
+        "changed": "Your sharing choices have changed meanwhile. Check them and try again",
+    }.get(request.args.get("done", ""), "")
+
+
+def _suggested(record: Record) -> list[Grantee]:
+    """Return the patient's own general practice, which most people look for."""
+    suggested = []
+    for entry in record.patient.get("generalPractitioner", ()):
+        kind, _, logical_id = str(entry.get("reference", "")).partition("/")
+        found = record.road.find(kind, logical_id) if kind in {"Organization", "Practitioner"} else None
+        if found:
+            suggested.append(Grantee(f"{kind}/{logical_id}", party_name(found), "Your general practice"))
+    return suggested
+
+
+def _choice(record: Record) -> Choice | tuple[Problem, ...]:
+    problems: list[Problem] = []
+    labels = in_order(code for code in request.form.getlist("labels") if code in BY_CODE)
+    if not labels:
+        problems.append(Problem("Choose at least one kind of information", "#labels"))
+    until = None
+    if request.form.get("ends") not in {"never", "on"}:
+        problems.append(Problem("Choose how long they can see it", "#ends"))
+    elif request.form.get("ends") == "on":
+        answer = day_answer(request.form, "until", "the last day")
+        if isinstance(answer, Problem):
+            problems.append(answer)
+        elif answer < record.road.now.astimezone(LONDON).date():
+            problems.append(Problem("The last day must be today or in the future", "#until-day"))
+        else:
+            until = answer
+    return tuple(problems) if problems else Choice(labels, until)
+
+
+def _question(record: Record, grantee: Grantee, current: Share | None, errors: tuple[Problem, ...]) -> str:
+    answers = request.form
+    if answers:
+        ticked = set(answers.getlist("labels"))
+    else:
+        ticked = {label.code for label in current.labels} if current else {"general"}
+    return render_template(
+        "portal/sharing/choose.html",
+        record=record,
+        grantee=grantee,
+        current=current,
+        labels=LABELS,
+        ticked=ticked,
+        answers=answers or _end_answers(current),
+        errors=errors,
+    )
+
+
+def _end_answers(current: Share | None) -> dict[str, str]:
+    if current is None or current.until is None:
+        return {"ends": "never"} if current else {}
+    last = current.until.at.astimezone(LONDON)
+    return {"ends": "on", "until-day": str(last.day), "until-month": str(last.month), "until-year": str(last.year)}
+
+
+def _check(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> str:
+    hidden = tuple(label for label in LABELS if label not in choice.labels)
+    fields = [(name, value) for name, value in request.form.items(multi=True) if name not in {"csrf_token", "confirm"}]
+    return render_template(
+        "portal/sharing/check.html",
+        record=record,
+        grantee=grantee,
+        choice=choice,
+        hidden=hidden,
+        fields=fields,
+        current=current,
+    )
+
+
+def _save(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> Response:
+    existing = record.road.read("Consent", current.id) if current else None
+    consent = model.permit(
+        patient=record.patient_reference,
+        grantee=grantee,
+        labels=[label.code for label in choice.labels],
+        until=choice.until,
+        now=record.road.now,
+        existing=existing,
+    )
+    return _stored(record, consent, current.version if current else "", "saved")
+
+
+def _stored(record: Record, consent: dict[str, Any], version: str, done: str) -> Response:
+    try:
+        if version:
+            record.road.update(consent, version)
+        else:
+            record.road.create(consent)
+    except FhirError as error:
+        if error.kind not in _CHANGED_MEANWHILE:
+            raise
+        done = "changed"
+    return redirect(f"/sharing?done={done}")

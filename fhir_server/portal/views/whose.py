@@ -1,0 +1,161 @@
+"""Whose record a page is about: the patient's own, the one a carer chose, or the one a professional opened."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from flask import Response, make_response, redirect, render_template, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from fhir_server.access.principal import Caller
+from fhir_server.portal.models.person import Person, person
+from fhir_server.portal.models.words import LONDON
+from fhir_server.portal.road import Road, road
+
+CHOSEN: Final = "record"
+EMERGENCY: Final = "emergency"
+_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An open record.
+
+    Attributes:
+        road: The road of whoever looks.
+        patient_id: Logical id of the patient.
+        patient: The Patient resource.
+        person: The same as pages show it.
+        root: URL path its pages begin with.
+        own: Whether it is the record of whoever looks.
+        caring: Whether a carer looks.
+        emergency_ends_at: End of the emergency access it is open under, None otherwise.
+    """
+
+    road: Road
+    patient_id: str
+    patient: dict[str, Any]
+    person: Person
+    root: str
+    own: bool
+    caring: bool
+    emergency_ends_at: datetime | None
+
+    @property
+    def reference(self) -> str:
+        """Return the literal reference of the patient."""
+        return f"Patient/{self.patient_id}"
+
+    @property
+    def patient_reference(self) -> dict[str, str]:
+        """Return a Reference to the patient."""
+        return {"reference": self.reference, "display": self.person.name}
+
+    @property
+    def possessive(self) -> str:
+        """Return how headings speak of the record: `Your`, or the person's name."""
+        return "Your" if self.own else f"{self.person.name}'s"
+
+
+class Elsewhere(HTTPException):
+    """Leave the view and answer with another page."""
+
+    def __init__(self, response: BaseResponse) -> None:
+        """Keep the answer."""
+        super().__init__(response=response)
+
+
+def open_record(patient_id: str = "") -> Record:
+    """Return the record that a request is about.
+
+    Args:
+        patient_id: From the path, for professionals; empty for patients and carers.
+
+    Raises:
+        Elsewhere: The page that tells what to do instead: choose a record (carer), ask for access (professional).
+    """
+    way = road()
+    caller = way.principal.caller
+    if caller is Caller.PROFESSIONAL:
+        return _professional(way, patient_id)
+    if caller is Caller.RELATED:
+        return _carer(way)
+    kind, _, own_id = way.principal.subject.partition("/")
+    if kind != "Patient":
+        raise Elsewhere(redirect("/"))
+    return _record(way, own_id, way.read("Patient", own_id), root="/record", own=True)
+
+
+def _professional(way: Road, patient_id: str) -> Record:
+    patient = way.find("Patient", patient_id)
+    if patient is None:
+        # The same answer whether there is no such person or nothing is shared.
+        raise Elsewhere(make_response(render_template("portal/professional/not_shared.html"), 404))
+    return _record(way, patient_id, patient, root=f"/patients/{patient_id}", ends_at=emergency_end(way, patient_id))
+
+
+def _carer(way: Road) -> Record:
+    chosen = request.cookies.get(CHOSEN, "")
+    # INVARIANT: the cookie is a wish, never a right: the road decides on every read.
+    patient = way.find("Patient", chosen) if _ID.fullmatch(chosen) else None
+    if patient is None:
+        found = way.search("Patient", ("_count", "2")).matches
+        if len(found) != 1:
+            raise Elsewhere(redirect("/choose-record"))
+        patient = found[0]
+    return _record(way, str(patient["id"]), patient, root="/record", caring=True)
+
+
+def _record(
+    way: Road,
+    patient_id: str,
+    patient: dict[str, Any],
+    *,
+    root: str,
+    own: bool = False,
+    caring: bool = False,
+    ends_at: datetime | None = None,
+) -> Record:
+    shown = person(patient, way.now.astimezone(LONDON).date())
+    return Record(way, patient_id, patient, shown, root, own, caring, ends_at)
+
+
+def emergency_end(way: Road, patient_id: str) -> datetime | None:
+    """Return when the emergency access to this patient ends, from the note the browser keeps for the countdown.
+
+    INVARIANT: for show only. The access itself is decided and ended on the server, whatever the cookie says.
+    """
+    noted_id, _, text = request.cookies.get(EMERGENCY, "").partition("|")
+    if noted_id != patient_id:
+        return None
+    try:
+        ends_at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return ends_at if ends_at.tzinfo and ends_at > way.now else None
+
+
+def set_cookie(response: BaseResponse, name: str, value: str, *, max_age_s: int) -> None:
+    """Keep a short note in the browser, out of reach of scripts."""
+    response.set_cookie(
+        name, value, max_age=max_age_s, httponly=True, samesite="Lax", secure=request.is_secure, path="/"
+    )
+
+
+def choose_record() -> str | BaseResponse:
+    """Let a carer say whose record to open."""
+    way = road()
+    people = [person(entry, way.now.astimezone(LONDON).date()) for entry in way.search_all("Patient")]
+    if request.method == "POST":
+        chosen = request.form.get("record", "")
+        if any(entry.id == chosen for entry in people):
+            response: Response = make_response(redirect("/record"))
+            set_cookie(response, CHOSEN, chosen, max_age_s=12 * 3600)
+            return response
+        errors = [{"text": "Choose whose record you want to see", "href": "#record"}]
+        return make_response(render_template("portal/choose_record.html", people=people, errors=errors), 400)
+    return render_template("portal/choose_record.html", people=people, errors=[])
