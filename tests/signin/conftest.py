@@ -25,6 +25,7 @@ from fhir_server.signin.routes import blueprint
 from fhir_server.spec import definitions
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Store
+from fhir_server.store.recorder import Recorder
 
 BASE_URL = "http://localhost:18320"
 PASSWORD = "walrus kettle orbit 41"
@@ -144,7 +145,9 @@ class Browser:
 
 def _application(store: Store, clock: Clock, signed_out: list[str]) -> Flask:
     app = Flask("test")
-    base = Context(store, definitions.load(), clock, lambda: str(uuid.uuid4()), f"{BASE_URL}/fhir")
+    base = Context(
+        store, definitions.load(), clock, lambda: str(uuid.uuid4()), f"{BASE_URL}/fhir", recorder=Recorder(store)
+    )
     hook = (lambda _context, person: signed_out.append(person.session_id),)
     web.install(app, web.Web(base, BASE_URL, "a secret key of at least 32 characters", on_sign_out=hook))
     app.register_blueprint(blueprint)

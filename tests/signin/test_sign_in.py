@@ -190,3 +190,16 @@ def test_cookie_is_closed_to_scripts_and_other_sites(world: World, browser_of: B
 
 def _without_tokens(text: str) -> list[str]:
     return [line for line in text.splitlines() if "csrf_token" not in line]
+
+
+def test_every_sign_in_failed_one_and_sign_out_is_audited(world: World, browser_of: Browser) -> None:
+    world.account()
+    browser_of.sign_in(password="wrong wrong wrong")
+    browser_of.sign_in(email="nobody@example.org")
+    browser_of.sign_in()
+    browser_of.post("/sign-out", {}, page="/forgotten-password")
+    with world.store.read() as session:
+        rows = session.connection.exec_driver_sql("SELECT * FROM audit_event").all()
+    assert len(rows) == 4
+    assert "nobody@example.org" not in str(rows)
+    assert "wrong wrong" not in str(rows)
