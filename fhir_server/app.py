@@ -1,9 +1,12 @@
-"""Composition root: the only place that knows every layer. Puts the values of `Settings` together into a WSGI application."""
+"""Composition root: the only place that knows every layer; makes a WSGI application from `Settings`."""
 
 from __future__ import annotations
 
 import hashlib
 import json as plain_json
+import os
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,6 +16,7 @@ from typing import Any
 
 from flask import Flask
 
+from fhir_server import worker
 from fhir_server.api import routes as api
 from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
@@ -21,6 +25,7 @@ from fhir_server.notify.transports import transport
 from fhir_server.operations import BY_CODE, REGISTRY, end_break_glass
 from fhir_server.portal import routes as portal
 from fhir_server.settings import Settings
+from fhir_server.settings import load as load_settings
 from fhir_server.signin import routes as signin
 from fhir_server.smart import authority
 from fhir_server.smart import routes as smart
@@ -35,6 +40,26 @@ from fhir_server.worker import Job, messages_job
 
 _MEGABYTE = 1024 * 1024
 _PROFILES = (Path(__file__).parent / "profiles", Path(__file__).parent.parent / "profiles")
+
+
+def make() -> Flask:
+    """Return the application of one worker process, configured by the environment.
+
+    With SQLite it runs the background jobs too, in a thread.
+    """
+    settings = load_settings(os.environ)
+    app = create_app(settings)
+    if settings.database_url.startswith("sqlite"):
+        web: Web = app.extensions["fhir"]
+        background = threading.Thread(
+            target=worker.run,
+            args=(jobs(settings, web.base), threading.Event()),
+            kwargs={"clock": time.monotonic},
+            name="worker",
+            daemon=True,
+        )
+        background.start()
+    return app
 
 
 def create_app(settings: Settings, *, store: Store | None = None, now: Callable[[], datetime] | None = None) -> Flask:

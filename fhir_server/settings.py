@@ -1,12 +1,11 @@
 """Every setting of the server, read from the environment once, validated all at once.
 
-Names are `FHIR_SERVER_` plus the field name in capitals. An unknown `FHIR_SERVER_*` name is an error, and every mistake is
-reported together. Only `app` and `cli` import this module; other rooms receive the values they need.
+Names are `FHIR_SERVER_` plus the field name in capitals. An unknown `FHIR_SERVER_*` name is an error, and every
+mistake is reported together. Only `app` and `cli` import this module; other rooms receive the values they need.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PREFIX = "FHIR_SERVER_"
+_SHORTEST_SECRET = 32
 DEMO_SECRET = "demo-secret-key-not-for-production"  # noqa: S105 - the demo value that production refuses by name
 
 
@@ -21,7 +21,7 @@ class SettingsError(Exception):
     """All mistakes in the environment, one per line."""
 
 
-def _setting(default: Any, meaning: str, *, unit: str = "", secret: bool = False) -> Any:  # noqa: ANN401 - dataclass field
+def _setting(default: Any, meaning: str, *, unit: str = "", secret: bool = False) -> Any:
     return field(default=default, metadata={"meaning": meaning, "unit": unit, "secret": secret})
 
 
@@ -33,8 +33,10 @@ class Settings:
         "sqlite:///var/fhir.db", "SQLAlchemy URL of the database: sqlite:///… or postgresql+psycopg://…", secret=True
     )
     database_replica_url: str = _setting("", "URL of a read replica; reserved, not used yet", secret=True)
-    base_url: str = _setting("http://localhost:8000", "Public root of the server; issuer, links and mail URLs come from it")
-    secret_key: str = _setting(DEMO_SECRET, "Signs sessions, page cursors and links; at least 32 characters", secret=True)
+    base_url: str = _setting("http://localhost:8000", "Public root of the server: issuer, links, mail")
+    secret_key: str = _setting(
+        DEMO_SECRET, "Signs sessions, page cursors and links; at least 32 characters", secret=True
+    )
     environment: str = _setting("demo", "`demo` or `production`; production refuses demo secrets, accounts and http")
     mail_url: str = _setting("file://var/outbox", "Transport of e-mail: file://folder, smtp://host:port", secret=True)
     sms_url: str = _setting("file://var/outbox", "Transport of text messages: file://folder", secret=True)
@@ -61,7 +63,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         SettingsError: With every mistake found, one per line.
     """
     by_name = {PREFIX + item.name.upper(): item for item in fields(Settings)}
-    problems = [f"{name}: unknown setting" for name in sorted(environ) if name.startswith(PREFIX) and name not in by_name]
+    problems = [
+        f"{name}: unknown setting" for name in sorted(environ) if name.startswith(PREFIX) and name not in by_name
+    ]
     values: dict[str, Any] = {}
     for name, item in by_name.items():
         if name not in environ:
@@ -77,7 +81,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _parse(item: Field[Any], text: str) -> Any:  # noqa: ANN401 - the field decides
+def _parse(item: Field[Any], text: str) -> Any:
     if item.default is not MISSING and isinstance(item.default, int):
         number = int(text)
         if number <= 0:
@@ -94,7 +98,7 @@ def _check(settings: Settings) -> list[str]:
         problems.append(f"{PREFIX}DATABASE_URL: must start with sqlite:/// or postgresql+psycopg://")
     if urlsplit(settings.base_url).scheme not in {"http", "https"} or not urlsplit(settings.base_url).netloc:
         problems.append(f"{PREFIX}BASE_URL: must be an absolute http or https URL")
-    if len(settings.secret_key) < 32:
+    if len(settings.secret_key) < _SHORTEST_SECRET:
         problems.append(f"{PREFIX}SECRET_KEY: at least 32 characters")
     if not settings.mail_url.startswith(("file://", "smtp://")):
         problems.append(f"{PREFIX}MAIL_URL: must start with file:// or smtp://")
@@ -106,7 +110,7 @@ def _check(settings: Settings) -> list[str]:
         problems.append(f"{PREFIX}LOG_FORMAT: must be console or json")
     if settings.environment == "production":
         if settings.secret_key == DEMO_SECRET:
-            problems.append(f"{PREFIX}SECRET_KEY: production needs a secret of its own, such as {secrets.token_urlsafe(48)}")
+            problems.append(f"{PREFIX}SECRET_KEY: production needs a random secret of its own")
         if not settings.base_url.startswith("https://"):
             problems.append(f"{PREFIX}BASE_URL: production needs https")
     return problems

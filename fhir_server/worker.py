@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from fhir_server.identity import limits
 from fhir_server.notify.outbox import deliver_due
 from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import Transport
@@ -48,6 +49,16 @@ def messages_job(
 ) -> Job:
     """Return the job that delivers queued messages within a second; `transports` by channel (`email`, `text`)."""
     return Job("messages", lambda: deliver_due(store, transports, letterhead, now))
+
+
+def limits_job(store: Store, now: Callable[[], datetime]) -> Job:
+    """Return the job that forgets the counters of rate limits long over."""
+
+    def prune() -> int:
+        with store.write() as session:
+            return limits.prune(session, now())
+
+    return Job("limits", prune, every_s=3_600.0)
 
 
 def run(jobs: Sequence[Job], stop: threading.Event, *, clock: Callable[[], float]) -> None:

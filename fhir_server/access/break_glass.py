@@ -1,6 +1,7 @@
 """Emergency access: who may start it, and the grant it makes (access.md §6).
 
-A grant belongs to one professional, one patient and one sign-in: it opens the patient's whole record for reading and ends by itself.
+A grant belongs to one professional, one patient and one sign-in: it opens the patient's whole record for reading and
+ends by itself.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def start(
     """Store and return the grant.
 
     Raises:
-        FhirError: FORBIDDEN (403) for the caller, for disabled sharing and for one's own record; INVALID_VALUE (400) for the reason.
+        FhirError: FORBIDDEN (403) for the caller, for disabled sharing and for one's own record; INVALID_VALUE (400)
+            for the reason.
     """
     check_caller(principal, now)
     check_reason(reason)

@@ -1,6 +1,7 @@
 """Consent → grants: what is accepted, and each accepted node compiled to flat rows (access.md §3 to §5).
 
-A node of the provision tree inherits each criterion it does not restate; compiling resolves that, so the gate looks at one row
+A node of the provision tree inherits each criterion it does not restate; compiling resolves that, so the gate looks
+at one row
 per (node, actor) and never at the tree. What the engine cannot enforce is refused on write, naming the element.
 """
 
@@ -153,8 +154,8 @@ def _purposes(provision: Mapping[str, Any], path: str) -> int:
 def _labels(provision: Mapping[str, Any], path: str, *, permit: bool) -> tuple[int, int] | None:
     """Return (label mask, confidentiality) of a node, None where it names no security label.
 
-    Values of one criterion are OR-ed; an axis (privacy label, confidentiality) that is not named does not limit a permit and
-    is not hit by a deny.
+    Values of one criterion are OR-ed; an axis (privacy label, confidentiality) that is not named does not limit a
+    permit and is not hit by a deny.
     """
     if not provision.get("securityLabel"):
         return None

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from fhir_server.access import policy
 from fhir_server.access.consent import PURPOSE_BITS
-from fhir_server.store.instants import to_us
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.access.scopes import Clinical
 from fhir_server.access.visibility import Gate, ScopeFilter
@@ -15,6 +14,7 @@ from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Session
 from fhir_server.store.grants import EmergencyAccess, live_emergencies
+from fhir_server.store.instants import to_us
 from fhir_server.store.keys import NONE, hash64, key_of_reference, type_key
 
 

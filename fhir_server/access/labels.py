@@ -1,7 +1,7 @@
 """Privacy labels as bit masks, and the label a resource gets on write (access.md §4, nhs.md §6).
 
-Each record row carries exactly one of the four labels, or all four bits when it is unset: then a permit must list all of them
-and any deny hits it. A label system that is not known counts as unset.
+Each record row carries exactly one of the four labels, or all four bits when it is unset: then a permit must list all
+of them and any deny hits it. A label system that is not known counts as unset.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _STANDARD = {
 
 
 def mask_of_coding(system: str, code: str) -> int | None:
-    """Return the label mask of one security coding, None where it is no label, `UNSET` where it cannot be understood."""
+    """Return the label mask of a security coding, None where it is no label, `UNSET` where it is not known."""
     if system == SYSTEM:
         return BY_CODE.get(code, UNSET)
     if system == ACT_CODE:
@@ -76,7 +76,7 @@ def sent(resource: Mapping[str, Any]) -> int:
 
 
 def confidentiality(resource: Mapping[str, Any]) -> int:
-    """Return the highest v3-Confidentiality level on the resource; normal where none is stated, highest where unknown."""
+    """Return the highest v3-Confidentiality level stated; normal where there is none, highest where unknown."""
     levels = [
         LEVELS.get(coding.get("code", ""), HIGHEST)
         for coding in _security(resource)

@@ -1,7 +1,7 @@
 """Whose a resource is, and under which label: worked out once, on write.
 
-Patients come from exactly the parameters of the R4 CompartmentDefinition, plus contained resources, and, for Binary and Provenance,
-from the resources they point at.
+Patients come from exactly the parameters of the R4 CompartmentDefinition, plus contained resources, and, for Binary
+and Provenance, from the resources they point at.
 """
 
 from __future__ import annotations
@@ -86,4 +86,4 @@ def own_label(resource: Mapping[str, Any], organization: Mapping[str, Any] | Non
 
 
 def _unversioned(reference: str) -> str:
-    return reference.split("/_history/")[0]
+    return reference.split("/_history/", maxsplit=1)[0]

@@ -15,7 +15,8 @@ _PATIENT_WRITES = frozenset(
 )
 _FEED_DIRECTORY = frozenset({"Practitioner", "PractitionerRole", "Location", "HealthcareService"})
 _NOT_CLINICAL = DIRECTORY_TYPES | {
-    "AuditEvent", "Consent", "Parameters", "Bundle", "Subscription", "Task", "OperationOutcome", "TestScript", "TestReport",
+    "AuditEvent", "Consent", "Parameters", "Bundle", "Subscription", "Task", "OperationOutcome", "TestScript",
+    "TestReport",
 }  # fmt: skip
 _STAFF_WRITES = {"coordinator": frozenset({"Patient"}), "privacy-officer": frozenset({"Task"})}
 

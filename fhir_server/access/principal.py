@@ -1,7 +1,7 @@
 """Who asks.
 
-A `Principal` is built on the server from a token or a session, once per request; no header ever adds to it. Its subjects closure
-(the person, their roles and organisations) is computed from stored directory resources.
+A `Principal` is built on the server from a token or a session, once per request; no header ever adds to it. Its
+subjects closure (the person, their roles and organisations) is computed from stored directory resources.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ class Principal:
 
     Attributes:
         caller: Kind of caller.
-        subject: Literal reference: `Patient/1`, `Practitioner/2`, `RelatedPerson/3`, `Organization/4`, or `system`, `account:<id>`.
-        actors: Keys of the subjects closure: the subject itself, its PractitionerRoles, Organizations, CareTeams, Groups.
+        subject: Literal reference: `Patient/1`, `Practitioner/2`, `RelatedPerson/3`, `Organization/4`, or `system`,
+            `account:<id>`.
+        actors: Keys of the subjects closure: the subject itself, its PractitionerRoles, Organizations, CareTeams,
+            Groups.
         organizations: Keys of the organisations the caller belongs to (own data).
         organization: Literal reference of the organisation acted for, or "".
         scopes: SMART scopes of the token; a portal session has all of its user.

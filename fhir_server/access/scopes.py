@@ -1,7 +1,7 @@
 """SMART App Launch 2.2 scopes, versions 1 and 2, as values (https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html).
 
-A scope string is parsed once; unknown clinical syntax is kept out (never widened). `Scopes` answers "may this token ever do this
-interaction on this type", and which rows a granular scope (`?category=system|code`) narrows it to.
+A scope string is parsed once; unknown clinical syntax is kept out (never widened). `Scopes` answers "may this token
+ever do this interaction on this type", and which rows a granular scope (`?category=system|code`) narrows it to.
 """
 
 from __future__ import annotations

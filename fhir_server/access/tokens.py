@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from fhir_server.access import scopes
-from fhir_server.store.instants import from_us, to_us
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import directory
 from fhir_server.store import tokens as rows
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
+from fhir_server.store.instants import from_us, to_us
 from fhir_server.store.keys import NONE, key_of_reference
 
 PORTAL = "portal"
@@ -222,7 +222,8 @@ def _with_closure(session: Session, principal: Principal, now_us: int) -> Princi
     roles = directory.roles_of(session, own, now_us)
     organizations = tuple(dict.fromkeys(role.organization for role in roles if role.organization))
     actors = tuple(dict.fromkeys((own, *(role.key for role in roles), *organizations)))
-    # INVARIANT: an organisation counts only while a current PractitionerRole says so; a token's or account's word adds none.
+    # INVARIANT: an organisation counts only while a current PractitionerRole says so; a token's or account's word
+    # adds none.
     acting_for = principal.organization if organization in organizations else ""
     if not acting_for and organizations:
         acting_for = directory.reference_of(session, organizations[0], "Organization")

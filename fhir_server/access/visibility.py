@@ -1,6 +1,7 @@
 """The gate as SQL: which rows exist for a principal (access.md §4).
 
-`Gate.predicate` is the conjunction of two halves: the *right* half (owner, own data, directory, consent, emergency) and the *scope*
+`Gate.predicate` is the conjunction of two halves: the *right* half (owner, own data, directory, consent, emergency)
+and the *scope*
 half (SMART scopes, launch patient). Both are conditions on one row, so they hold for each hop of a query alike.
 """
 
@@ -15,10 +16,10 @@ from fhir_server.store.visibility import Rules
 
 DIRECTORY_TYPES = frozenset(
     {
-        "Organization", "Practitioner", "PractitionerRole", "Location", "HealthcareService", "Endpoint", "OrganizationAffiliation",
-        "CapabilityStatement", "CodeSystem", "CompartmentDefinition", "ConceptMap", "GraphDefinition", "ImplementationGuide",
-        "MessageDefinition", "NamingSystem", "OperationDefinition", "SearchParameter", "StructureDefinition", "StructureMap",
-        "TerminologyCapabilities", "ValueSet",
+        "Organization", "Practitioner", "PractitionerRole", "Location", "HealthcareService", "Endpoint",
+        "OrganizationAffiliation", "CapabilityStatement", "CodeSystem", "CompartmentDefinition", "ConceptMap",
+        "GraphDefinition", "ImplementationGuide", "MessageDefinition", "NamingSystem", "OperationDefinition",
+        "SearchParameter", "StructureDefinition", "StructureMap", "TerminologyCapabilities", "ValueSet",
     }
 )  # fmt: skip
 """Types that anyone signed in may see, when the row names no patient."""
@@ -29,7 +30,7 @@ _NEVER_GRANTED = (type_key("Consent"),)
 
 @dataclass(frozen=True, slots=True)
 class ScopeFilter:
-    """What one clinical scope lets through: a type (0 = any), bound to the launch patient or not, with token conditions."""
+    """What one clinical scope lets through: a type (0 = any), a launch patient (0 = any), token conditions."""
 
     type: int
     patient: int
@@ -122,7 +123,8 @@ class Gate:
     def _vote(self, row: FromClause, patient: ColumnElement[int], rules: Rules, *, permit: bool) -> ColumnElement[bool]:
         """Return whether a provision that is in force for the caller votes this way on the row.
 
-        The deepest hitting node of a Consent decides: a nested deny always stands, a root deny stands unless a nested permit of
+        The deepest hitting node of a Consent decides: a nested deny always stands, a root deny stands unless a nested
+            permit of
         the same Consent hits. A nested deny under a root permit needs no more: any deny wins in the end.
         """
         node = rules.grant.alias()
@@ -200,4 +202,4 @@ NOTHING = Gate(at_us=0)
 
 
 def _table_of(column: ColumnElement[int]) -> FromClause:
-    return column.table  # type: ignore[attr-defined, no-any-return]
+    return column.table  # type: ignore[no-any-return]

@@ -19,10 +19,13 @@ from fhir_server.web.errors import render_error
 blueprint = Blueprint("fhir", __name__)
 EXTENSION = "fhir_api"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_REQUEST_HEADERS = (
+    "Authorization", "Content-Type", "Accept", "Prefer", "If-Match", "If-None-Match", "If-None-Exist", "X-Request-Id",
+)  # fmt: skip
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": ", ".join(_METHODS),
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept, Prefer, If-Match, If-None-Match, If-None-Exist, X-Request-Id",
+    "Access-Control-Allow-Headers": ", ".join(_REQUEST_HEADERS),
     "Access-Control-Expose-Headers": "ETag, Location, Content-Location, Last-Modified, X-Request-Id, WWW-Authenticate",
     "Access-Control-Max-Age": "600",
 }

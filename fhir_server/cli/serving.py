@@ -38,7 +38,7 @@ def serve(host: str, port: int, workers: int) -> None:
         raise click.UsageError("With SQLite one process serves; use PostgreSQL for more workers.")
     click.echo(f"Serving {found.base_url}/ on {host}:{port}. Stop with Ctrl-C.")
     server = Granian(
-        "fhir_server.wsgi:make",
+        "fhir_server.app:make",
         factory=True,
         address=host,
         port=port,

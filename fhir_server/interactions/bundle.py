@@ -1,7 +1,7 @@
 """batch and transaction (https://hl7.org/fhir/R4/http.html#transaction): every entry is decided and audited on its own.
 
-A transaction is one database transaction: DELETE, POST, PUT and PATCH, GET, in this order; references to other entries are rewritten to
-the ids they get; all or nothing.
+A transaction is one database transaction: DELETE, POST, PUT and PATCH, GET, in this order; references to other
+entries are rewritten to the ids they get; all or nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def process(interaction: Interaction, principal: Principal, context: Context, pe
     """Run a batch or transaction Bundle and return the response Bundle.
 
     Raises:
-        FhirError: MALFORMED (400) for a body that is no such Bundle; for a transaction, the error of the entry that failed.
+        FhirError: MALFORMED (400) for a body that is no such Bundle; for a transaction, the error of the entry that
+            failed.
     """
     bundle = interaction.resource
     if bundle is None or bundle.get("resourceType") != "Bundle" or bundle.get("type") not in {"batch", "transaction"}:
@@ -68,7 +69,7 @@ def process(interaction: Interaction, principal: Principal, context: Context, pe
     return Outcome(200, _response("transaction-response", answers), "Bundle")
 
 
-def _batch_entry(index: int, raw: Any, principal: Principal, context: Context, perform: Perform) -> bytes:  # noqa: ANN401 - unparsed JSON
+def _batch_entry(index: int, raw: Any, principal: Principal, context: Context, perform: Perform) -> bytes:
     try:
         entry = _parse(index, raw, context)
         outcome = perform(entry.interaction, principal, context)
@@ -94,7 +95,7 @@ def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes
     answers: dict[int, bytes] = {}
     known: dict[str, str] = {}
     prepared = [_identify(entry, transaction, known) for entry in entries]
-    for entry in sorted(prepared, key=lambda item: _rank(item)):
+    for entry in sorted(prepared, key=_rank):
         interaction = entry.interaction
         trace = Trace()
         try:
@@ -185,7 +186,7 @@ def _check_identities(entries: Sequence[Entry]) -> None:
             urls.add(entry.full_url)
 
 
-def _parse(index: int, raw: Any, context: Context) -> Entry:  # noqa: ANN401 - unparsed JSON
+def _parse(index: int, raw: Any, context: Context) -> Entry:
     """Return one entry as an interaction.
 
     Raises:

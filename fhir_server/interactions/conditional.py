@@ -1,6 +1,7 @@
 """Conditional interactions: what a search criterion finds (https://hl7.org/fhir/R4/http.html#ccreate).
 
-Matching is over the rows that exist for the caller. One exception, a mandate: a registered feed finds a *person* by NHS number over
+Matching is over the rows that exist for the caller. One exception, a mandate: a registered feed finds a *person* by
+NHS number over
 the whole index (nhs.md §4), learns the logical id and nothing else, and the body's birth date has to agree.
 """
 

@@ -1,5 +1,6 @@
-"""What writing a resource of a certain type brings about besides the row: grants of a Consent, one Patient per NHS number,
-rows that share another's verdict. All in the transaction of the write.
+"""What writing a resource of a certain type brings about besides the row, in the transaction of the write.
+
+Grants of a Consent, one Patient per NHS number, rows that share another's verdict.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def written(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
     """Bring about what follows from the content of a new version.
 
     Raises:
-        FhirError: UNENFORCEABLE (422) for a Consent the gate cannot enforce, DUPLICATE (409) for a second one for a grantee.
+        FhirError: UNENFORCEABLE (422) for a Consent the gate cannot enforce, DUPLICATE (409) for a second one for a
+            grantee.
     """
     if new.type == "Consent":
         compiled = compile_consent(resource, new.key)
@@ -60,7 +62,7 @@ def deleted(job: Job, old: Version) -> None:
 
 
 def settle(job: Job) -> None:
-    """Give rows that share another's verdict the patients and label of what they point at, now that all rows are there."""
+    """Give rows that share another's verdict its patients and label, now that all rows are there."""
     for new in job.pending.written.values():
         if new.type in _LINKED and new.content is not None:
             linked = linked_keys(json.decode(new.content, len(new.content) + 1))

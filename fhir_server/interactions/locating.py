@@ -49,7 +49,7 @@ def locate(definitions: Definitions, method: str, path: str, query: Query) -> In
         return _system(method, query)
     if parts == ["metadata"]:
         return _only("GET", method, Interaction(Code.CAPABILITIES, query=query))
-    if parts == ["_history"] or (len(parts) == 2 and parts[1] == "_history"):
+    if parts == ["_history"] or parts[1:] == ["_history"]:
         raise FhirError(Kind.NOT_SUPPORTED, "History is supported for one resource: [type]/[id]/_history")
     _check_type(definitions, parts[0])
     if len(parts) == 1:
@@ -92,7 +92,7 @@ def _instance(method: str, parts: Sequence[str], query: Query) -> Interaction:
         raise FhirError(Kind.NOT_FOUND, "An id has 1 to 64 characters of A-Z, a-z, 0-9, '-' and '.'")
     if rest == ["_history"]:
         return _only("GET", method, Interaction(Code.HISTORY, kind, logical_id, query=query))
-    if len(rest) == 2 and rest[0] == "_history":
+    if rest[:1] == ["_history"] and not rest[2:]:
         return _only("GET", method, Interaction(Code.VREAD, kind, logical_id, rest[1], query=query))
     if rest:
         raise FhirError(
@@ -110,7 +110,7 @@ def _operation(definitions: Definitions, method: str, parts: Sequence[str], quer
     *where, name = parts
     if where:
         _check_type(definitions, where[0])
-    if len(where) > 2 or (len(where) == 2 and not _ID.fullmatch(where[1])):
+    if where[2:] or (where[1:] and not _ID.fullmatch(where[1])):
         raise FhirError(Kind.NOT_FOUND, "There is nothing at this URL")
     kind, logical_id = (*where, "", "")[:2]
     return Interaction(Code.OPERATION, kind, logical_id, query=query, operation=name[1:], by_get=method == "GET")

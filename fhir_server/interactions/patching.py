@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jsonpatch
 import jsonpointer
@@ -28,10 +28,11 @@ def apply_patch(resource: Mapping[str, Any], operations: Sequence[Mapping[str, A
     """Return the patched resource; the given one is not changed.
 
     Raises:
-        FhirError: INVALID_VALUE (400) for an operation that is not RFC 6902, INVALID_CONTENT (422) for one that cannot be applied.
+        FhirError: INVALID_VALUE (400) for an operation that is not RFC 6902, INVALID_CONTENT (422) for one that
+            cannot be applied.
     """
     try:
-        patch = jsonpatch.JsonPatch([dict(operation) for operation in operations])
+        patch = jsonpatch.JsonPatch(cast("Any", operations))
         result = patch.apply(dict(resource))
     except (jsonpatch.InvalidJsonPatch, TypeError) as error:
         raise FhirError(

@@ -2,7 +2,8 @@
 
 * A write: decision, change and AuditEvent in one transaction; nothing is answered before it is committed.
 * A read: decision and query on one snapshot; the AuditEvent is committed before the answer is handed out.
-* A refusal: an AuditEvent of its own, then the error. If the event cannot be written, nothing is disclosed (fails closed).
+* A refusal: an AuditEvent of its own, then the error. If the event cannot be written, nothing is disclosed (fails
+  closed).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from fhir_server.store.instants import from_us
 from fhir_server.store.resources import Version
 
 _HISTORY_LIMIT = 1000
+_MOST_DIGITS = 9
 
 
 def read(job: Job, interaction: Interaction) -> Outcome:
@@ -35,7 +36,7 @@ def vread(job: Job, interaction: Interaction) -> Outcome:
     Raises:
         FhirError: NOT_FOUND for absent and hidden alike; GONE (410) for a version that is a deletion.
     """
-    if not interaction.version_id.isdecimal() or len(interaction.version_id) > 9:
+    if not interaction.version_id.isdecimal() or len(interaction.version_id) > _MOST_DIGITS:
         raise _not_found(interaction)
     number = int(interaction.version_id)
     found = resources.version(job.session, job.decision.readable, interaction.type, interaction.id, number)
@@ -104,7 +105,7 @@ def _history_parameters(interaction: Interaction) -> tuple[int, int]:
                 since = date_interval(value)[0]
             except ValueError as error:
                 raise FhirError(Kind.INVALID_VALUE, "_since must be an instant such as 2026-01-31T10:00:00Z") from error
-        elif name == "_count" and value.isdecimal() and len(value) < 9:
+        elif name == "_count" and value.isdecimal() and len(value) <= _MOST_DIGITS:
             limit = min(int(value), _HISTORY_LIMIT)
         elif name not in {"_format", "_pretty"}:
             raise FhirError(Kind.INVALID_VALUE, f"{name[:64]} is not supported here; supported: _since, _count")
@@ -114,7 +115,8 @@ def _history_parameters(interaction: Interaction) -> tuple[int, int]:
 def _history_bundle(fhir_base: str, interaction: Interaction, versions: list[Version], total: int) -> bytes:
     url = f"{fhir_base}/{interaction.type}/{interaction.id}"
     entries = b",".join(_history_entry(url, version) for version in versions)
-    head = f'{{"resourceType":"Bundle","type":"history","total":{total},"link":[{{"relation":"self","url":"{url}/_history"}}]'
+    link = f'"link":[{{"relation":"self","url":"{url}/_history"}}]'
+    head = f'{{"resourceType":"Bundle","type":"history","total":{total},{link}'
     return head.encode() + (b',"entry":[' + entries + b"]}" if entries else b"}")
 
 

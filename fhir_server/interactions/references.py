@@ -1,6 +1,7 @@
 """Rewriting references in a Bundle: to other entries by `fullUrl`, and conditional ones by search.
 
-Rules of https://hl7.org/fhir/R4/http.html#trules: `Reference.reference`, uri-like values that equal a `fullUrl`, links in the narrative.
+Rules of https://hl7.org/fhir/R4/http.html#trules: `Reference.reference`, uri-like values that equal a `fullUrl`,
+links in the narrative.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def names_of(full_url: str, resource_type: str) -> Iterable[str]:
         yield f"{resource_type}/{match['id']}"
 
 
-def has_conditional(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+def has_conditional(value: Any) -> bool:
     """Return whether a resource has a conditional reference such as `Patient?identifier=…`."""
     if isinstance(value, Mapping):
         reference = value.get("reference")
@@ -52,7 +53,7 @@ def rewrite(
     return result
 
 
-def _value(value: Any, known: Mapping[str, str], find: Find, definitions: Definitions) -> Any:  # noqa: ANN401 - any JSON value
+def _value(value: Any, known: Mapping[str, str], find: Find, definitions: Definitions) -> Any:
     if isinstance(value, Mapping):
         return {name: _member(name, item, known, find, definitions) for name, item in value.items()}
     if isinstance(value, list):
@@ -62,7 +63,7 @@ def _value(value: Any, known: Mapping[str, str], find: Find, definitions: Defini
     return value
 
 
-def _member(name: str, value: Any, known: Mapping[str, str], find: Find, definitions: Definitions) -> Any:  # noqa: ANN401 - any JSON value
+def _member(name: str, value: Any, known: Mapping[str, str], find: Find, definitions: Definitions) -> Any:
     if name == "reference" and isinstance(value, str):
         if _CONDITIONAL.match(value):
             kind, _, query = value.partition("?")

@@ -84,7 +84,7 @@ def record(context: Context, found: list[events.Event]) -> None:
 def record_refusal(
     interaction: Interaction, principal: Principal, context: Context, trace: Trace, error: FhirError
 ) -> None:
-    """Write the AuditEvent of a refused interaction; the patient it aimed at is on it also when the caller was told 404."""
+    """Write the AuditEvent of a refusal; the patient aimed at is on it also when the caller was told 404."""
     with context.store.read() as session:
         if interaction.type and interaction.id and not trace.patients:
             key = reference_key(interaction.type, interaction.id)

@@ -1,4 +1,4 @@
-"""search of one type or of all (https://hl7.org/fhir/R4/http.html#search): one statement under the decision's visibility."""
+"""search of one type (https://hl7.org/fhir/R4/http.html#search): one statement under the decision's visibility."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def search(job: Job, interaction: Interaction) -> Outcome:
 
 def binding(principal: Principal) -> str:
     """Return what ties a page cursor to its caller: subject, client, scopes and purpose."""
-    return "|".join((principal.subject, principal.client_id, principal.purpose, principal.patient))
+    return f"{principal.subject}|{principal.client_id}|{principal.purpose}|{principal.patient}"
 
 
 def aimed_at(job: Job, interaction: Interaction) -> None:

@@ -1,7 +1,9 @@
 """create, update, patch and delete of one resource (https://hl7.org/fhir/R4/http.html#create and following).
 
-A write needs the old version readable and writable and the new one writable. The new rows are checked where they stand, by the same
-predicate, at the end of the transaction (`finish`), so nothing can be written that the gate would not let the writer write.
+A write needs the old version readable and writable and the new one writable. The new rows are checked where they
+stand, by the same
+predicate, at the end of the transaction (`finish`), so nothing can be written that the gate would not let the writer
+write.
 """
 
 from __future__ import annotations
@@ -47,8 +49,8 @@ def update(job: Job, interaction: Interaction) -> Outcome:
     """Replace a resource, or create it under the caller's id where policy allows that.
 
     Raises:
-        FhirError: 400 for a body id that differs, 404 where the caller may not choose ids, 403 for a row it may not write,
-            412 for a stale `If-Match`, 409 for an id that is taken by what the caller may not see.
+        FhirError: 400 for a body id that differs, 404 where the caller may not choose ids, 403 for a row it may not
+            write, 412 for a stale `If-Match`, 409 for an id that is taken by what the caller may not see.
     """
     body = _body(interaction)
     logical_id = interaction.id

@@ -1,6 +1,7 @@
 """`Patient/$break-glass`: emergency access to one record (interfaces.md §6, access.md §6).
 
-Everything happens in one transaction: the grant, the AuditEvent 110127, the privacy officer's Task, the message to the patient.
+Everything happens in one transaction: the grant, the AuditEvent 110127, the privacy officer's Task, the message to
+the patient.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def start(job: Job, interaction: Interaction) -> Outcome:
     """Start an emergency access and return its patient, end and AuditEvent as Parameters.
 
     Raises:
-        FhirError: FORBIDDEN (403) for a caller, patient or sign-in that does not allow it; INVALID_VALUE (400) for an incomplete
-            reason; NOT_FOUND (404) for a person who is not known under this number and date of birth.
+        FhirError: FORBIDDEN (403) for a caller, patient or sign-in that does not allow it; INVALID_VALUE (400) for an
+            incomplete reason; NOT_FOUND (404) for a person who is not known under this number and date of birth.
     """
     now = job.context.now()
     break_glass.check_caller(job.principal, now)
@@ -73,7 +74,7 @@ def emergency_of(access: EmergencyAccess) -> audit.Emergency:
 
 
 def _find(job: Job, parameters: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the id of the patient with this NHS number and date of birth; both have to agree, and the answer never says which did not."""
+    """Return the id of the patient with this NHS number and date of birth; a refusal never says which was wrong."""
     identifier = parameters.get("identifier", {}).get("valueIdentifier", {})
     birth_date = parameters.get("birthDate", {}).get("valueDate", "")
     if identifier.get("system") != NHS_NUMBER or not identifier.get("value") or not birth_date:

@@ -1,4 +1,4 @@
-"""`Patient/[id]/$end-break-glass`: the professional closes the glass before the time is over; and the ends that the clock brings."""
+"""`Patient/[id]/$end-break-glass`: the end of an emergency access, by hand, by sign-out or by the clock."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def end_of_session(context: Context, practitioner: int, session_id: str) -> None
 
 
 def record_expired(context: Context) -> int:
-    """Record the end of each emergency access whose time is over; returns how many. Reading stopped by the clock already."""
+    """Record the end of each emergency access whose time is over (the clock stopped reading); return how many."""
     with context.store.read() as session:
         over = grants.unrecorded_ends(session, to_us(context.now()))
     if not over:

@@ -1,6 +1,6 @@
 """The portal's way to the record: builds Interactions and performs them as the signed-in person.
 
-INVARIANT: this is the only module of the portal that calls `perform`, and no module of it reaches the store. What a page
+INVARIANT: this is the only module of the portal that calls `perform`, and none of it reaches the store. What a page
 shows is what the same person would get from `/fhir`.
 """
 

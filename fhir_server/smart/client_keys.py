@@ -26,7 +26,9 @@ _MAX_BYTES = 65_536
 _KEPT_S = 300
 _RETRY_S = 10
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
-_MIN_RSA_BITS = 2048
+_MIN_RSA_CHARS = 342  # base64url of 2048 bits
+_UNREADABLE = "The JWK Set cannot be read: an object with a list of usable public keys is expected"
+_NO_USABLE_KEY = "The JWK Set holds no EC key and no RSA key of at least 2048 bits"
 
 
 class KeysUnavailable(Exception):  # noqa: N818 - a state of the client, told as invalid_client
@@ -40,16 +42,15 @@ def parse(content: bytes | str) -> KeySet:
         KeysUnavailable: Saying what is wrong with it.
     """
     try:
-        document = orjson.loads(content)
-        listed = document["keys"]
+        listed = orjson.loads(content)["keys"]
         if any(_PRIVATE & set(item) for item in listed):
             raise KeysUnavailable("The JWK Set holds private or symmetric keys; it must hold public ones only")
-        keys = KeySet.import_key_set(document)
+        keys = KeySet.import_key_set({"keys": [item for item in listed if not _is_weak(item)]})
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, JoseError) as error:
-        raise KeysUnavailable("The JWK Set cannot be read: an object with a list of public keys is expected") from error
-    usable = [key for key in keys.keys if isinstance(key, ECKey) or _is_strong(key)]
+        raise KeysUnavailable(_UNREADABLE) from error
+    usable = [key for key in keys.keys if isinstance(key, (ECKey, RSAKey))]
     if not usable:
-        raise KeysUnavailable("The JWK Set holds no EC key and no RSA key of at least 2048 bits")
+        raise KeysUnavailable(_NO_USABLE_KEY)
     return KeySet(usable)
 
 
@@ -125,8 +126,8 @@ def fetch(url: str) -> bytes:
     return bytes(content)
 
 
-def _is_strong(key: object) -> bool:
-    return isinstance(key, RSAKey) and key.public_key.key_size >= _MIN_RSA_BITS
+def _is_weak(item: dict[str, str]) -> bool:
+    return item.get("kty") == "RSA" and len(item["n"]) < _MIN_RSA_CHARS
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

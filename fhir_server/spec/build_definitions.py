@@ -29,7 +29,7 @@ import msgspec
 
 Json = dict[str, Any]
 
-CACHE_VARIABLE = "FHIR_SERVER_BUILD_CACHE"
+CACHE_VARIABLE = "FHIR_BUILD_CACHE"
 RESOURCE_TYPE_COUNT = 146
 COMPARTMENTS = ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")
 # Above this many codes a list is no help to whoever mistyped one, and costs memory in every worker.
@@ -73,7 +73,7 @@ class BuildError(Exception):
 
 
 def cache_directory() -> Path:
-    """Return where fetched archives are kept; the environment variable `FHIR_SERVER_BUILD_CACHE` overrides it."""
+    """Return where fetched archives are kept; the environment variable `FHIR_BUILD_CACHE` overrides it."""
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fhir-server"

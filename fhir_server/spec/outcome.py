@@ -16,7 +16,6 @@ class Kind(Enum):
     """What went wrong: (HTTP status, issue code, whether diagnostics are shown)."""
 
     MALFORMED = (400, "structure", True)
-    INVALID_STRUCTURE = (400, "structure", True)
     INVALID_VALUE = (400, "value", True)
     INVALID_CONTENT = (422, "invalid", True)
     UNENFORCEABLE = (422, "not-supported", True)

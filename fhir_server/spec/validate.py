@@ -37,7 +37,7 @@ def validate(definitions: Definitions, resource: Json) -> None:
 def _refusal(problems: list[Problem]) -> FhirError:
     issues = tuple(_issue(problem) for problem in problems)
     structural = any(problem.code == "structure" for problem in problems)
-    kind = Kind.INVALID_STRUCTURE if structural else Kind.INVALID_CONTENT
+    kind = Kind.MALFORMED if structural else Kind.INVALID_CONTENT
     return FhirError(kind, issues[0].diagnostics, issues[0].expression, issues)
 
 

@@ -1,6 +1,7 @@
 """The database: engine, transactions, dialect differences.
 
-One `Store` per process. `read()` and `write()` hand out a `Session`, the connection inside one transaction. SQLite allows one
+One `Store` per process. `read()` and `write()` hand out a `Session`, the connection inside one transaction. SQLite
+allows one
 writer, so writers of one process queue on a lock and start with BEGIN IMMEDIATE; PostgreSQL runs them side by side.
 """
 
@@ -96,7 +97,8 @@ class Store:
         """Run one transaction: committed durably when the block ends, rolled back when it raises.
 
         Raises:
-            FhirError: CONFLICT when another transaction got there first; UNAVAILABLE when the database cannot be reached.
+            FhirError: CONFLICT when another transaction got there first; UNAVAILABLE when the database cannot be
+                reached.
         """
         with self._translated():
             if self.is_postgresql:
@@ -135,7 +137,7 @@ class Store:
             raise FhirError(Kind.UNAVAILABLE, "The database cannot be reached") from error
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(pragma)

@@ -1,4 +1,4 @@
-"""Directory look-ups that decide who somebody is: the roles and organisations of a practitioner, the type of an organisation."""
+"""Directory look-ups that decide who somebody is: roles of a practitioner, type of an organisation."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ class Grant:
         patient, actor: Keys; actor 0 is anyone.
         valid_from, valid_to: Half-open interval in microseconds since the epoch.
         purposes: Bit mask of purposes of use.
-        labels: Bit mask of privacy labels: a permit covers a row whose label bits are all in it, a deny hits one that shares a bit.
+        labels: Bit mask of privacy labels: a permit covers a row whose label bits are all in it, a deny hits one that
+            shares a bit.
         confidentiality: Highest level a permit covers; lowest level a deny hits.
         blocks_emergency: Refuses emergency access to this patient.
     """

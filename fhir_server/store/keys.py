@@ -1,6 +1,7 @@
 """Stable integer keys of references, tokens and types.
 
-A key is the first 8 (or 4) bytes of BLAKE2b, signed, so that it fits a database integer and can be computed from the text
+A key is the first 8 (or 4) bytes of BLAKE2b, signed, so that it fits a database integer and can be computed from the
+text
 without a look-up, also for a target that does not exist yet. `resource.key` is a primary key, so two resources with one
 key cannot both be stored: a collision is refused at write, never mixed up at read (see ADR 0003).
 """
@@ -16,7 +17,9 @@ NONE = 0
 @lru_cache(maxsize=65_536)
 def hash64(text: str) -> int:
     """Return the 64-bit key of a text; never 0."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True) or 1
+    return (
+        int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True) or 1
+    )
 
 
 @lru_cache(maxsize=8_192)

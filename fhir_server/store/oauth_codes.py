@@ -137,8 +137,9 @@ def remember_assertion(session: Session, client_id: str, jti: str, *, expires_at
     session.connection.execute(delete(assertion).where(assertion.c.expires_at < to_us(now)))
     dialect_insert = postgresql.insert if session.is_postgresql else sqlite.insert
     values = {"assertion_hash": secret_hash(f"{client_id}\n{jti}"), "expires_at": to_us(expires_at)}
-    statement = dialect_insert(assertion).values(values).on_conflict_do_nothing()
-    return session.connection.execute(statement).rowcount == 1
+    # RETURNING, as drivers do not agree on the row count of an INSERT.
+    statement = dialect_insert(assertion).values(values).on_conflict_do_nothing().returning(assertion.c.expires_at)
+    return session.connection.execute(statement).scalar_one_or_none() is not None
 
 
 def purge(session: Session, before: datetime) -> None:

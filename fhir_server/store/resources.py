@@ -1,7 +1,7 @@
 """Resource rows: read under a visibility, write with history and index rows, all in the caller's transaction.
 
-The current version of a resource is one row of `resource`; a version that is replaced moves to `resource_history` unchanged, so each
-version's bytes are stored once. Index rows belong to the current version only.
+The current version of a resource is one row of `resource`; a version that is replaced moves to `resource_history`
+unchanged, so each version's bytes are stored once. Index rows belong to the current version only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fhir_server.store.keys import hash32, hash64, reference_key, type_key
 from fhir_server.store.visibility import RULES, Visibility, readable
 
 _INDEX = {table.name: table for table in index_tables.ALL}
-_MOVED = [column for column in tables.history.c]
+_MOVED = list(tables.history.c)
 _CHUNK = 500
 
 
@@ -114,7 +114,8 @@ def version(
 def current(session: Session, resource_type: str, logical_id: str) -> Version | None:
     """Return the current version whoever may see it.
 
-    INVARIANT: only for deciding a write, for audit and for the matching mandate of feeds; its content is never disclosed.
+    INVARIANT: only for deciding a write, for audit and for the matching mandate of feeds; its content is never
+        disclosed.
     """
     row = tables.resource
     statement = select(*(row.c[name] for name in _NAMES)).where(
@@ -225,14 +226,14 @@ def ids_of(session: Session, keys: Iterable[int]) -> dict[int, str]:
     wanted = list(keys)
     row = tables.resource
     statement = select(row.c.key, row.c.id).where(row.c.key.in_(wanted))
-    return {key: logical_id for key, logical_id in session.connection.execute(statement)} if wanted else {}
+    return dict(session.connection.execute(statement).tuples().all()) if wanted else {}
 
 
 def counts(session: Session) -> dict[int, int]:
     """Return how many current resources there are by `keys.type_key` (operator's view)."""
     row = tables.resource
     statement = select(row.c.type, func.count()).where(row.c.deleted.is_(False)).group_by(row.c.type)
-    return {kind: count for kind, count in session.connection.execute(statement)}
+    return dict(session.connection.execute(statement).tuples().all())
 
 
 _NAMES = (
@@ -253,7 +254,7 @@ _NAMES = (
 def _version(row: Row[Any] | None, resource_type: str, logical_id: str) -> Version | None:
     if row is None:
         return None
-    return Version(type=resource_type, id=logical_id, **{name: value for name, value in zip(_NAMES, row, strict=True)})
+    return Version(type=resource_type, id=logical_id, **dict(zip(_NAMES, row, strict=True)))
 
 
 def _row(new: NewVersion) -> dict[str, Any]:
@@ -301,7 +302,7 @@ def contexts_among(session: Session, keys: Sequence[int]) -> list[int]:
 
 
 def take_over(session: Session, new: NewVersion, patients: Sequence[int], label: int, confidentiality: int) -> None:
-    """Give one written row the patients, label and level of what it points at; nothing found leaves it to its author."""
+    """Give a written row the patients, label and level of what it points at; without any it stays its author's."""
     row, further = tables.resource, tables.resource_patient
     owned = tuple(dict.fromkeys((*new.patients, *patients)))
     values = {

@@ -12,7 +12,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(url: str) -> None:
-    """Create the schema or bring it to this version; idempotent, one transaction per step where the database allows it."""
+    """Create the schema or bring it to this version; idempotent."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Tables of the record itself: resources, their history, who owns them, grants compiled from Consents, emergency access.
+"""Tables of the record itself: resources, history, owners, grants compiled from Consents, emergency access.
 
-Instants are microseconds since the epoch in UTC; keys are those of `store.keys`; 0 means "none". Only modules of `store` import
-this one (an import contract holds it). Index tables of search are in `index_tables`, accounts in `account_tables`,
-OAuth in `oauth_tables`, audit in `event_tables`.
+Instants are microseconds since the epoch in UTC; keys are those of `store.keys`; 0 means "none". Only modules of
+`store` import this one (an import contract holds it). Index tables of search are in `index_tables`, accounts in
+`account_tables`, OAuth in `oauth_tables`, audit in `event_tables`.
 """
 
 from __future__ import annotations

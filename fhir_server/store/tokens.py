@@ -1,4 +1,4 @@
-"""Access tokens as rows: insert, look up with their client and account, revoke. A token itself is never stored, only its SHA-256."""
+"""Access tokens as rows: insert, look up with client and account, revoke. Only the SHA-256 of one is stored."""
 
 from __future__ import annotations
 
@@ -54,11 +54,13 @@ class LiveToken:
 
 def add(session: Session, row: TokenRow) -> None:
     """Store a new token."""
-    session.connection.execute(insert(access_token), {name: getattr(row, name) for name in TokenRow.__dataclass_fields__})
+    session.connection.execute(
+        insert(access_token), {name: getattr(row, name) for name in TokenRow.__dataclass_fields__}
+    )
 
 
 def live(session: Session, token_hash: bytes, now_us: int) -> LiveToken | None:
-    """Return the token if it is neither expired nor revoked and its client and account, where it has them, are active."""
+    """Return the token if it is neither expired nor revoked and its client and account are active."""
     found = session.connection.execute(_LOOK_UP.where(access_token.c.token_hash == token_hash)).one_or_none()
     if found is None or found.revoked_at is not None or found.expires_at <= now_us:
         return None

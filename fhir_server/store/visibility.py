@@ -1,8 +1,9 @@
 """Visibility: which rows exist for a decision, and the only hand that gives out rows.
 
-INVARIANT: every query that can disclose a byte of a record selects from `readable(...)`. Search cannot name the resource table;
-a chain, `_has`, an include or a count asks for another `readable`. Hidden rows are not filtered from a result: they are not
-in the query.
+INVARIANT: every query that can disclose a byte of a record selects from `readable(...)`. Search cannot name the
+resource table;
+a chain, `_has`, an include or a count asks for another `readable`. Hidden rows are not filtered from a result: they
+are not in the query.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Alias, ColumnElement, FromClause, Subquery, and_, select
+from sqlalchemy import ColumnElement, FromClause, Subquery, and_, select
 
 from fhir_server.store import index_tables, tables
 from fhir_server.store.keys import type_key
@@ -41,7 +42,8 @@ RULES = Rules(tables.consent_grant, tables.break_glass, tables.resource_patient,
 def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool = False) -> Subquery:
     """Return the current rows that exist for this visibility, as a derived table.
 
-    Columns: key, type (`keys.type_key`), id, version, updated_at, deleted, patient, multi, label, confidentiality, author,
+    Columns: key, type (`keys.type_key`), id, version, updated_at, deleted, patient, multi, label, confidentiality,
+        author,
     context, code, date_lo, date_hi, content. Databases flatten it into the outer query, so indexes serve it.
 
     Args:
@@ -49,7 +51,7 @@ def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool
         types: Resource types; none means every type.
         deleted: Include deleted rows (whose content is NULL).
     """
-    row: Alias = tables.resource.alias()
+    row = tables.resource.alias()
     conditions: list[ColumnElement[Any]] = []
     if len(types) == 1:
         conditions.append(row.c.type == type_key(types[0]))

@@ -1,7 +1,7 @@
 """Sharing: who can see what now, share with somebody, stop, and switch all sharing off or on.
 
-Each choice is saved as one Consent over the road. Questions go in steps of one page; answers travel in the form, so that
-nothing of an unfinished choice is kept on the server.
+Each choice is saved as one Consent over the road. Questions go in steps of one page; answers travel in the form, so
+that nothing of an unfinished choice is kept on the server.
 """
 
 from __future__ import annotations
