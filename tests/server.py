@@ -45,7 +45,7 @@ class Server:
     store: Store
     clock: Clock
 
-    def token(self, subject: str, scope: str = EVERYTHING, *, trusted: bool = False, **more: Any) -> str:  # noqa: ANN401
+    def token(self, subject: str, scope: str = EVERYTHING, *, trusted: bool = False, **more: Any) -> str:
         """Return an access token, as `fhir-server token issue` mints it."""
         kind = subject.partition("/")[0]
         grant = tokens.TokenGrant(
@@ -86,19 +86,19 @@ class Server:
         url = url if url.startswith(("?", "/")) or not url else f"/{url}"
         return self.app.test_client().open(f"/fhir{url}", method=method, data=data, headers=sent)
 
-    def get(self, path: str, token: str, status: int = 200) -> Any:  # noqa: ANN401 - parsed JSON
+    def get(self, path: str, token: str, status: int = 200) -> Any:
         """Read something that must answer this status; return the parsed body."""
         answer = self.call("GET", path, token)
         assert answer.status_code == status, answer.text
         return orjson.loads(answer.data) if answer.data else None
 
-    def post(self, path: str, token: str, body: Mapping[str, Any], status: int = 201) -> Any:  # noqa: ANN401 - parsed JSON
+    def post(self, path: str, token: str, body: Mapping[str, Any], status: int = 201) -> Any:
         """Post something that must answer this status; return the parsed body."""
         answer = self.call("POST", path, token, body)
         assert answer.status_code == status, answer.text
         return orjson.loads(answer.data) if answer.data else None
 
-    def put(self, body: Mapping[str, Any], token: str, status: int | None = None) -> Any:  # noqa: ANN401 - parsed JSON
+    def put(self, body: Mapping[str, Any], token: str, status: int | None = None) -> Any:
         """Put a resource under its own id; return the parsed body."""
         answer = self.call("PUT", f"{body['resourceType']}/{body['id']}", token, body)
         assert answer.status_code in ({status} if status else {200, 201}), answer.text
@@ -110,7 +110,7 @@ class Server:
         return {f"{entry['resource']['resourceType']}/{entry['resource']['id']}" for entry in entries}
 
 
-def build(url: str, folder: Path, clock: Clock | None = None, **settings: Any) -> Server:  # noqa: ANN401 - any setting
+def build(url: str, folder: Path, clock: Clock | None = None, **settings: Any) -> Server:
     """Return a server over a database whose schema is there; keys and messages go to the folder."""
     clock = clock or Clock()
     found = Settings(
