@@ -5,13 +5,13 @@ Link and code travel on two roads (e-mail and text); neither is enough alone, an
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import uuid
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import phonenumbers
-from nhs_number.standardise import standardise_format
 from nhs_number.validate import is_valid
 
 from fhir_server.identity import codes, passwords
@@ -26,6 +26,7 @@ from fhir_server.store.invitations import Invitation
 
 VALID_FOR = timedelta(days=14)
 _LONGEST_NAME = 100
+_SEPARATORS = re.compile(r"[\s-]")
 _EARLIEST_BIRTH = date(1890, 1, 1)
 
 
@@ -57,14 +58,14 @@ def checked(person: Person, today: date) -> Person:
     """
     given, family = _plain_name(person.given), _plain_name(person.family)
     birth_date = _plain_birth_date(person.birth_date, today)
-    number = standardise_format(person.nhs_number) if person.nhs_number.strip() else ""
+    number = _SEPARATORS.sub("", person.nhs_number)
     email, mobile = plain_email(person.email), plain_mobile(person.mobile)
     wrong = {
         "given": not given and "Enter the first name",
         "family": not family and "Enter the last name",
         "birth_date": not birth_date and "Enter a real date of birth, for example 27 3 1985",
-        "nhs_number": person.nhs_number.strip()
-        and not (number and is_valid(number))
+        "nhs_number": number
+        and not is_valid(number)
         and "Enter an NHS number with 10 digits, for example 943 476 5919",
         "email": not email and "Enter an e-mail address in the correct format, like name@example.com",
         "mobile": not mobile and "Enter a mobile phone number, like 07700 900 982",
