@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import orjson
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jwk import ECKey, Key, KeySet, RSAKey
 
 from fhir_server.store.oauth_clients import Client
 
@@ -48,7 +48,7 @@ def parse(content: bytes | str) -> KeySet:
         keys = KeySet.import_key_set({"keys": [item for item in listed if not _is_weak(item)]})
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, JoseError) as error:
         raise KeysUnavailable(_UNREADABLE) from error
-    usable = [key for key in keys.keys if isinstance(key, (ECKey, RSAKey))]
+    usable: list[Key] = [key for key in keys.keys if isinstance(key, (ECKey, RSAKey))]
     if not usable:
         raise KeysUnavailable(_NO_USABLE_KEY)
     return KeySet(usable)

@@ -1,0 +1,116 @@
+"""OpenID Connect Core 1.0: ID tokens with `fhirUser`, verified by a client with the published keys."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from fhir_server.smart import keys
+from tests.smart.world import BASE, FHIR, World
+
+
+def claims_of(world: World, id_token: str) -> dict[str, Any]:
+    jwks = world.programs.get("/.well-known/jwks.json").json
+    assert jwks is not None
+    decoded = jwt.decode(id_token, KeySet.import_key_set(jwks), algorithms=["RS256"])
+    assert decoded.header["kid"] == jwks["keys"][-1]["kid"]
+    return dict(decoded.claims)
+
+
+def test_the_id_token_says_who_signed_in_when_and_to_which_app(world: World) -> None:
+    app_id, ada = world.client()[0], world.person()
+    signed_in_at = int(world.clock().timestamp())
+
+    answer = world.login(app_id, ada, nonce="n-0S6_WzA2Mj")
+
+    assert claims_of(world, answer["id_token"]) == {
+        "iss": BASE,
+        "sub": ada.id,
+        "aud": app_id,
+        "iat": signed_in_at,
+        "exp": signed_in_at + 300,
+        "auth_time": signed_in_at,
+        "nonce": "n-0S6_WzA2Mj",
+        "fhirUser": f"{FHIR}/Patient/1",
+    }
+
+
+def test_fhir_user_is_told_nowhere_else(world: World) -> None:
+    answer = world.login(world.client()[0], world.person())
+
+    assert "fhirUser" not in answer
+
+
+def test_there_is_no_id_token_without_openid(world: World) -> None:
+    answer = world.login(world.client()[0], world.person(), scope="launch/patient fhirUser patient/Observation.rs")
+
+    assert "id_token" not in answer
+
+
+def test_fhir_user_only_if_asked_for(world: World) -> None:
+    answer = world.login(world.client()[0], world.person(), scope="openid launch/patient patient/Observation.rs")
+
+    claims = claims_of(world, answer["id_token"])
+    assert "fhirUser" not in claims
+    assert "nonce" not in claims
+
+
+def test_the_profile_scope_of_smart_1_gives_the_profile_claim(world: World) -> None:
+    answer = world.login(world.client()[0], world.person(), scope="openid profile patient/*.read")
+
+    assert claims_of(world, answer["id_token"])["profile"] == f"{FHIR}/Patient/1"
+
+
+def test_the_published_keys_are_public(world: World) -> None:
+    response = world.programs.get("/.well-known/jwks.json")
+
+    (key,) = (response.json or {})["keys"]
+    assert (key["kty"], key["use"], key["alg"]) == ("RSA", "sig", "RS256")
+    assert key["kid"]
+    assert not {"d", "p", "q", "dp", "dq", "qi"} & set(key)
+
+
+def test_the_key_is_made_once_and_readable_by_its_user_only(tmp_path: Path) -> None:
+    first, second = keys.load_or_create(tmp_path / "keys"), keys.load_or_create(tmp_path / "keys")
+
+    assert first.jwks() == second.jwks()
+    (file,) = (tmp_path / "keys").iterdir()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_new_key_signs_and_the_old_one_still_verifies(tmp_path: Path) -> None:
+    before = keys.load_or_create(tmp_path)
+    token = before.sign({"exp": int(time.time()) + 60})
+    keys._create(tmp_path / "id-token-2.jwk")
+
+    after = keys.load_or_create(tmp_path)
+
+    published = KeySet(list(after.private))
+    assert len(published.keys) == 2
+    assert jwt.decode(token, published, algorithms=["RS256"]).claims
+    assert jwt.decode(after.sign({}), published).header["kid"] != jwt.decode(token, published).header["kid"]
+
+
+def test_a_key_made_by_another_worker_meanwhile_is_kept(tmp_path: Path) -> None:
+    before = keys.load_or_create(tmp_path)
+
+    keys._create(tmp_path / "id-token-1.jwk")
+
+    assert keys.load_or_create(tmp_path).jwks() == before.jwks()
+    assert [path.name for path in tmp_path.iterdir()] == ["id-token-1.jwk"]
+
+
+def test_the_private_key_is_not_in_a_representation(tmp_path: Path) -> None:
+    made = keys.load_or_create(tmp_path)
+
+    assert "RSAKey" not in repr(made)
+
+
+@pytest.mark.parametrize("nonce", ["é ö", "x" * 500])
+def test_any_nonce_comes_back_as_it_was(world: World, nonce: str) -> None:
+    answer = world.login(world.client()[0], world.person(), nonce=nonce)
+
+    assert claims_of(world, answer["id_token"])["nonce"] == nonce

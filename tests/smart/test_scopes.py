@@ -1,0 +1,130 @@
+"""What is granted of what is asked: SMART scopes 1 and 2, narrowed and never widened, and told in plain words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_server.access.scopes import parse
+from fhir_server.smart import wording
+from fhir_server.smart.narrowing import SYSTEM_LEVELS, USER_LEVELS, narrow
+
+TYPES = frozenset({"Observation", "Condition", "Patient", "MedicationRequest"})
+
+
+def granted(requested: str, registered: str) -> str:
+    return narrow(requested, registered, levels=USER_LEVELS, types=TYPES)
+
+
+@pytest.mark.parametrize(
+    "requested, registered, expected",
+    [
+        ("patient/Observation.rs", "patient/*.rs", "patient/Observation.rs"),
+        ("patient/Observation.read", "patient/*.rs", "patient/Observation.read"),
+        ("patient/*.read", "patient/Observation.rs", "patient/Observation.rs"),
+        ("patient/*.*", "patient/*.rs", "patient/*.rs"),
+        ("patient/*.*", "patient/*.cruds", "patient/*.*"),
+        (
+            "patient/Observation.cruds",
+            "patient/Observation.rs patient/Observation.c",
+            "patient/Observation.rs patient/Observation.c",
+        ),
+        ("patient/Observation.cruds", "patient/Observation.read", "patient/Observation.rs"),
+        ("patient/Observation.c", "patient/*.rs", ""),
+        ("user/Observation.rs", "patient/*.rs", ""),
+        ("system/Observation.rs", "system/*.cruds", ""),
+        ("patient/Nonsense.rs patient/Condition.rs", "patient/*.rs", "patient/Condition.rs"),
+        ("patient/Observation.sr", "patient/*.rs", ""),
+        ("patient/Observation.", "patient/*.rs", ""),
+        ("patient/Observation.rs?category=a|b", "patient/*.rs", "patient/Observation.rs?category=a|b"),
+        ("patient/Observation.rs", "patient/Observation.rs?category=a|b", "patient/Observation.rs?category=a|b"),
+        (
+            "patient/Observation.rs?code=c",
+            "patient/Observation.rs?category=http://x.org/y|z",
+            "patient/Observation.rs?code=c&category=http://x.org/y|z",
+        ),
+        ("openid fhirUser nonsense", "openid", "openid"),
+        ("launch/patient offline_access", "launch/patient offline_access", "launch/patient offline_access"),
+        ("launch online_access", "launch online_access", ""),
+        ("patient/Observation.rs patient/Observation.rs", "patient/*.rs", "patient/Observation.rs"),
+        ("", "patient/*.rs", ""),
+    ],
+)
+def test_only_what_is_registered_and_known_is_granted(requested: str, registered: str, expected: str) -> None:
+    assert granted(requested, registered) == expected
+
+
+_RIGHTS = st.sampled_from(["r", "s", "rs", "c", "cu", "cruds", "read", "write", "*", "d"])
+_SCOPE = st.builds(
+    "{}/{}.{}{}".format,
+    st.sampled_from(["patient", "user", "system"]),
+    st.sampled_from(["*", *sorted(TYPES), "Nonsense"]),
+    _RIGHTS,
+    st.sampled_from(["", "?category=a|b", "?code=c&category=a|b"]),
+)
+_SCOPES = st.lists(_SCOPE, max_size=4).map(" ".join)
+
+
+@given(_SCOPES, _SCOPES, st.sampled_from([USER_LEVELS, SYSTEM_LEVELS]))
+def test_narrowing_never_widens(requested: str, registered: str, levels: frozenset[str]) -> None:
+    result = parse(narrow(requested, registered, levels=levels, types=TYPES))
+
+    for limit in (parse(requested), parse(registered)):
+        for scope in result.clinical:
+            assert scope.level in levels
+            for right in scope.rights:
+                wider = [
+                    item
+                    for item in limit.clinical
+                    if item.level == scope.level
+                    and item.type in {"*", scope.type}
+                    and right in item.rights
+                    and set(item.query) <= set(scope.query)
+                ]
+                assert wider, (scope, right)
+
+
+@given(_SCOPES)
+def test_what_is_registered_is_granted_as_asked(scopes: str) -> None:
+    asked = narrow(scopes, scopes, levels=USER_LEVELS, types=TYPES)
+
+    assert narrow(asked, asked, levels=USER_LEVELS, types=TYPES) == asked
+    assert set(asked.split()) == {
+        item for item in scopes.split() if item.startswith(("patient/", "user/")) and "Nonsense" not in item
+    }
+
+
+@pytest.mark.parametrize(
+    "scope, text, hint",
+    [
+        ("patient/Observation.rs", "See test results and measurements", ""),
+        ("patient/Observation.cruds", "See, add to, change and delete test results and measurements", ""),
+        ("patient/MedicationDispense.r", "See medicines handed out", ""),
+        ("patient/VisionPrescription.rs", "See “vision prescription” entries", ""),
+        ("user/Condition.rs", "See health conditions and diagnoses", "In every record that you can open"),
+        (
+            "patient/Observation.rs?category=x|laboratory",
+            "See test results and measurements",
+            "Only laboratory results",
+        ),
+        ("patient/Observation.rs?category=odd", "See test results and measurements", "Only “odd”"),
+        ("patient/Observation.rs?code=x|1,y|2", "See test results and measurements", "Only where code is 1 or 2"),
+    ],
+)
+def test_a_scope_in_plain_words(scope: str, text: str, hint: str) -> None:
+    (item,) = wording.items(scope)
+
+    assert (item.value, item.text, item.hint) == (scope, text, hint)
+
+
+def test_a_scope_that_writes_says_so() -> None:
+    reads, writes = wording.items("patient/Observation.rs patient/Condition.cu")
+
+    assert (reads.writes, writes.writes) == (False, True)
+
+
+def test_whose_record_stays_and_identity_goes_together() -> None:
+    scope = "launch/patient openid fhirUser patient/Observation.rs"
+
+    assert wording.chosen(scope, frozenset()) == "launch/patient"
+    assert wording.chosen(scope, frozenset({wording.IDENTITY})) == "launch/patient openid fhirUser"
+    assert wording.chosen(scope, frozenset({"patient/Observation.rs"})) == "launch/patient patient/Observation.rs"
