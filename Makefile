@@ -54,6 +54,12 @@ $(DONE)/test-packages: requirements-test.lock $(DONE)/package
 
 # ---------------------------------------------------------------- run
 
+# `make run PORT=8080` serves there, and says so in links and mails.
+PORT ?= 8000
+ifneq ($(PORT),8000)
+export FHIR_SERVER_BASE_URL ?= http://localhost:$(PORT)
+endif
+
 # One mark for each database that this checkout has filled; a database of another URL gets its own.
 FILLED := var/.make/$(shell printf %s "$${FHIR_SERVER_DATABASE_URL:-}" | cksum | cut -d' ' -f1)
 
@@ -66,7 +72,7 @@ run: install
 		$(SERVER) init && touch $(FILLED); \
 	fi
 	@cat $(FILLED)
-	@exec $(SERVER) serve
+	@exec $(SERVER) serve --port $(PORT)
 
 # ---------------------------------------------------------------- test
 
