@@ -6,8 +6,9 @@ https://hl7.org/fhir/R4/search.html#modifiers, #chaining, #has.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from fhir_server.search import date, index, keys, syntax
 from fhir_server.search.criteria import (
@@ -24,14 +25,17 @@ from fhir_server.search.criteria import (
 )
 from fhir_server.search.model import Criterion, Match, Reading
 from fhir_server.search.shapes import SHAPES, component_parameter
+from fhir_server.search.token import TokenTest
 from fhir_server.spec.definitions import SearchParameter
-from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.outcome import FhirError
 from fhir_server.store.keys import reference_key
 
 DEPTH_LIMIT = 6
-_CRITERIA_LIMIT = 150
+_CRITERIA_LIMIT = 400
+_VALUES_LIMIT = 2_000
 _KNOWN_KEYS_LIMIT = 4
 _HAS_PARTS = 4
+_NAMED_TARGETS = 10
 
 
 @dataclass(slots=True)
@@ -41,10 +45,12 @@ class Builder:
     Attributes:
         reading: What the shapes need.
         made: Criteria made so far.
+        listed: Values met so far, those of all chains counted.
     """
 
     reading: Reading
-    made: int = field(default=0)
+    made: int = 0
+    listed: int = 0
 
     def criterion(self, types: tuple[str, ...], name: str, value: str, depth: int = 0) -> Criterion | None:
         """Return the criterion of one parameter on resources of these types (none means every type).
@@ -56,9 +62,7 @@ class Builder:
         """
         self.made += 1
         if depth > DEPTH_LIMIT or self.made > _CRITERIA_LIMIT:
-            raise syntax.unsupported(
-                name, f"reaches too far: at most {DEPTH_LIMIT} hops, each to a type named as in subject:Patient.name."
-            )
+            raise syntax.invalid(name, f"reaches too far: at most {DEPTH_LIMIT} hops, and {_CRITERIA_LIMIT} in all.")
         if name.startswith("_has:"):
             return self._has(types, name, value, depth)
         head, dot, rest = name.partition(".")
@@ -97,12 +101,14 @@ class Builder:
         what = types[0] if len(types) == 1 else "all of the searched types"
         raise syntax.unsupported(code, f"is not supported for {what}. Supported: {', '.join(self.supported(types))}.")
 
-    @staticmethod
-    def _values(parameter: SearchParameter, value: str) -> list[str]:
+    def _values(self, parameter: SearchParameter, value: str) -> list[str]:
         texts = [text for text in syntax.split(value, ",") if text]
         limit = SHAPES[parameter.type].VALUES_LIMIT if parameter.type in SHAPES else 100
         if len(texts) > limit:
             raise syntax.invalid(parameter.code, f"lists {len(texts)} values; at most {limit} are allowed.")
+        self.listed += len(texts)
+        if self.listed > _VALUES_LIMIT:
+            raise syntax.invalid(parameter.code, f"brings the search to more than {_VALUES_LIMIT} values.")
         if any(len(text) > syntax.VALUE_CHARACTERS for text in texts):
             raise syntax.invalid(parameter.code, f"has a value longer than {syntax.VALUE_CHARACTERS} characters.")
         if "\0" in value:
@@ -165,7 +171,8 @@ class Builder:
             return plain
         if parameter.code == index.hot_code(definitions, type_):
             # A narrow column condition leads better than any index but an identifier's or a reference's.
-            return replace(plain, codes=found.hot, rank=min(plain.rank, 3))
+            suffice = isinstance(found.test, TokenTest) and not found.test.of_system
+            return replace(plain, codes=found.hot, codes_suffice=suffice, rank=min(plain.rank, 3))
         return plain
 
     def _read(self, parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Match:
@@ -225,22 +232,21 @@ class Builder:
     def _chain_to_any(
         self, params: tuple[int, ...], targets: Sequence[str], rest: tuple[str, str], depth: int
     ) -> Criterion | None:
-        """Return the chain to whichever target types have the parameter that follows."""
-        chains: list[Criterion] = []
-        refusal: FhirError | None = None
+        """Return the chain to whichever target types have the parameter that follows, one hop per type of parameter."""
+        code = rest[0].partition(".")[0].partition(":")[0]
+        groups: dict[str, list[str]] = defaultdict(list)
         for target in targets:
-            try:
-                inner = self.criterion((target,), *rest, depth + 1)
-            except FhirError as error:
-                if error.kind is not Kind.NOT_SUPPORTED:
-                    raise
-                refusal = error
-                continue
+            known = self.reading.definitions.search_parameters(target).get(code)
+            if known is not None or code == "_has":
+                groups[known.type if known else code].append(target)
+        if not groups:
+            raise syntax.unsupported(code, f"is not supported for any of {', '.join(targets[:_NAMED_TARGETS])}.")
+        chains: list[Criterion] = []
+        for group in groups.values():
+            inner = self.criterion(tuple(group), *rest, depth + 1)
             if inner is None:
                 return None
-            chains.append(Chain(params, (target,), inner))
-        if not chains and refusal is not None:
-            raise refusal
+            chains.append(Chain(params, tuple(group), inner))
         return chains[0] if len(chains) == 1 else AnyOf(tuple(chains))
 
     def _has(self, types: tuple[str, ...], name: str, value: str, depth: int) -> Criterion | None:

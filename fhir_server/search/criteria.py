@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, or_, select, true
 
 from fhir_server.search.date import DateTest
+from fhir_server.search.keys import SEVERAL
 from fhir_server.search.model import Criterion, Scope, Test
 from fhir_server.store import index_rows
 from fhir_server.store.visibility import readable
@@ -40,7 +41,8 @@ class Indexed:
         test: What the row must satisfy.
         negated: Whether no row may.
         rank: See `Match.rank`.
-        codes: Values one of which is in the hot column `code` of every match; () when unknown.
+        codes: Keys one of which is in the hot column `code` of every match, or else `SEVERAL`; () when unknown.
+        codes_suffice: A row whose hot column has one of `codes` matches; the index rows say no more.
     """
 
     table: str
@@ -49,6 +51,7 @@ class Indexed:
     negated: bool = False
     rank: int = 5
     codes: tuple[int, ...] = ()
+    codes_suffice: bool = False
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
         """Return the condition on a readable row."""
@@ -58,7 +61,9 @@ class Indexed:
             return ~_found(row, keys, leads=False, correlated=index.c.key == row.c.key)
         if self.codes:
             held = _found(row, keys, leads=False, correlated=index.c.key == row.c.key)
-            return and_(_is_one_of(row.c.code, self.codes), held)
+            if self.codes_suffice:
+                held = or_(row.c.code != SEVERAL, held)
+            return and_(row.c.code.in_((*self.codes, SEVERAL)), held)
         return _found(row, keys, leads=leads, correlated=index.c.key == row.c.key)
 
 

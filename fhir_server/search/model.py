@@ -49,8 +49,7 @@ class Match:
         suffix: Part of the key that the write face derived from the parameter's, "" for its own (see `search.keys`).
         negated: Resources without such a row match.
         rank: Rough share of rows that match, 0 one, 9 most; the smallest leads the query on SQLite.
-        hot: Values one of which is in the hot column `code` of every match, were the parameter the one that fills it;
-            () when unknown.
+        hot: Code keys one of which every match has, as the hot column `code` would hold it; () when unknown.
     """
 
     table: str

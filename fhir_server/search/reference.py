@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, or_
+from sqlalchemy import ColumnElement, FromClause, or_, tuple_
 
 from fhir_server.search import keys
 from fhir_server.search.model import Match, Reading
@@ -91,7 +91,8 @@ class ReferenceTest:
         ways: list[ColumnElement[bool]] = []
         if self.targets:
             ways.append(index.c.target.in_(self.targets))
-        ways += [and_(index.c.target == target, index.c.version == version) for target, version in self.versions]
+        if self.versions:
+            ways.append(tuple_(index.c.target, index.c.version).in_(self.versions))
         return or_(*ways)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, or_
+from sqlalchemy import ColumnElement, FromClause, and_, or_, tuple_
 
 from fhir_server.search import keys, string
 from fhir_server.search.model import Match, Reading
@@ -23,6 +23,7 @@ TABLE = "index_token"
 MODIFIERS = frozenset({"", "not", "text", "of-type", "in", "not-in"})
 VALUES_LIMIT = 1_000
 HEAD_CHARACTERS = 24
+_SYSTEMS_SPELLED_OUT = 20
 
 _CASE_MATTERS = frozenset({"Identifier", "id", "uri", "url", "oid", "uuid", "canonical", "base64Binary"})
 _SELECTIVE = frozenset({"identifier", "_id", "email", "phone", "telecom"})
@@ -115,7 +116,11 @@ class TokenTest:
             ways.append(index.c.code.in_(self.codes))
         if self.systems:
             ways.append(index.c.system.in_(self.systems))
-        ways += [and_(index.c.code.in_(codes), index.c.system == system) for system, codes in self.of_system]
+        if len(self.of_system) > _SYSTEMS_SPELLED_OUT:
+            pairs = [(system, code) for system, codes in self.of_system for code in codes]
+            ways.append(tuple_(index.c.system, index.c.code).in_(pairs))
+        else:
+            ways += [and_(index.c.code.in_(codes), index.c.system == system) for system, codes in self.of_system]
         return or_(*ways)
 
 
@@ -123,7 +128,7 @@ def _hot(test: TokenTest) -> tuple[int, ...]:
     if test.systems:
         return ()
     codes = (*test.codes, *(code for _, codes in test.of_system for code in codes))
-    return (*sorted(set(codes)), keys.SEVERAL)
+    return tuple(sorted(set(codes)))
 
 
 def _read_codes(parameter: SearchParameter, values: Sequence[str], reading: Reading) -> TokenTest:

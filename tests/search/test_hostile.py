@@ -1,0 +1,205 @@
+"""Whatever a caller writes is a literal value or a refusal that names the parameter."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from fhir_server.search import cursor
+from fhir_server.search.parse import parse
+from fhir_server.search.run import find, run
+from fhir_server.spec.outcome import FhirError
+from tests.databases import Databases
+from tests.search.world import ALL, BASE, DEFINITIONS, PAGE_KEY, World
+
+ODD_TEXTS = [
+    "%",
+    "_",
+    "\\",
+    "a%' OR 1=1 --",
+    "'; DROP TABLE resource; --",
+    '"',
+    "\u0000",
+    "\ud7ff\U0010ffff",
+    "((((a+)+)+)+$",
+]
+
+EVERY_KIND = [
+    "family",
+    "family:exact",
+    "family:contains",
+    "identifier",
+    "identifier:of-type",
+    "_id",
+    "birthdate",
+    "organization",
+    "general-practitioner.name",
+    "_has:Observation:patient:code",
+    "_tag",
+    "_profile",
+    "_profile:below",
+    "gender:missing",
+    "_lastUpdated",
+    "_sort",
+    "_include",
+    "_elements",
+    "_count",
+    "_cursor",
+]
+
+
+def _build(url: str) -> None:
+    world = World(url)
+    world.add(
+        {
+            "resourceType": "Patient",
+            "id": f"p{number}",
+            "identifier": [{"system": "http://a.test", "value": f"v{number}"}],
+            "name": [{"family": family}],
+        }
+        for number, family in enumerate(["Adams", "Brown", "Clark", "100% Pure", "under_score"])
+    )
+    world.close()
+
+
+@pytest.fixture
+def world(databases: Databases) -> Iterator[World]:
+    made = World(databases.prepared("search-hostile", _build))
+    yield made
+    made.close()
+
+
+def test_odd_texts_are_literal_or_refused_in_every_kind_of_parameter(world: World) -> None:
+    for name in EVERY_KIND:
+        for text in ODD_TEXTS:
+            try:
+                page, _ = world.search("Patient", [(name, text)])
+            except FhirError as error:
+                refused = (error.status, "sql" in error.diagnostics.lower())
+            else:
+                refused = (400, False)
+                assert name in {"_elements", "family:contains", "family"} or not page.matches
+            assert refused == (400, False)
+
+
+def test_wildcards_of_the_database_are_plain_characters(world: World) -> None:
+    assert world.ids("Patient", ("family", "100%")) == ["p3"]
+    assert world.ids("Patient", ("family:exact", "under_score")) == ["p4"]
+    assert world.ids("Patient", ("family", "%dams")) == []
+    assert world.ids("Patient", ("family:exact", "Adam_")) == []
+
+
+def test_a_list_has_a_limit_that_the_refusal_names(world: World) -> None:
+    many = ",".join(f"v{number}" for number in range(10_000))
+    with pytest.raises(FhirError, match="at most 1000"):
+        world.search("Patient", [("identifier", many)])
+    allowed = ",".join(f"http://a.test|v{number}" for number in range(1_000))
+    assert len(world.ids("Patient", ("identifier", allowed))) == 5
+    systems = ",".join(f"http://{number}.test|v1" for number in range(1_000))
+    assert world.ids("Patient", ("identifier", systems)) == []
+    dates = ",".join(f"lt19{number % 100:02d}" for number in range(300))
+    assert world.ids("Patient", ("birthdate", dates)) == []
+
+
+def test_a_query_of_64_kilobytes_is_answered_in_a_second(world: World) -> None:
+    started = time.monotonic()
+    for query in (
+        [("family", "a" * 8_000)],
+        [("family:exact", "\\" * 8_000)],
+        [("_profile:above", "http://a/" + "b/" * 4_000)],
+    ):
+        with suppress(FhirError):
+            world.search("Patient", query)
+    with pytest.raises(FhirError):
+        world.search("Patient", [("family", "a" * 65_000)])
+    with pytest.raises(FhirError, match="at most 200"):
+        world.search("Patient", [("family", "a")] * 201)
+    assert time.monotonic() - started < 10
+
+
+def _understand(kind: str, name: str, value: str) -> None:
+    request = parse(DEFINITIONS, kind, [(name, value)], fhir_base=BASE)
+    cursor.unseal(request.cursor, page_key=PAGE_KEY, binding="", understood=())
+
+
+@pytest.mark.parametrize(
+    "name,value,said",
+    [
+        ("nosuch", "1", "nosuch.*Supported: .*birthdate"),
+        ("birthdate", "23 May 2009", "YYYY-MM-DD"),
+        ("birthdate", "2020-02-30", "YYYY-MM-DD"),
+        ("birthdate", "2020-13", "YYYY-MM-DD"),
+        ("birthdate:exact", "2020", "Supported: :missing"),
+        ("gender:missing", "perhaps", "true or false"),
+        ("identifier", "a|b|c", r"\[system\]\|\[code\]"),
+        ("_count", "-1", "whole number"),
+        ("_sort", "nosuch", "nosuch.*Supported"),
+        ("_include", "Patient:nosuch", "reference parameters of Patient"),
+        ("_include", "Nothing:at:all", r"\[type\]"),
+        ("family.name", "x", "no reference"),
+        ("organization:Nothing.name", "x", "Supported"),
+        ("_has:Observation:code:code", "x", "reference parameter"),
+        ("_summary", "some", "one of true, text"),
+        ("_total", "lots", "one of none"),
+        ("_type", "Nothing", "no resource type"),
+        ("_text", "anything", "not supported"),
+        ("_filter", "name eq a", "not supported"),
+        ("_cursor", "AAAA", "page link"),
+    ],
+)
+def test_a_refusal_names_the_parameter_and_what_is_allowed(name: str, value: str, said: str) -> None:
+    kind = "" if name == "_type" else "Patient"
+    with pytest.raises(FhirError, match=said) as refused:
+        _understand(kind, name, value)
+    assert refused.value.status == 400
+
+
+def test_a_chain_has_a_greatest_depth() -> None:
+    for name in ("link:Patient." * 9 + "name", "_has:Patient:link:" * 9 + "name", "entity." * 7 + "identifier"):
+        kind = "Provenance" if name.startswith("entity") else "Patient"
+        with pytest.raises(FhirError, match="at most 6 hops"):
+            parse(DEFINITIONS, kind, [(name, "x")], fhir_base=BASE)
+
+
+def test_a_cursor_serves_its_caller_and_its_query_only(world: World) -> None:
+    def page(query: list[tuple[str, str]], binding: str) -> str | None:
+        request = parse(DEFINITIONS, "Patient", query, fhir_base=BASE)
+        with world.store.read() as session:
+            found = run(session, ALL, request, page_key=PAGE_KEY, binding=binding, definitions=DEFINITIONS)
+        return found.next_cursor
+
+    query = [("_count", "2"), ("_sort", "family")]
+    sealed = page(query, "anna")
+    assert sealed
+    assert page([*query, ("_cursor", sealed)], "anna")
+    for other, binding in (
+        (query, "bert"),
+        ([("_count", "2"), ("_sort", "-family")], "anna"),
+        ([("_count", "3")], "anna"),
+    ):
+        with pytest.raises(FhirError, match="page link"):
+            page([*other, ("_cursor", sealed)], binding)
+    altered = ("B" if sealed[20] == "A" else "A").join((sealed[:20], sealed[21:]))
+    for broken in (altered, sealed[:-4], "", "x" * 5_000, "é"):
+        if broken:
+            with pytest.raises(FhirError, match="page link"):
+                page([*query, ("_cursor", broken)], "anna")
+
+
+def test_lenient_handling_warns_and_leaves_out_what_it_ignored(world: World) -> None:
+    page, request = world.search("Patient", [("nosuch", "1"), ("family", "adams")], handling="lenient")
+    assert [row.id for row in page.matches] == ["p0"]
+    assert [issue.severity for issue in page.outcomes] == ["warning"]
+    assert request.understood == (("family", "adams"),)
+
+
+def test_a_conditional_request_needs_a_criterion(world: World) -> None:
+    with world.store.read() as session:
+        for criteria in ([], [("family", "")], [("_sort", "family")], [("_count", "1")]):
+            with pytest.raises(FhirError):
+                find(session, ALL, "Patient", criteria, definitions=DEFINITIONS, fhir_base=BASE)
+        found = find(
+            session, ALL, "Patient", [("identifier", "http://a.test|v1")], definitions=DEFINITIONS, fhir_base=BASE
+        )
+    assert [each.id for each in found] == ["p1"]
