@@ -16,7 +16,6 @@ from fhir_server.portal.models.words import (
     Json,
     Moment,
     concept,
-    counted,
     display,
     first,
     items,
@@ -28,8 +27,9 @@ from fhir_server.portal.models.words import (
 _EMERGENCY_ROLE: Final = "13"
 _DATA_ROLES: Final = frozenset({"4", "24"})
 
+_DETAILS: Final = "your details"
 _INFORMATION: Final = {
-    "Patient": "your details",
+    "Patient": _DETAILS,
     "Observation": "test results and measurements",
     "DiagnosticReport": "test reports",
     "DocumentReference": "letters",
@@ -115,19 +115,6 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One thing done during a visit, however often.
-
-    Attributes:
-        text: `Looked at letters`.
-        times: `3 times`, "" for once.
-    """
-
-    text: str
-    times: str
-
-
-@dataclass(frozen=True, slots=True)
 class LogVisit:
     """What one person did through one app on one day.
 
@@ -141,7 +128,7 @@ class LogVisit:
         app: Program.
         why: Purpose in words.
         reasons: Reasons given for an emergency access.
-        lines: What was done.
+        lines: What was done, one sentence per verb.
         emergency: Whether it was an emergency access.
         refused: Whether everything was refused.
         own: Whether it was the patient.
@@ -156,7 +143,7 @@ class LogVisit:
     app: str
     why: str
     reasons: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[str, ...]
     emergency: bool
     refused: bool
     own: bool
@@ -235,11 +222,6 @@ def log(events: Iterable[Json], patient: str, names: Mapping[str, str]) -> Log:
 
 def _visit(entries: list[Access]) -> LogVisit:
     newest, oldest = entries[0], entries[-1]
-    done: dict[str, int] = {}
-    for entry in entries:
-        text = f"{entry.action} {listed(entry.information)}".strip()
-        text = f"Tried to see {listed(entry.information) or 'your record'}, and was refused" if entry.refused else text
-        done[text] = done.get(text, 0) + 1
     times = list(dict.fromkeys(entry.at.time for entry in (oldest, newest) if entry.at and entry.at.time))
     return LogVisit(
         day=newest.at.day if newest.at else "Time not known",
@@ -251,11 +233,27 @@ def _visit(entries: list[Access]) -> LogVisit:
         app=newest.app,
         why=first(entry.why for entry in entries),
         reasons=tuple(dict.fromkeys(entry.reason for entry in entries if entry.reason)),
-        lines=tuple(Line(text, counted(number, "time") if number > 1 else "") for text, number in done.items()),
+        lines=_lines(entries),
         emergency=newest.emergency,
         refused=all(entry.refused for entry in entries),
         own=newest.own,
     )
+
+
+def _lines(entries: list[Access]) -> tuple[str, ...]:
+    done: dict[str, dict[str, None]] = {}
+    for entry in reversed(entries):
+        verb = "Tried to see" if entry.refused else entry.action
+        done.setdefault(verb, {}).update(dict.fromkeys(entry.information))
+    return tuple(_sentence(verb, tuple(information)) for verb, information in done.items())
+
+
+def _sentence(verb: str, information: tuple[str, ...]) -> str:
+    # Every page also reads who the person is: worth saying only where nothing else was read.
+    told = [kind for kind in information if kind != _DETAILS] or list(information)
+    if verb == "Tried to see":
+        return f"Tried to see {listed(told) or 'your record'}, and was refused"
+    return f"{verb} {listed(told)}".strip()
 
 
 def _type_code(event: Json) -> str:

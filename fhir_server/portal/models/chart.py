@@ -18,7 +18,7 @@ WIDTH: Final = 640
 HEIGHT: Final = 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 16, 40
 _MARGIN: Final = Decimal("0.12")
-_TICKS: Final = 4
+_TICKS: Final = 5
 _LEAST_POINTS: Final = 2
 
 
@@ -168,9 +168,9 @@ def _amounts(scale: _Scale) -> tuple[Tick, ...]:
 
 
 def _round_step(raw: Decimal) -> Decimal:
-    """Return the next of 1, 2, 5 times a power of ten."""
+    """Return the next of 1, 2, 2.5, 5 times a power of ten."""
     power = Decimal(1).scaleb(raw.adjusted())
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
+    return next(power * factor for factor in (1, 2, Decimal("2.5"), 5, 10) if power * factor >= raw)
 
 
 def _dates(scale: _Scale) -> tuple[Tick, ...]:

@@ -24,7 +24,7 @@ from fhir_server.portal.models.words import (
     reference,
 )
 
-BLOOD_PRESSURE: Final = "85354-9"
+_VITAL: Final = "vital-signs"
 _LOINC: Final = "http://loinc.org"
 _INTERPRETATION: Final = {
     "H": ("Above the expected range", "orange"),
@@ -87,6 +87,7 @@ class Result:
         source: Who says so.
         status: Anything unusual about its status.
         by_person: Whether the patient entered it.
+        vital: Whether it is a measurement of the body, not of a laboratory.
         note: Comment sent with it.
         parts: Components such as systolic and diastolic.
     """
@@ -104,6 +105,7 @@ class Result:
     source: str
     status: str
     by_person: bool
+    vital: bool
     note: str
     parts: tuple[Result, ...] = ()
 
@@ -143,6 +145,7 @@ def result(resource: Json) -> Result:
         source="Entered by you" if by_person else listed(displays(resource.get("performer"))) or "Source not stated",
         status=_STATUS.get(str(resource.get("status")), ""),
         by_person=by_person,
+        vital=any(code_of(entry) == _VITAL for entry in items(resource, "category")),
         note=first(str(entry.get("text", "")) for entry in items(resource, "note")),
         parts=parts,
     )
@@ -164,6 +167,7 @@ def _part(component: Json) -> Result:
         source="",
         status="",
         by_person=False,
+        vital=False,
         note="",
     )
 

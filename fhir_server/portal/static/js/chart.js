@@ -1,10 +1,19 @@
 // Replaces the server's drawing by an interactive one, made from the numbers of the table below it.
-import "../vendor/uplot/uPlot.iife.min.js";
-
 const COLOURS = ["#005eb8", "#8a1538"];
 
-export function enhance(figure) {
-  const uPlot = window.uPlot;
+// uPlot has no module without a build step: its classic script leaves one global.
+function library() {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL("../vendor/uplot/uPlot.iife.min.js", import.meta.url).href;
+    script.onload = () => resolve(window.uPlot);
+    script.onerror = reject;
+    document.head.append(script);
+  });
+}
+
+export async function enhance(figure) {
+  const uPlot = await library();
   const rows = [...document.querySelectorAll(`${figure.dataset.chart} tr[data-at]`)]
     .map((row) => ({ at: Date.parse(row.dataset.at) / 1000, values: row.dataset.values.split(" ").map(Number) }))
     .filter((row) => Number.isFinite(row.at) && row.values.every(Number.isFinite))
