@@ -1,26 +1,57 @@
-"""What every command shares: settings, store and context; a user's mistake is one sentence and exit code 1, never a traceback."""
+"""What every command shares: lazy commands, settings, store and context, progress.
+
+A user's mistake is one sentence and exit code 1 (2 for wrong usage and settings), never a traceback.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fhir_server.app import make_context
-from fhir_server.interactions.model import Context
 from fhir_server.settings import Settings, SettingsError, load
 from fhir_server.spec.outcome import FhirError
-from fhir_server.store.database import Store
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from fhir_server.interactions.model import Context
+
+Commands = Mapping[str, tuple[str, str]]
+"""Name → (`module:attribute` below this package, one line for the list of commands)."""
 
 
 class Group(click.Group):
-    """A group whose commands tell a refusal in one sentence."""
+    """A group whose commands are imported when they run and tell a refusal in one sentence."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+    def __init__(self, *args: Any, commands_by_name: Commands, **options: Any) -> None:
+        """Make a group of these commands."""
+        super().__init__(*args, **options)
+        self._lazy = commands_by_name
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of the registry."""
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """Import and return a command, None for a name that is none."""
+        if cmd_name not in self._lazy:
+            return None
+        module, _, attribute = self._lazy[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"fhir_server.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """Write the list of commands from the registry, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
         """Run the command; exit with 1 on a refusal."""
         try:
             return super().invoke(ctx)
@@ -39,10 +70,43 @@ def settings() -> Settings:
 
 @contextmanager
 def opened() -> Iterator[tuple[Settings, Context]]:
-    """Open the store for one command."""
+    """Open the store for one command.
+
+    Raises:
+        click.ClickException: The database cannot be reached, or has no schema yet.
+    """
+    from sqlalchemy import inspect
+
+    from fhir_server.app import make_context
+    from fhir_server.store.database import Store
+
     found = settings()
-    store = Store(found.database_url)
+    with database_errors():
+        store = Store(found.database_url)
+        try:
+            if not inspect(store.engine).has_table("resource"):
+                raise click.ClickException("The database has no schema yet; make it with: fhir-server init")
+            yield found, make_context(found, store)
+        finally:
+            store.close()
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Tell what the database says in one sentence, without the statement."""
+    from sqlalchemy.exc import DBAPIError
+
     try:
-        yield found, make_context(found, store)
-    finally:
-        store.close()
+        yield
+    except DBAPIError as error:
+        said = str(error.orig).strip().partition("\n")[0]
+        raise click.ClickException(f"The database cannot be used: {said}") from error
+
+
+def progress() -> Progress:
+    """Return a progress display on standard error, which shows nothing unless that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)

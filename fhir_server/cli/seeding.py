@@ -9,12 +9,10 @@ from pathlib import Path
 
 import click
 from joserfc.jwk import ECKey
-from rich.console import Console
-from rich.progress import Progress
 
 import seed_data
 from fhir_server.access import tokens
-from fhir_server.cli.frame import opened
+from fhir_server.cli.frame import opened, progress
 from fhir_server.identity.accounts import create_account
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform
@@ -49,11 +47,11 @@ def seed(*, patients: int, as_json: bool) -> None:
 
 def _load(context: Context, data: Seed, patients: int) -> None:
     operator = tokens.operator(context.now())
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Loading people", total=patients)
+    with progress() as shown:
+        task = shown.add_task("Loading people", total=patients)
         for start in range(0, len(data.directory), _BATCH):
             perform(_transaction(data.directory[start : start + _BATCH]), operator, context)
-        seen = set()
+        seen: set[str] = set()
         for authored in data.bundles:
             with context.store.read() as session:
                 author = tokens.feed(session, authored.author, context.now(), "seed")
@@ -67,7 +65,7 @@ def _load(context: Context, data: Seed, patients: int) -> None:
                 for entry in authored.bundle["entry"]
                 if entry["resource"]["resourceType"] == "Patient"
             }
-            progress.advance(task, len(people - seen))
+            shown.advance(task, len(people - seen))
             seen |= people
         for start in range(0, len(data.consents), _BATCH):
             perform(_transaction(data.consents[start : start + _BATCH]), operator, context)

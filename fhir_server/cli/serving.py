@@ -1,27 +1,22 @@
-"""init, serve, worker, config."""
+"""serve: granian in front of `fhir_server.wsgi`, with limits and a graceful stop."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import threading
-import time
+import socket
 
 import click
+from granian import Granian
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
 
-from fhir_server import worker as background
-from fhir_server.app import jobs
-from fhir_server.cli.frame import opened, settings
-from fhir_server.settings import describe
-from fhir_server.store.schema import upgrade
+from fhir_server.cli.frame import settings
 
-
-@click.command(epilog="Example: fhir-server init")
-def init() -> None:
-    """Create the database schema, or upgrade it to this version; safe to repeat."""
-    upgrade(settings().database_url)
-    click.echo("The database schema is up to date.", err=True)
+_THREADS = 8
+_HEADER_READ_TIMEOUT_MS = 10_000
+_BUFFER_BYTES = 64 * 1024
+_BACKLOG = 512
+_KILL_AFTER_S = 10
 
 
 @click.command(epilog="Example: fhir-server serve --port 8080 --workers 2")
@@ -29,48 +24,38 @@ def init() -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
 def serve(host: str, port: int, workers: int) -> None:
-    """Serve FHIR, the authorization server and the portal until SIGTERM."""
-    from granian import Granian  # noqa: PLC0415 - only this command needs the server
-    from granian.constants import Interfaces  # noqa: PLC0415
-
+    """Serve FHIR, the authorization server and the portal until SIGTERM, which lets running requests end."""
     found = settings()
     if workers > 1 and found.database_url.startswith("sqlite"):
         raise click.UsageError("With SQLite one process serves; use PostgreSQL for more workers.")
-    click.echo(f"Serving {found.base_url}/ on {host}:{port}. Stop with Ctrl-C.")
+    _check_free(host, port)
+    click.echo(f"Serving {found.base_url}/ on {host}:{port}. Stop with Ctrl-C.", err=True)
     server = Granian(
-        "fhir_server.app:make",
+        "fhir_server.wsgi:make",
         factory=True,
         address=host,
         port=port,
         interface=Interfaces.WSGI,
+        websockets=False,
         workers=workers,
-        blocking_threads=16,
-        backlog=512,
-        workers_kill_timeout=10,
+        blocking_threads=_THREADS,
+        backlog=_BACKLOG,
+        # A client that stalls in its headers must not hold a connection, nor a stop, for ever.
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_READ_TIMEOUT_MS, max_buffer_size=_BUFFER_BYTES),
+        workers_kill_timeout=_KILL_AFTER_S,
         log_access=False,
+        log_level=LogLevels.warning,
         respawn_failed_workers=True,
     )
     server.serve()
 
 
-@click.command(epilog="Example: fhir-server worker")
-def worker() -> None:
-    """Run background jobs (messages, ends of emergency access) until SIGTERM; with SQLite `serve` does it."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with opened() as (found, context):
-        background.run(jobs(found, context), stop, clock=time.monotonic)
-
-
-@click.command(epilog="Example: fhir-server config --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def config(*, as_json: bool) -> None:
-    """Print every setting: value (secrets masked), unit, source, meaning."""
-    rows = describe(settings(), os.environ)
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        unit = f" {row['unit']}" if row["unit"] else ""
-        click.echo(f"{row['name']}={row['value']}{unit}  ({row['source']})\n    {row['meaning']}")
+def _check_free(host: str, port: int) -> None:
+    """Say so where somebody else listens already: granian shares ports, and half of the requests would go astray."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(f"Cannot listen on {host}:{port}: {error.strerror}") from error

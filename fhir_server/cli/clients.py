@@ -1,0 +1,74 @@
+"""client add."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from fhir_server.cli.frame import opened
+from fhir_server.smart.registry import register_client
+
+
+@click.group()
+def client() -> None:
+    """OAuth clients: apps and backend services."""
+
+
+@client.command(
+    "add",
+    epilog="Example: fhir-server client add --name 'Trust feed' --jwks keys.json --organization Organization/rxh "
+    "--scope 'system/*.cruds'",
+)
+@click.option("--name", required=True, help="Shown to people who are asked to connect it.")
+@click.option("--public", is_flag=True, help="An app that can keep no secret (PKCE only).")
+@click.option("--secret", is_flag=True, help="An app with a client secret, printed this once.")
+@click.option(
+    "--jwks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File with a JWK Set of public keys."
+)
+@click.option("--jwks-uri", default="", help="https address of a JWK Set.")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where an app is sent back to; may be repeated.")
+@click.option("--launch-uri", default="", help="Where an EHR launch opens the app.")
+@click.option("--scope", default="", help="The most that may be granted, separated by spaces.")
+@click.option("--organization", default="", help="Organization/ID a backend service acts for.")
+@click.option("--trusted", is_flag=True, help="The operator's own backend service: consent does not filter it.")
+def add(  # noqa: PLR0913 - one parameter per option
+    *,
+    name: str,
+    public: bool,
+    secret: bool,
+    jwks: Path | None,
+    jwks_uri: str,
+    redirect_uris: tuple[str, ...],
+    launch_uri: str,
+    scope: str,
+    organization: str,
+    trusted: bool,
+) -> None:
+    """Register a client; print its id, and its secret this once, as JSON."""
+    kinds = [kind for kind, chosen in (("public", public), ("secret", secret), ("jwks", jwks or jwks_uri)) if chosen]
+    if len(kinds) != 1:
+        raise click.UsageError("Say exactly one of --public, --secret, and --jwks or --jwks-uri.")
+    with opened() as (_, context), context.store.write() as session:
+        client_id, shown_once = register_client(
+            session,
+            name=name,
+            kind=kinds[0],
+            now=context.now(),
+            jwks=_text_of(jwks) if jwks else "",
+            jwks_uri=jwks_uri,
+            redirect_uris=redirect_uris,
+            launch_uri=launch_uri,
+            scope=scope,
+            organization=organization,
+            trusted=trusted,
+        )
+    click.echo(json.dumps({"client_id": client_id} | ({"client_secret": shown_once} if shown_once else {})))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{path} is not a text file") from error
