@@ -15,7 +15,7 @@ from fhir_server.cli.frame import opened
 
 @click.command(epilog="Example: fhir-server worker")
 def worker() -> None:
-    """Run background jobs until SIGTERM: messages, ends of emergency access, checkpoints. With SQLite `serve` does it."""
+    """Run background jobs until SIGTERM (messages, ends of emergency access, checkpoints); with SQLite `serve` does."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

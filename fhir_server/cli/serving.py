@@ -1,4 +1,4 @@
-"""serve: granian in front of `fhir_server.wsgi`, with limits and a graceful stop."""
+"""serve: granian in front of `fhir_server.app`, with limits and a graceful stop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def serve(host: str, port: int, workers: int) -> None:
     _check_free(host, port)
     click.echo(f"Serving {found.base_url}/ on {host}:{port}. Stop with Ctrl-C.", err=True)
     server = Granian(
-        "fhir_server.wsgi:make",
+        "fhir_server.app:make",
         factory=True,
         address=host,
         port=port,
