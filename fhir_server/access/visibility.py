@@ -7,9 +7,23 @@ half (SMART scopes, launch patient). Both are conditions on one row, so they hol
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, FromClause, and_, exists, false, literal, or_, true
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    and_,
+    bindparam,
+    exists,
+    false,
+    literal,
+    literal_column,
+    or_,
+    true,
+)
 
 from fhir_server.store.keys import type_key
 from fhir_server.store.visibility import Rules
@@ -70,14 +84,39 @@ class Gate:
     reviewed_types: tuple[int, ...] = ()
     scopes: tuple[ScopeFilter, ...] | None = None
 
+    @property
+    def shape(self) -> Hashable:
+        """Return what the text of `predicate` depends on: gates of one shape differ in bound values only."""
+        scopes = None
+        if self.scopes is not None:
+            scopes = tuple((scope.type, bool(scope.patient), scope.tokens) for scope in self.scopes)
+        return (
+            self.everything, bool(self.own), len(_padded(self.actors)), len(_padded(self.organizations)),
+            self.directory, len(_padded(self.emergencies)), self.own_only, self.managed_types,
+            self.reviewed_types, scopes,
+        )  # fmt: skip
+
+    def parameters(self) -> dict[str, int]:
+        """Return the values of `predicate`'s bound parameters by name."""
+        values = {"gate_at": self.at_us, "gate_own": self.own, "gate_purposes": self.purposes}
+        values["gate_launch"] = next((scope.patient for scope in self.scopes or () if scope.patient), 0)
+        for name in ("actors", "organizations", "emergencies"):
+            keys = enumerate(_padded(getattr(self, name)))
+            values |= {f"gate_{name}_{index}": key for index, key in keys}
+        return values
+
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
-        """Return the condition under which a row of `resource` exists for this caller."""
+        """Return the condition under which a row of `resource` exists for this caller.
+
+        Every value of this gate is a parameter with the name and value of `parameters`, so that a statement built for
+        one gate serves every gate of its shape. `shape` says what else the text depends on.
+        """
         return and_(self._right(row, rules), self._scope(row, rules))
 
     def _right(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
         if self.everything:
             return true()
-        mine = row.c.author.in_(self.organizations) if self.organizations else false()
+        mine = row.c.author.in_(self._keys("organizations")) if self.organizations else false()
         if self.own_only:
             return self._own_only(row, rules, mine)
         ways = [and_(mine, row.c.type.not_in(_NEVER_GRANTED))]
@@ -107,7 +146,7 @@ class Gate:
     def _patient_permits(self, row: FromClause, patient: ColumnElement[int], rules: Rules) -> ColumnElement[bool]:
         ways: list[ColumnElement[bool]] = []
         if self.own:
-            ways.append(patient == self.own)
+            ways.append(patient == _value("gate_own", self.own))
         if self.actors:
             ways.append(
                 and_(
@@ -124,8 +163,7 @@ class Gate:
         """Return whether a provision that is in force for the caller votes this way on the row.
 
         The deepest hitting node of a Consent decides: a nested deny always stands, a root deny stands unless a nested
-            permit of
-        the same Consent hits. A nested deny under a root permit needs no more: any deny wins in the end.
+        permit of the same Consent hits. A nested deny under a root permit needs no more: any deny wins in the end.
         """
         node = rules.grant.alias()
         hit = [*self._in_force(node, patient), self._covers(row, node, permit=permit)]
@@ -143,10 +181,10 @@ class Gate:
     def _in_force(self, node: FromClause, patient: ColumnElement[int]) -> list[ColumnElement[bool]]:
         return [
             node.c.patient == patient,
-            node.c.actor.in_((0, *self.actors)),
-            node.c.valid_from <= self.at_us,
-            node.c.valid_to > self.at_us,
-            node.c.purposes.bitwise_and(self.purposes) != 0,
+            node.c.actor.in_((literal_column("0"), *self._keys("actors"))),
+            node.c.valid_from <= self._at,
+            node.c.valid_to > self._at,
+            node.c.purposes.bitwise_and(_value("gate_purposes", self.purposes)) != 0,
         ]
 
     @staticmethod
@@ -167,10 +205,17 @@ class Gate:
         blocked = exists().where(
             block.c.patient == patient,
             block.c.blocks_emergency.is_(True),
-            block.c.valid_from <= self.at_us,
-            block.c.valid_to > self.at_us,
+            block.c.valid_from <= self._at,
+            block.c.valid_to > self._at,
         )
-        return and_(patient.in_(self.emergencies), ~blocked.correlate(_table_of(patient)))
+        return and_(patient.in_(self._keys("emergencies")), ~blocked.correlate(_table_of(patient)))
+
+    @property
+    def _at(self) -> BindParameter[int]:
+        return _value("gate_at", self.at_us)
+
+    def _keys(self, name: str) -> list[BindParameter[int]]:
+        return [_value(f"gate_{name}_{index}", key) for index, key in enumerate(_padded(getattr(self, name)))]
 
     def _scope(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
         if self.scopes is None:
@@ -184,10 +229,9 @@ class Gate:
             conditions.append(row.c.type == scope.type)
         if scope.patient:
             further = rules.resource_patient.alias()
-            named = exists().where(further.c.key == row.c.key, further.c.patient == scope.patient).correlate(row)
-            conditions.append(
-                or_(row.c.patient == scope.patient, and_(row.c.multi.is_(True), named), row.c.patient == 0)
-            )
+            launch = _value("gate_launch", scope.patient)
+            named = exists().where(further.c.key == row.c.key, further.c.patient == launch).correlate(row)
+            conditions.append(or_(row.c.patient == launch, and_(row.c.multi.is_(True), named), row.c.patient == 0))
         for param, system, code in scope.tokens:
             index = rules.token.alias()
             matching = [index.c.key == row.c.key, index.c.param == param, index.c.code == code]
@@ -199,6 +243,17 @@ class Gate:
 
 NOTHING = Gate(at_us=0)
 """The visibility of a caller without any right: no row exists."""
+
+
+def _value(name: str, value: int) -> BindParameter[int]:
+    return bindparam(name, value, BigInteger)
+
+
+def _padded(keys: tuple[int, ...]) -> tuple[int, ...]:
+    """Repeat the last key up to a power of two, so that there are few shapes and the meaning stays."""
+    if not keys:
+        return keys
+    return keys + keys[-1:] * ((1 << (len(keys) - 1).bit_length()) - len(keys))
 
 
 def _table_of(column: ColumnElement[int]) -> FromClause:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fhir_server.access.decide import Decision
 from fhir_server.access.principal import Principal
@@ -19,6 +21,8 @@ class Pending:
 
     creates: list[NewVersion] = field(default_factory=list)
     written: dict[int, NewVersion] = field(default_factory=dict)
+    authors: dict[int, Mapping[str, Any] | None] = field(default_factory=dict)
+    """Organizations that write, by key, read once per transaction for the label by source."""
 
     def add(self, new: NewVersion) -> None:
         """Queue a first version."""

@@ -239,8 +239,11 @@ def _body(interaction: Interaction) -> Mapping[str, Any]:
 
 
 def _author_organization(job: Job, author: int) -> Mapping[str, Any] | None:
-    content = directory.organization_content(job.session, author) if author else None
-    return json.decode(content, len(content) + 1) if content else None
+    known = job.pending.authors
+    if author not in known:
+        content = directory.organization_content(job.session, author) if author else None
+        known[author] = json.decode(content, len(content) + 1) if content else None
+    return known[author]
 
 
 def _now_us(job: Job, old: Version) -> int:

@@ -8,7 +8,7 @@ writer, so writers of one process queue on a lock and start with BEGIN IMMEDIATE
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,8 @@ class Store:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine = create_engine(parsed, **options)
         self._writer = threading.RLock()
+        self.prepared: dict[Hashable, Any] = {}
+        self.known_ids: dict[int, str] = {}
         if not self.is_postgresql:
             event.listen(self.engine, "connect", _prepare_sqlite)
 

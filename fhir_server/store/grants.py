@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import BigInteger, Row, Select, and_, bindparam, delete, insert, select, update
 
-from fhir_server.store import tables
+from fhir_server.store import prepared, tables
 from fhir_server.store.database import Session
 
 
@@ -105,15 +106,24 @@ def start_emergency(session: Session, access: EmergencyAccess) -> None:
 
 def live_emergencies(session: Session, practitioner: int, now_us: int) -> tuple[EmergencyAccess, ...]:
     """Return the emergency accesses of a practitioner that are running now, newest first."""
+    values = {"practitioner": practitioner, "now": now_us}
+    found = prepared.run(session, "live_emergencies", _live_statement, values)
+    return tuple(_emergency(row) for row in found)
+
+
+def _live_statement() -> Select[Any]:
     row = tables.break_glass.c
-    statement = (
+    now = bindparam("now", 0, BigInteger)
+    return (
         select(*_EMERGENCY)
         .where(
-            row.practitioner == practitioner, row.ended_at.is_(None), row.started_at <= now_us, row.expires_at > now_us
+            row.practitioner == bindparam("practitioner", 0, BigInteger),
+            row.ended_at.is_(None),
+            row.started_at <= now,
+            row.expires_at > now,
         )
         .order_by(row.started_at.desc())
     )
-    return tuple(EmergencyAccess(*found) for found in session.connection.execute(statement))
 
 
 def unrecorded_ends(session: Session, now_us: int) -> tuple[EmergencyAccess, ...]:
@@ -121,7 +131,7 @@ def unrecorded_ends(session: Session, now_us: int) -> tuple[EmergencyAccess, ...
     row = tables.break_glass.c
     over = (row.ended_at.is_not(None)) | (row.expires_at <= now_us)
     statement = select(*_EMERGENCY).where(row.end_recorded.is_(False), over).limit(100)
-    return tuple(EmergencyAccess(*found) for found in session.connection.execute(statement))
+    return tuple(_emergency(found) for found in session.connection.execute(statement))
 
 
 def end_emergency(session: Session, access_id: str, now_us: int, *, recorded: bool) -> bool:
@@ -133,3 +143,9 @@ def end_emergency(session: Session, access_id: str, now_us: int, *, recorded: bo
         .values(ended_at=now_us, end_recorded=recorded)
     )
     return session.connection.execute(statement).rowcount == 1
+
+
+def _emergency(row: Row[Any]) -> EmergencyAccess:
+    fields = dict(zip(EmergencyAccess.__dataclass_fields__, row, strict=True))
+    fields["end_recorded"] = bool(fields["end_recorded"])
+    return EmergencyAccess(**fields)

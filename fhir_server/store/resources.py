@@ -11,17 +11,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, Table, and_, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Row,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import index_tables, tables
+from fhir_server.store import index_tables, prepared, tables
 from fhir_server.store.database import Session
-from fhir_server.store.keys import hash32, hash64, reference_key, type_key
+from fhir_server.store.keys import NONE, hash32, hash64, reference_key, type_key
 from fhir_server.store.visibility import RULES, Visibility, readable
 
 _INDEX = {table.name: table for table in index_tables.ALL}
 _MOVED = list(tables.history.c)
-_CHUNK = 500
+_CHUNK = 512
+_KNOWN_IDS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +95,14 @@ class NewVersion:
 
 def get(session: Session, visibility: Visibility, resource_type: str, logical_id: str) -> Version | None:
     """Return the current version if it exists for this visibility (a deleted one too), else None."""
-    rows = readable(visibility, (resource_type,), deleted=True)
-    statement = select(*(rows.c[name] for name in _NAMES)).where(rows.c.key == reference_key(resource_type, logical_id))
-    return _version(session.connection.execute(statement).one_or_none(), resource_type, logical_id)
+
+    def build() -> Select[Any]:
+        rows = readable(visibility, deleted=True)
+        return select(*(rows.c[name] for name in _NAMES)).where(*_named(rows))
+
+    values = {**visibility.parameters(), **_name(resource_type, logical_id)}
+    found = prepared.run(session, ("get", visibility.shape), build, values).one_or_none()
+    return _version(found, resource_type, logical_id)
 
 
 def history(session: Session, visibility: Visibility, resource_type: str, logical_id: str) -> list[Version]:
@@ -115,13 +138,15 @@ def current(session: Session, resource_type: str, logical_id: str) -> Version | 
     """Return the current version whoever may see it.
 
     INVARIANT: only for deciding a write, for audit and for the matching mandate of feeds; its content is never
-        disclosed.
+    disclosed.
     """
-    row = tables.resource
-    statement = select(*(row.c[name] for name in _NAMES)).where(
-        row.c.key == reference_key(resource_type, logical_id), row.c.type == type_key(resource_type)
-    )
-    return _version(session.connection.execute(statement).one_or_none(), resource_type, logical_id)
+
+    def build() -> Select[Any]:
+        row = tables.resource
+        return select(*(row.c[name] for name in _NAMES)).where(*_named(row))
+
+    found = prepared.run(session, "current", build, _name(resource_type, logical_id)).one_or_none()
+    return _version(found, resource_type, logical_id)
 
 
 def put(session: Session, new: NewVersion) -> None:
@@ -176,12 +201,21 @@ def _replace(session: Session, new: NewVersion) -> None:
 
 def outside(session: Session, visibility: Visibility, keys: Sequence[int]) -> int:
     """Return how many of these rows do not exist for this visibility (deleted rows count as they stand)."""
+    distinct = list(dict.fromkeys(keys))
     inside = 0
-    for start in range(0, len(keys), _CHUNK):
-        rows = readable(visibility, deleted=True)
-        statement = select(func.count()).select_from(rows).where(rows.c.key.in_(keys[start : start + _CHUNK]))
-        inside += session.connection.execute(statement).scalar_one()
-    return len(set(keys)) - inside
+    for start in range(0, len(distinct), _CHUNK):
+        chunk = distinct[start : start + _CHUNK]
+        size = 1 << (len(chunk) - 1).bit_length()
+
+        def build(size: int = size) -> Select[Any]:
+            rows = readable(visibility, deleted=True)
+            wanted = [bindparam(f"key_{index}", NONE, BigInteger) for index in range(size)]
+            return select(func.count()).select_from(rows).where(rows.c.key.in_(wanted))
+
+        padded = chunk + chunk[-1:] * (size - len(chunk))
+        values = {**visibility.parameters(), **{f"key_{index}": key for index, key in enumerate(padded)}}
+        inside += prepared.run(session, ("outside", visibility.shape, size), build, values).scalar_one()
+    return len(distinct) - inside
 
 
 def adopt(session: Session, context: int, patients: Sequence[int], label: int, confidentiality: int) -> None:
@@ -222,11 +256,18 @@ def owners(session: Session, keys: Sequence[int]) -> tuple[tuple[int, ...], int,
 
 
 def ids_of(session: Session, keys: Iterable[int]) -> dict[int, str]:
-    """Return the logical ids of resources by key, for audit only."""
+    """Return the logical ids of resources by key, for audit only; a key never changes its id, so they are kept."""
+    known = session.store.known_ids
     wanted = list(keys)
-    row = tables.resource
-    statement = select(row.c.key, row.c.id).where(row.c.key.in_(wanted))
-    return dict(session.connection.execute(statement).tuples().all()) if wanted else {}
+    missing = [key for key in wanted if key not in known]
+    if missing:
+        if len(known) > _KNOWN_IDS:
+            known.clear()
+        row = tables.resource
+        for start in range(0, len(missing), _CHUNK):
+            statement = select(row.c.key, row.c.id).where(row.c.key.in_(missing[start : start + _CHUNK]))
+            known.update(session.connection.execute(statement).tuples().all())
+    return {key: known[key] for key in wanted if key in known}
 
 
 def counts(session: Session) -> dict[int, int]:
@@ -251,10 +292,25 @@ _NAMES = (
 )
 
 
+def _named(row: FromClause) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that a row is the one of `_name`: the key finds it, type and id rule out a collision."""
+    return (
+        row.c.key == bindparam("key", NONE, BigInteger),
+        row.c.type == bindparam("type", NONE, Integer),
+        row.c.id == bindparam("id", "", Text),
+    )
+
+
+def _name(resource_type: str, logical_id: str) -> dict[str, Any]:
+    return {"key": reference_key(resource_type, logical_id), "type": type_key(resource_type), "id": logical_id}
+
+
 def _version(row: Row[Any] | None, resource_type: str, logical_id: str) -> Version | None:
     if row is None:
         return None
-    return Version(type=resource_type, id=logical_id, **dict(zip(_NAMES, row, strict=True)))
+    fields = dict(zip(_NAMES, row, strict=True))
+    fields["deleted"], fields["multi"] = bool(fields["deleted"]), bool(fields["multi"])
+    return Version(type=resource_type, id=logical_id, **fields)
 
 
 def _row(new: NewVersion) -> dict[str, Any]:

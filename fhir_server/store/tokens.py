@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import LargeBinary, and_, bindparam, insert, select, update
 
+from fhir_server.store import prepared
 from fhir_server.store.account_tables import account
 from fhir_server.store.database import Session
 from fhir_server.store.oauth_tables import access_token, oauth_client
@@ -40,6 +41,7 @@ _LOOK_UP = (
             account, account.c.id == access_token.c.account_id
         )
     )
+    .where(access_token.c.token_hash == bindparam("token_hash", b"", LargeBinary))
 )
 
 
@@ -61,15 +63,17 @@ def add(session: Session, row: TokenRow) -> None:
 
 def live(session: Session, token_hash: bytes, now_us: int) -> LiveToken | None:
     """Return the token if it is neither expired nor revoked and its client and account are active."""
-    found = session.connection.execute(_LOOK_UP.where(access_token.c.token_hash == token_hash)).one_or_none()
+    found = prepared.run(session, "token", lambda: _LOOK_UP, {"token_hash": token_hash}).one_or_none()
     if found is None or found.revoked_at is not None or found.expires_at <= now_us:
         return None
-    if found.client_active is False or found.account_active is False:
+    # Rows have the driver's plain types: SQLite's truth is 0 or 1, and None is an outer join without a partner.
+    if found.client_active is not None and not found.client_active:
         return None
-    if found.account_id is not None and found.account_active is None:
+    if found.account_id is not None and not found.account_active:
         return None
-    row = TokenRow(*found[: len(_COLUMNS)])
-    return LiveToken(row, found.role or "", found.name or "")
+    fields = dict(zip(TokenRow.__dataclass_fields__, found, strict=False))
+    fields["trusted"], fields["may_break_glass"] = bool(fields["trusted"]), bool(fields["may_break_glass"])
+    return LiveToken(TokenRow(**fields), found.role or "", found.name or "")
 
 
 def revoke(session: Session, token_hash: bytes, now_us: int) -> None:

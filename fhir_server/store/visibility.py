@@ -8,7 +8,7 @@ are not in the query.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,19 @@ from fhir_server.store.keys import type_key
 
 
 class Visibility(Protocol):
-    """Which rows exist for a decision; made by `access`, opaque to `search`."""
+    """Which rows exist for a decision; made by `access`, opaque to `search`.
+
+    INVARIANT: visibilities of one `shape` have predicates of one text, differing in the values of `parameters` only.
+    """
+
+    @property
+    def shape(self) -> Hashable:
+        """Return what the predicate's text depends on."""
+        ...
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the predicate's bound values by name."""
+        ...
 
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
         """Return the SQL condition under which `row` (columns of `resource` but `content`) exists for the caller."""

@@ -1,0 +1,64 @@
+"""Statements built and compiled once per shape, then run as text on the driver.
+
+Building a guarded query in SQLAlchemy costs milliseconds, running it microseconds. A shape is everything its text
+depends on; values are bound parameters. The cache is per store and bounded: shapes come from code and registrations,
+not from requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CursorResult, Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from fhir_server.store.database import Session
+
+_LIMIT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Compiled text, the values it was built with, and the order of names where the driver counts positions."""
+
+    text: str
+    constants: Mapping[str, Any]
+    order: tuple[str, ...] | None
+
+    def bind(self, values: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
+        """Return the parameters in the form the driver takes."""
+        if self.order is None:
+            return {name: values.get(name, constant) for name, constant in self.constants.items()}
+        constants = self.constants
+        return tuple(values[name] if name in values else constants[name] for name in self.order)
+
+
+def run(
+    session: Session, shape: Hashable, build: Callable[[], Executable], values: Mapping[str, Any]
+) -> CursorResult[Any]:
+    """Run the statement of a shape with these values; rows have the driver's plain types.
+
+    Args:
+        session: The transaction.
+        shape: What the text depends on, including which statement it is.
+        build: Returns the statement; called only when the shape is new.
+        values: Values of named bound parameters.
+    """
+    known = session.store.prepared
+    statement = known.get(shape)
+    if statement is None:
+        if len(known) >= _LIMIT:
+            known.clear()
+        statement = known[shape] = _compile(session, build())
+    return session.connection.exec_driver_sql(statement.text, statement.bind(values))
+
+
+def _compile(session: Session, statement: Executable) -> Prepared:
+    compiled = statement.compile(  # type: ignore[attr-defined]
+        dialect=session.store.engine.dialect, compile_kwargs={"render_postcompile": True}
+    )
+    assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what a statement compiles to
+    order = tuple(compiled.positiontup) if compiled.positiontup is not None else None
+    return Prepared(str(compiled), dict(compiled.construct_params(_check=False)), order)
