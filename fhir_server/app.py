@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 
@@ -36,7 +37,7 @@ from fhir_server.store.database import Store
 from fhir_server.store.keys import key_of_reference
 from fhir_server.store.recorder import Recorder
 from fhir_server.web import SignedIn, Web, install
-from fhir_server.worker import Job, messages_job
+from fhir_server.worker import Job, limits_job, messages_job
 
 _MEGABYTE = 1024 * 1024
 _PROFILES = (Path(__file__).parent / "profiles", Path(__file__).parent.parent / "profiles")
@@ -112,10 +113,15 @@ def own_resources() -> Iterator[Mapping[str, Any]]:
 
 def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
     """Return the background jobs of this server."""
-    transports = {"email": transport(settings.mail_url), "text": transport(settings.sms_url)}
+    host = urlsplit(settings.base_url).hostname or "localhost"
+    transports = {
+        "email": transport(settings.mail_url, sender_host=host),
+        "text": transport(settings.sms_url, sender_host=host),
+    }
     letterhead = Letterhead(settings.brand_name, settings.base_url)
     return (
         messages_job(context.store, transports, letterhead, context.now),
+        limits_job(context.store, context.now),
         Job("emergency-ends", lambda: end_break_glass.record_expired(context), every_s=5.0),
     )
 
