@@ -24,7 +24,7 @@ def calendar(visit: Visit, now: datetime) -> bytes | None:
     event.add("summary", visit.title)
     event.add("status", "CANCELLED" if visit.called_off else "CONFIRMED")
     if visit.places:
-        event.add("location", listed(visit.places))
+        event.add("location", visit.places[0])
     notes = [f"With {listed(visit.people)}." if visit.people else "", visit.instructions, visit.comment]
     if any(notes):
         event.add("description", "\n".join(filter(None, notes)))

@@ -10,8 +10,6 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from flask import Blueprint
-from flask.blueprints import BlueprintSetupState
-from jinja2 import ChainableUndefined, ChoiceLoader, PackageLoader
 
 from fhir_server import web
 from fhir_server.portal import assets
@@ -120,17 +118,6 @@ for _page in PAGES:
         web.require(*_page.roles)(_page.view) if _page.roles else _page.view,
         methods=_page.methods,
     )
-
-
-@blueprint.record_once
-def _prepare_templates(state: BlueprintSetupState) -> None:
-    """Let templates use the design system's macros, which count on absent values reading as absent."""
-    environment = state.app.jinja_env
-    design_system = PackageLoader("nhsuk_frontend_jinja", "templates")
-    environment.loader = ChoiceLoader([loader for loader in (environment.loader, design_system) if loader])
-    environment.undefined = ChainableUndefined
-    environment.trim_blocks = True
-    environment.lstrip_blocks = True
 
 
 @blueprint.app_context_processor

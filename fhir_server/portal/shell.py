@@ -8,6 +8,7 @@ from typing import Final
 from flask import request
 
 from fhir_server import web
+from fhir_server.spec.outcome import FhirError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,11 @@ MENUS: Final = {
 
 def shell() -> Shell:
     """Return the frame for this request."""
-    signed_in = web.signed_in()
+    try:
+        signed_in = web.signed_in()
+    except FhirError:
+        # The page may be about that very failure.
+        signed_in = None
     if signed_in is None:
         return Shell()
     role = signed_in.account.role

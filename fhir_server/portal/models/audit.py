@@ -25,6 +25,7 @@ from fhir_server.portal.models.words import (
 )
 
 _EMERGENCY_ROLE: Final = "13"
+_DIRECTORY: Final = frozenset({"Organization", "Practitioner"})
 _DATA_ROLES: Final = frozenset({"4", "24"})
 
 _DETAILS: Final = "your details"
@@ -165,12 +166,11 @@ class Log:
 
 
 def parties(events: Iterable[Json]) -> frozenset[str]:
-    """Return what events name but do not spell out: references of organisations, and ids of apps."""
+    """Return what events name but do not spell out: references of organisations and professionals, and ids of apps."""
     agents = [agent for event in events for agent in items(event, "agent")]
-    references = {reference(agent.get("who")) for agent in agents}
-    return frozenset(
-        {name for name in references if name.startswith("Organization/")} | {_client(agent) for agent in agents} - {""}
-    )
+    references = {reference(agent.get("who")) for agent in agents if not _spoken(agent)}
+    in_directory = {target for target in references if target.partition("/")[0] in _DIRECTORY}
+    return frozenset(in_directory | {_client(agent) for agent in agents} - {""})
 
 
 def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
@@ -189,7 +189,7 @@ def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
     return Access(
         id=str(event.get("id", "")),
         at=moment(event.get("recorded")),
-        who=first((str(asked.get("name") or ""), names.get(actor, ""), display(asked.get("who")), "Not known")),
+        who=first((_spoken(asked), names.get(actor, ""), "Not known")),
         actor=actor,
         organization=_organization(agents, asked, names),
         app=first(names.get(_client(agent), _client(agent)) for agent in agents),
@@ -270,8 +270,12 @@ def _organization(agents: list[Json], asked: Json, names: Mapping[str, str]) -> 
     for agent in agents:
         target = reference(agent.get("who"))
         if agent is not asked and target.startswith("Organization/"):
-            return first((str(agent.get("name") or ""), display(agent.get("who")), names.get(target, "")))
+            return first((_spoken(agent), names.get(target, "")))
     return ""
+
+
+def _spoken(agent: Json) -> str:
+    return first((str(agent.get("name") or ""), display(agent.get("who"))))
 
 
 def _client(agent: Json) -> str:

@@ -16,7 +16,7 @@ from fhir_server.identity import apps
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.models.audit import Log, log, parties
 from fhir_server.portal.road import Parameter, Road
-from fhir_server.portal.views.directory import organization_names
+from fhir_server.portal.views import directory
 from fhir_server.portal.views.whose import Record, open_record
 
 _PER_PAGE: Final = 200
@@ -89,10 +89,10 @@ def log_of(
 
 
 def names_of(way: Road, events: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the names of the organisations and apps that events name by reference or id."""
+    """Return the names of the people, organisations and apps that events name by reference or id."""
     named = parties(events)
-    clients = [name for name in named if not name.startswith("Organization/") and name not in _OWN_NAMES]
-    return _OWN_NAMES | organization_names(way, named) | apps.names(web.context().store, clients)
+    clients = [name for name in named if "/" not in name and name not in _OWN_NAMES]
+    return _OWN_NAMES | directory.names(way, named) | apps.names(web.context().store, clients)
 
 
 def _next_href(next_page: str) -> str:

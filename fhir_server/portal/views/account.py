@@ -66,4 +66,4 @@ def remove_app(grant_id: str) -> str | Response:
     if request.method == "GET":
         return render_template("portal/remove_app.html", app=app(grant))
     connected_apps.disconnect(store, signed_in.account.id, grant_id, now)
-    return redirect("/apps?removed=yes")
+    return redirect("/apps?removed=yes", 303)

@@ -11,6 +11,7 @@ from fhir_server.portal.road import Road
 
 _TYPES: Final = frozenset({"Organization", "Practitioner", "RelatedPerson"})
 _FEW: Final = "20"
+_MOST_NAMES: Final = 100
 _TITLES: Final = frozenset({"dr", "mr", "mrs", "ms", "miss", "prof", "professor", "sister", "nurse"})
 
 
@@ -46,13 +47,17 @@ def grantee_of(road: Road, grantee_type: str, grantee_id: str) -> Grantee | None
     return Grantee(f"{grantee_type}/{grantee_id}", party_name(entry), detail)
 
 
-def organization_names(road: Road, references: Iterable[str]) -> dict[str, str]:
-    """Return the names of organisations by their literal reference."""
-    ids = sorted(entry.partition("/")[2] for entry in references if entry.startswith("Organization/"))
-    if not ids:
-        return {}
-    found = road.search("Organization", ("_id", ",".join(_escaped(entry) for entry in ids)), ("_count", "100")).matches
-    return {f"Organization/{entry['id']}": party_name(entry) for entry in found}
+def names(road: Road, references: Iterable[str]) -> dict[str, str]:
+    """Return the names of organisations and professionals by their literal reference."""
+    found: dict[str, str] = {}
+    wanted = set(references)
+    for kind in ("Organization", "Practitioner"):
+        ids = sorted(entry.partition("/")[2] for entry in wanted if entry.startswith(f"{kind}/"))
+        if ids:
+            query = ("_id", ",".join(_escaped(entry) for entry in ids[:_MOST_NAMES]))
+            entries = road.search(kind, query, ("_count", str(_MOST_NAMES))).matches
+            found |= {f"{kind}/{entry['id']}": party_name(entry) for entry in entries}
+    return found
 
 
 def _roles(road: Road, people: Iterable[dict[str, Any]]) -> dict[str, str]:

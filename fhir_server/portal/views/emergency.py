@@ -76,7 +76,7 @@ def end_emergency(patient_id: str) -> Response:
         # It may just have ended by itself.
         if error.kind not in {Kind.NOT_FOUND, Kind.FORBIDDEN, Kind.BUSINESS_RULE}:
             raise
-    response = redirect("/patients?ended=yes")
+    response = redirect("/patients?ended=yes", 303)
     response.delete_cookie(EMERGENCY, path="/")
     return response
 
@@ -119,7 +119,7 @@ def _opened(way: Road, answer: Mapping[str, Any]) -> Response:
     expires = str(values.get("expires", {}).get("valueInstant", ""))
     if not patient_id:
         abort(500)
-    response = redirect(f"/patients/{patient_id}")
+    response = redirect(f"/patients/{patient_id}", 303)
     left_s = max(60, int((datetime.fromisoformat(expires) - way.now).total_seconds())) if expires else 3600
     ends_at = way.now + timedelta(seconds=left_s)
     set_cookie(response, EMERGENCY, f"{patient_id}|{ends_at.astimezone(UTC).isoformat()}", max_age_s=left_s)

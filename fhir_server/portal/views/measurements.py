@@ -38,7 +38,7 @@ def add_measurement(kind_code: str) -> str | Response:
     if problems or taken is None:
         return make_response(_form(record, kind, tuple(problems)), 400)
     record.road.create(observation(kind, values, patient=record.patient_reference, taken=taken))
-    return redirect(f"/record/measurements?added={kind.code}")
+    return redirect(f"/record/measurements?added={kind.code}", 303)
 
 
 def _taken(record: Record, problems: list[Problem]) -> datetime | date | None:

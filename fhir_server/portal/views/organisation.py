@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Final
 
 from flask import abort, make_response, redirect, render_template, request
@@ -18,6 +19,7 @@ from fhir_server.portal.road import road
 from fhir_server.spec.outcome import FhirError, Kind
 
 _FIELD: Final = {"birth_date": "born-day", "nhs_number": "nhs-number"}
+_ORDER: Final = ("#given", "#family", "#born-day", "#born-month", "#born-year", "#nhs-number", "#email", "#mobile", "")
 _NOT_YET: Final = "Patient/unknown"
 _REFUSED: Final = frozenset(
     {Kind.INVALID_VALUE, Kind.DUPLICATE, Kind.CONFLICT, Kind.BUSINESS_RULE, Kind.MULTIPLE_MATCHES}
@@ -50,7 +52,7 @@ def invite() -> str | Response:
     if problems:
         page = render_template("portal/organisation/invite.html", errors=problems, answers=request.form)
         return make_response(page, 400)
-    return redirect("/organisation?done=invited")
+    return redirect("/organisation?done=invited", 303)
 
 
 def change_invitation(invitation_id: str, action: str) -> Response:
@@ -65,7 +67,7 @@ def change_invitation(invitation_id: str, action: str) -> Response:
             identity.resend(session, found, here.now())
         else:
             identity.cancel(session, found, here.now())
-    return redirect(f"/organisation?done={'resent' if action == 'resend' else 'cancelled'}")
+    return redirect(f"/organisation?done={'resent' if action == 'resend' else 'cancelled'}", 303)
 
 
 def _invite() -> tuple[Problem, ...]:
@@ -73,12 +75,11 @@ def _invite() -> tuple[Problem, ...]:
     signed_in = web.signed_in()
     if signed_in is None:
         abort(401)
-    person, problems = _person()
-    if person is None:
-        return problems
     here = web.context()
+    details = _person(here.now().date())
+    if not isinstance(details, identity.Person):
+        return details
     try:
-        details = identity.checked(person, here.now().date())
         # Over the road: it finds the one Patient of this NHS number or makes it, and says nothing else of it.
         resource = patient(details.given, details.family, birth_date=details.birth_date, nhs_number=details.nhs_number)
         patient_id = road().create(resource, if_none_exist=(("identifier", f"{NHS_NUMBER}|{details.nhs_number}"),))
@@ -88,18 +89,32 @@ def _invite() -> tuple[Problem, ...]:
     except FhirError as error:
         if error.kind not in _REFUSED:
             raise
-        return tuple(Problem(issue.diagnostics, _href(issue.expression)) for issue in error.issues)
+        return _problems(error)
     return ()
 
 
-def _person() -> tuple[identity.Person | None, tuple[Problem, ...]]:
+def _person(today: date) -> identity.Person | tuple[Problem, ...]:
+    """Return whom the form names, checked; or everything that is wrong at once."""
     born = day_answer(request.form, "born", "the date of birth")
     number = nhs_number_answer(request.form, "nhs-number")
-    problems = tuple(answer for answer in (born, number) if isinstance(answer, Problem))
-    if isinstance(born, Problem) or isinstance(number, Problem):
-        return None, problems
     text = {name: request.form.get(name, "") for name in ("given", "family", "email", "mobile")}
-    return identity.Person(birth_date=born.isoformat(), nhs_number=number, patient=_NOT_YET, **text), ()
+    # What is wrong already passes as today and as absent, so that the other fields are still looked at.
+    typed = identity.Person(
+        birth_date=(today if isinstance(born, Problem) else born).isoformat(),
+        nhs_number="" if isinstance(number, Problem) else number,
+        patient=_NOT_YET,
+        **text,
+    )
+    wrong = [answer for answer in (born, number) if isinstance(answer, Problem)]
+    try:
+        details = identity.checked(typed, today)
+    except FhirError as error:
+        return tuple(sorted([*_problems(error), *wrong], key=lambda problem: _ORDER.index(problem.href)))
+    return tuple(wrong) if wrong else details
+
+
+def _problems(error: FhirError) -> tuple[Problem, ...]:
+    return tuple(Problem(issue.diagnostics, _href(issue.expression)) for issue in error.issues)
 
 
 def _href(expression: tuple[str, ...]) -> str:

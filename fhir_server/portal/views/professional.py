@@ -53,7 +53,7 @@ def find_patient() -> str | Response:
         page = render_template("portal/professional/find.html", errors=tuple(problems), answers=request.form)
         return make_response(page, 400)
     if opened := _shared(road(), number, born.isoformat()):
-        return redirect(f"/patients/{opened}")
+        return redirect(f"/patients/{opened}", 303)
     card = LookedUp(number, nhs_number(number), born.isoformat(), spoken_day(born))
     return render_template("portal/professional/card.html", card=card, answers=request.form)
 

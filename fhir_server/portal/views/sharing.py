@@ -233,4 +233,4 @@ def _stored(record: Record, consent: dict[str, Any], version: str, done: str) ->
         if error.kind not in _CHANGED_MEANWHILE:
             raise
         done = "changed"
-    return redirect(f"/sharing?done={done}")
+    return redirect(f"/sharing?done={done}", 303)

@@ -11,6 +11,7 @@ from flask import Response, make_response, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from fhir_server import web
 from fhir_server.access.principal import Caller
 from fhir_server.portal.models.person import Person, person
 from fhir_server.portal.models.words import LONDON
@@ -142,7 +143,7 @@ def emergency_end(way: Road, patient_id: str) -> datetime | None:
 def set_cookie(response: BaseResponse, name: str, value: str, *, max_age_s: int) -> None:
     """Keep a short note in the browser, out of reach of scripts."""
     response.set_cookie(
-        name, value, max_age=max_age_s, httponly=True, samesite="Lax", secure=request.is_secure, path="/"
+        name, value, max_age=max_age_s, httponly=True, samesite="Lax", secure=web.current().is_https, path="/"
     )
 
 
@@ -153,7 +154,7 @@ def choose_record() -> str | BaseResponse:
     if request.method == "POST":
         chosen = request.form.get("record", "")
         if any(entry.id == chosen for entry in people):
-            response: Response = make_response(redirect("/record"))
+            response: Response = make_response(redirect("/record", 303))
             set_cookie(response, CHOSEN, chosen, max_age_s=12 * 3600)
             return response
         errors = [{"text": "Choose whose record you want to see", "href": "#record"}]
