@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlencode, urlsplit
+from datetime import timedelta
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError
@@ -18,6 +19,7 @@ from fhir_server.smart.server import Here, IncomingRequest, refuse
 from fhir_server.web import SignedIn
 
 _MAX_FIELDS = 50
+_MAX_AGE_DIGITS = 9
 _NO_RECORD = "This account has no health record that an app could open"
 
 
@@ -37,6 +39,8 @@ def ask() -> Response | BaseResponse:
             raise InteractionRequiredError(error=error, redirect_uri=grant.redirect_uri, state=_state(grant))
         if person is None:
             return _to_sign_in(query)
+        if _wants_fresh_proof(grant, person, at):
+            return redirect("/sign-in/again?" + urlencode({"next": _address(_without_prompt(query))}), 303)
         return _page(grant, person, query, _records(grant, person))
     except OAuth2Error as error:
         return _refused(error, at)
@@ -51,6 +55,8 @@ def decide() -> Response | BaseResponse:
         person = web.signed_in()
         if person is None:
             return _to_sign_in(query)
+        if _wants_fresh_proof(grant, person, at):
+            return redirect(_address(query), 303)
         records = _records(grant, person)
         if request.form.get("decision") != "allow":
             return _answer(grant, at, person, None)
@@ -158,7 +164,28 @@ def _refused(error: OAuth2Error, at: Here) -> Response:
 
 
 def _to_sign_in(query: str) -> BaseResponse:
-    return redirect("/sign-in?" + urlencode({"next": f"/oauth/authorize?{query}"}), 303)
+    return redirect("/sign-in?" + urlencode({"next": _address(query)}), 303)
+
+
+def _wants_fresh_proof(grant: CodeGrant, person: SignedIn, at: Here) -> bool:
+    """Return whether the app wants the person to sign in again (OpenID Connect Core 1.0 §3.1.2.1)."""
+    parameters = grant.request.payload.data
+    max_age = parameters.get("max_age", "")
+    if max_age and not (max_age.isascii() and max_age.isdigit() and len(max_age) <= _MAX_AGE_DIGITS):
+        raise InvalidRequestError(
+            "max_age must be a number of seconds", redirect_uri=grant.redirect_uri, state=_state(grant)
+        )
+    too_old = bool(max_age) and at.now - person.auth_time > timedelta(seconds=int(max_age))
+    return too_old or "login" in parameters.get("prompt", "").split()
+
+
+def _without_prompt(query: str) -> str:
+    """Return the request as it goes on once its wish for a new sign-in is fulfilled."""
+    return urlencode([(name, value) for name, value in parse_qsl(query) if name != "prompt"])
+
+
+def _address(query: str) -> str:
+    return f"/oauth/authorize?{query}"
 
 
 def _state(grant: CodeGrant) -> str:

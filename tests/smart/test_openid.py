@@ -3,13 +3,14 @@
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from fhir_server.smart import keys
-from tests.smart.world import BASE, FHIR, World
+from tests.smart.world import BASE, CALLBACK, FHIR, World, answered, fields
 
 
 def claims_of(world: World, id_token: str) -> dict[str, Any]:
@@ -107,6 +108,40 @@ def test_the_private_key_is_not_in_a_representation(tmp_path: Path) -> None:
     made = keys.load_or_create(tmp_path)
 
     assert "RSAKey" not in repr(made)
+
+
+def test_an_app_may_want_a_new_sign_in(world: World) -> None:
+    app_id, browser = world.client()[0], world.browser(world.person())
+
+    asked = world.ask(browser, world.request(app_id, prompt="login"))
+
+    assert asked.status_code == 303
+    assert asked.location.startswith("/sign-in/again?next=%2Foauth%2Fauthorize%3F")
+    assert "prompt" not in asked.location
+    assert browser.get(unquote(asked.location.partition("next=")[2])).status_code == 200
+
+
+@pytest.mark.parametrize("max_age, status", [("60", 200), ("59", 303), ("0", 303), ("999999999", 200)])
+def test_max_age_is_held_when_asking_and_when_deciding(world: World, max_age: str, status: int) -> None:
+    app_id, browser = world.client()[0], world.browser(world.person())
+    page = world.ask(browser, world.request(app_id))
+    world.clock.advance(seconds=60)
+
+    asked = world.ask(browser, world.request(app_id, max_age=max_age))
+    form = fields(page.text)
+    form["query"] += f"&max_age={max_age}"
+    decided = browser.post("/oauth/authorize", data=form | {"decision": "allow"})
+
+    assert asked.status_code == status
+    assert decided.status_code == 303
+    assert decided.location.startswith(CALLBACK if status == 200 else "/oauth/authorize?")
+
+
+@pytest.mark.parametrize("max_age", ["soon", "-1", "1e9", "1" * 10, "²"])
+def test_a_max_age_that_is_no_number_is_refused(world: World, max_age: str) -> None:
+    app_id, browser = world.client()[0], world.browser(world.person())
+
+    assert answered(world.ask(browser, world.request(app_id, max_age=max_age)))["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("nonce", ["é ö", "x" * 500])

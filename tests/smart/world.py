@@ -8,7 +8,6 @@ import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from html import unescape
 from pathlib import Path
@@ -32,6 +31,7 @@ from fhir_server.spec.definitions import Definitions, load
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Store
 from fhir_server.store.recorder import Recorder
+from tests.server import Clock
 
 BASE = "http://localhost"
 FHIR = f"{BASE}/fhir"
@@ -64,17 +64,6 @@ def public_jwks(*keys: ECKey | RSAKey) -> str:
 
 def challenge(verifier: str = VERIFIER) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-
-
-@dataclass
-class Clock:
-    at: datetime = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def advance(self, **amount: float) -> None:
-        self.at += timedelta(**amount)
 
 
 @dataclass

@@ -1,0 +1,139 @@
+"""Whose record an app opens: chosen by the carer or professional among what the patients' consents let them see."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.server import Server, build
+from tests.smart.world import World, answered
+
+HL7 = "http://terminology.hl7.org/CodeSystem"
+PCF = "https://profiles.ihe.net/ITI/PCF/Policy-break-glass-only"
+LABELS = ("general", "mental-health", "sexual-health", "social-care")
+
+
+@pytest.fixture
+def server(tmp_path: Path, signing_keys: Path) -> Server:
+    made = build(f"sqlite:///{tmp_path / 'server.db'}", signing_keys.parent)
+    made.store.create_all()
+    operator = made.operator()
+    for number, name in enumerate(("Ada Byron", "Bea Stone", "Cleo Marsh"), start=1):
+        given, family = name.split()
+        made.put(
+            {
+                "resourceType": "Patient",
+                "id": str(number),
+                "name": [{"use": "official", "given": [given], "family": family}],
+                "birthDate": f"199{number}-01-02",
+            },
+            operator,
+        )
+    for number in (1, 2):
+        made.put(
+            {"resourceType": "RelatedPerson", "id": "carer", "patient": {"reference": "Patient/1"}, "active": True},
+            operator,
+        )
+        made.put(consent(number), operator)
+    return made
+
+
+def consent(number: int, status: str = "active") -> dict[str, Any]:
+    labels = [{"system": "https://fhir-server.example.org/CodeSystem/privacy-label", "code": label} for label in LABELS]
+    actor = {
+        "role": {"coding": [{"system": f"{HL7}/v3-ParticipationType", "code": "IRCP"}]},
+        "reference": {"reference": "RelatedPerson/carer"},
+    }
+    return {
+        "resourceType": "Consent",
+        "id": f"proxy-{number}",
+        "status": status,
+        "scope": {"coding": [{"system": f"{HL7}/consentscope", "code": "patient-privacy"}]},
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "patient": {"reference": f"Patient/{number}"},
+        "policy": [{"uri": PCF}],
+        "provision": {"type": "permit", "actor": [actor], "securityLabel": labels},
+    }
+
+
+@pytest.fixture
+def world(server: Server) -> World:
+    return World(server.app, server.store, server.clock)
+
+
+def carer_page(world: World, app_id: str) -> tuple[Any, TestResponse]:
+    browser = world.browser(world.person("RelatedPerson/carer", role="carer", name="Charles"))
+    page = world.ask(browser, world.request(app_id))
+    return browser, page
+
+
+def test_a_carer_chooses_among_the_records_shared_with_them(world: World) -> None:
+    app_id = world.client()[0]
+    browser, page = carer_page(world, app_id)
+
+    assert re.findall(r'type="radio" value="([^"]+)"', page.text) == ["Patient/1", "Patient/2"]
+    assert "Ada Byron, born 1991-01-02" in page.text
+    assert "Cleo" not in page.text
+    code = answered(world.decide(browser, page, record="Patient/2"))["code"]
+    answer = world.redeem(app_id, code).json or {}
+
+    assert answer["patient"] == "2"
+    principal = world.principal(answer["access_token"])
+    assert (principal.subject, principal.patient) == ("RelatedPerson/carer", "Patient/2")
+
+
+@pytest.mark.parametrize("record", ["", "Patient/3", "Patient/unknown", "Patient/1/../3"])
+def test_a_record_that_was_not_offered_cannot_be_chosen(world: World, record: str) -> None:
+    browser, page = carer_page(world, world.client()[0])
+
+    response = world.decide(browser, page, record=record)
+
+    assert response.status_code == 400
+    assert "Choose whose record" in response.text
+
+
+def test_sharing_that_stops_before_the_decision_stops_the_choice(world: World, server: Server) -> None:
+    browser, page = carer_page(world, world.client()[0])
+    server.put(consent(2, "inactive"), server.operator())
+
+    response = world.decide(browser, page, record="Patient/2")
+
+    assert response.status_code == 400
+    assert "Bea Stone" not in response.text
+
+
+def test_whoever_sees_no_record_is_told_so(world: World) -> None:
+    app_id = world.client()[0]
+    browser = world.browser(world.person("RelatedPerson/nobody", role="carer", name="Nobody"))
+
+    answer = answered(world.ask(browser, world.request(app_id)))
+
+    assert answer["error"] == "access_denied"
+
+
+def test_no_patient_is_chosen_where_the_app_asks_for_none(world: World) -> None:
+    app_id = world.client()[0]
+    account = world.person("RelatedPerson/carer", role="carer", name="Charles")
+
+    answer = world.login(app_id, account, scope="openid fhirUser user/*.rs")
+
+    assert "patient" not in answer
+    assert "need_patient_banner" not in answer
+    assert world.principal(answer["access_token"]).patient == ""
+
+
+def test_connecting_and_refusing_an_app_are_in_the_access_log(world: World, server: Server) -> None:
+    app_id = world.client()[0]
+    ada = world.person()
+    world.login(app_id, ada)
+    browser = world.browser(ada)
+    world.decide(browser, world.ask(browser, world.request(app_id)), decision="deny")
+
+    token = server.token("Patient/1")
+    found = server.get("/AuditEvent?patient=Patient/1&_sort=-date", token)["entry"]
+
+    logins = [entry["resource"] for entry in found if entry["resource"]["type"]["code"] == "110114"]
+    assert [event["outcome"] for event in logins] == ["4", "0"]
+    assert app_id in str(logins[0]["agent"])
