@@ -179,20 +179,17 @@ def test_criteria(
     assert ids(search(officer, context, *query)) == expected
 
 
-def test_pages_hold_every_event_once(officer: Principal, context: Context) -> None:
-    for order in ("-date", "date"):
-        query: list[tuple[str, str]] = [("_count", "3"), ("_sort", order)]
-        seen: list[str] = []
-        for _ in range(3):
-            bundle = search(officer, context, *query)
-            assert "total" not in bundle
-            seen += ids(bundle)
-            if len(seen) == 7:
-                break
-            query = next_query(bundle)
-        expected = [f"e{number}" for number in range(1, 8)]
-        assert seen == (expected if order == "date" else expected[::-1])
-        assert [link["relation"] for link in bundle["link"]] == ["self"]
+@pytest.mark.parametrize("order", ["-date", "date"])
+def test_pages_hold_every_event_once(officer: Principal, context: Context, order: str) -> None:
+    bundle = search(officer, context, ("_count", "3"), ("_sort", order))
+    seen = ids(bundle)
+    for _ in range(2):
+        assert "total" not in bundle
+        bundle = search(officer, context, *next_query(bundle))
+        seen += ids(bundle)
+    expected = [f"e{number}" for number in range(1, 8)]
+    assert seen == (expected if order == "date" else expected[::-1])
+    assert [link["relation"] for link in bundle["link"]] == ["self"]
 
 
 def test_events_of_the_same_instant_are_paged_without_loss(patient: Principal, context: Context) -> None:

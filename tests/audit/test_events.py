@@ -62,7 +62,7 @@ def test_the_database_refuses_to_replace_an_event(store: Store) -> None:
     else:
         columns = ", ".join(events.COLUMNS)
         forged = columns.replace("purpose", "'forged'")
-        statement = f"INSERT OR REPLACE INTO audit_event ({columns}) SELECT {forged} FROM audit_event"
+        statement = f"INSERT OR REPLACE INTO audit_event ({columns}) SELECT {forged} FROM audit_event"  # noqa: S608 - constants
     with pytest.raises((DBAPIError, FhirError)), store.write() as session:
         session.connection.execute(text(statement))
     with store.read() as session:
@@ -72,7 +72,7 @@ def test_the_database_refuses_to_replace_an_event(store: Store) -> None:
 @pytest.mark.parametrize("table", APPEND_ONLY_TABLES)
 def test_the_database_refuses_to_empty_a_table_of_the_log(store: Store, table: str) -> None:
     if not store.is_postgresql:
-        statement = f"SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'"
+        statement = f"SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'"  # noqa: S608
         with store.read() as session:
             assert session.connection.execute(text(statement)).scalar_one() >= 2
         return

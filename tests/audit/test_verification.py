@@ -87,7 +87,7 @@ def test_an_empty_log_is_right_and_has_no_checkpoint(store: Store, signer: Signe
 def test_a_changed_event_is_found(store: Store, signer: Signer, change: str) -> None:
     fill(store, 12)
     signed(store, signer)
-    tamper(store, f"UPDATE audit_event SET {change} WHERE seq = 5")
+    tamper(store, f"UPDATE audit_event SET {change} WHERE seq = 5")  # noqa: S608 - a case
     found = verified(store, signer)
     assert (found.ok, found.first_bad_seq) == (False, 5)
     assert "changed" in found.reason
@@ -142,7 +142,7 @@ def test_an_event_put_into_a_settled_gap_is_found(store: Store, signer: Signer) 
 
 
 def settle(store: Store, signer: Signer, number: int) -> None:
-    """Let everything signed so far settle: on PostgreSQL the margin for its clock passes, and the next checkpoint says so."""
+    """Let everything signed so far settle: PostgreSQL waits out a margin, and the next checkpoint says so."""
     if store.is_postgresql:
         tamper(store, "UPDATE audit_checkpoint SET sealed_at = sealed_at - 60000000")
     with store.write() as session:
@@ -166,7 +166,8 @@ def test_a_history_rewritten_with_its_checkpoints_is_found_by_one_kept_elsewhere
     tamper(
         store,
         "DELETE FROM audit_event WHERE seq = 5",
-        *(f"DELETE FROM {table}" for table in ("audit_leaf", "audit_checkpoint")),
+        "DELETE FROM audit_leaf",
+        "DELETE FROM audit_checkpoint",
     )
     # The one who rewrites even has the key.
     signed(store, signer)
@@ -216,7 +217,7 @@ def test_a_changed_kept_hash_is_found(store: Store, signer: Signer) -> None:
 def test_a_changed_checkpoint_is_found(store: Store, signer: Signer, change: str) -> None:
     fill(store, 3)
     signed(store, signer)
-    tamper(store, f"UPDATE audit_checkpoint SET {change}")
+    tamper(store, f"UPDATE audit_checkpoint SET {change}")  # noqa: S608 - a case
     assert "not signed" in verified(store, signer).reason
 
 
