@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fhir_server.search import date, index, keys, syntax
+from fhir_server.search import date, index, keys, reference, syntax
 from fhir_server.search.criteria import (
     AnyOf,
     Chain,
@@ -224,16 +224,21 @@ class Builder:
         if modifier and modifier not in targets:
             raise syntax.invalid(f"{first.code}:{modifier}", f"points to {', '.join(sorted(targets))}.")
         params = tuple(parameter.key for parameter in parameters)
-        if modifier:
-            inner = self.criterion((modifier,), rest, value, depth + 1)
-            return Chain(params, (modifier,), inner) if inner else None
-        return self._chain_to_any(params, sorted(targets), (rest, value), depth)
+        groups = [(modifier,)] if modifier else self._groups(sorted(targets), rest)
+        by_url = any(reference.by_url(self.reading.definitions, parameter) for parameter in parameters)
+        chains: list[Criterion] = []
+        for group in groups:
+            inner = self.criterion(group, rest, value, depth + 1)
+            if inner is None:
+                return None
+            chains.append(Chain(params, group, inner))
+            if by_url:
+                chains.append(Chain(params, group, inner, by_url=True))
+        return chains[0] if len(chains) == 1 else AnyOf(tuple(chains))
 
-    def _chain_to_any(
-        self, params: tuple[int, ...], targets: Sequence[str], rest: tuple[str, str], depth: int
-    ) -> Criterion | None:
-        """Return the chain to whichever target types have the parameter that follows, one hop per type of parameter."""
-        code = rest[0].partition(".")[0].partition(":")[0]
+    def _groups(self, targets: Sequence[str], rest: str) -> list[tuple[str, ...]]:
+        """Return the target types that have the parameter that follows, grouped by its type."""
+        code = rest.partition(".")[0].partition(":")[0]
         groups: dict[str, list[str]] = defaultdict(list)
         for target in targets:
             known = self.reading.definitions.search_parameters(target).get(code)
@@ -241,13 +246,7 @@ class Builder:
                 groups[known.type if known else code].append(target)
         if not groups:
             raise syntax.unsupported(code, f"is not supported for any of {', '.join(targets[:_NAMED_TARGETS])}.")
-        chains: list[Criterion] = []
-        for group in groups.values():
-            inner = self.criterion(tuple(group), *rest, depth + 1)
-            if inner is None:
-                return None
-            chains.append(Chain(params, tuple(group), inner))
-        return chains[0] if len(chains) == 1 else AnyOf(tuple(chains))
+        return [tuple(group) for group in groups.values()]
 
     def _has(self, types: tuple[str, ...], name: str, value: str, depth: int) -> Criterion | None:
         parts = name.split(":", _HAS_PARTS - 1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, or_, select, true
 
 from fhir_server.search.date import DateTest
-from fhir_server.search.keys import SEVERAL
+from fhir_server.search.keys import CANONICAL, SEVERAL
 from fhir_server.search.model import Criterion, Scope, Test
 from fhir_server.store import index_rows
 from fhir_server.store.visibility import readable
@@ -174,6 +174,8 @@ class Chain:
     params: tuple[int, ...]
     types: tuple[str, ...]
     criterion: Criterion
+    by_url: bool = False
+    """Whether the reference names its target by a canonical URL."""
 
     @property
     def rank(self) -> int:
@@ -183,9 +185,14 @@ class Chain:
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
         index, target = index_rows.alias("index_reference"), readable(scope.visibility, self.types)
+        hop = index.join(target, target.c.key == index.c.target)
+        if self.by_url:
+            named = index_rows.alias("index_reference")
+            same = and_(named.c.target == index.c.target, named.c.param == CANONICAL)
+            hop = index.join(named, same).join(target, target.c.key == named.c.key)
         keys = (
             select(index.c.key)
-            .select_from(index.join(target, target.c.key == index.c.target))
+            .select_from(hop)
             .where(
                 _is_one_of(index.c.param, self.params),
                 self.criterion.condition(target, scope, leads=True),

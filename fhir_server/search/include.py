@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Select, select, union
 
+from fhir_server.search import keys
 from fhir_server.search.model import Include, Row, SearchRequest
 from fhir_server.search.rows import TypeNames, row_columns, row_of
 from fhir_server.store import index_rows
 from fhir_server.store.database import Session
 from fhir_server.store.keys import type_key
-from fhir_server.store.visibility import Visibility, readable
+from fhir_server.store.visibility import Visibility, execute, readable
 
 INCLUDED_LIMIT = 1_000
 _HOPS_LIMIT = 5
@@ -29,18 +30,18 @@ def included(
     found: list[Row] = []
     frontier, includes = list(matches), request.includes
     for _ in range(_HOPS_LIMIT):
-        keys = [query for include in includes for query in _keys(include, frontier)]
-        if not keys:
+        queries = [query for include in includes for query in _keys(include, frontier)]
+        if not queries:
             break
         row = readable(visibility)
         room = INCLUDED_LIMIT - len(found)
         statement = (
             select(*row_columns(row))
-            .where(row.c.key.in_(keys[0] if len(keys) == 1 else union(*keys)))
+            .where(row.c.key.in_(queries[0] if len(queries) == 1 else union(*queries)))
             .order_by(row.c.key)
             .limit(room + len(seen) + 1)
         )
-        rows = (row_of(record, names) for record in session.connection.execute(statement))
+        rows = (row_of(record, names) for record in execute(session, visibility, statement))
         frontier = [each for each in rows if each.key not in seen]
         if len(frontier) > room:
             return found + frontier[:room], True
@@ -51,18 +52,41 @@ def included(
 
 
 def _keys(include: Include, frontier: Sequence[Row]) -> Iterator[Select[tuple[int]]]:
-    """Yield the query of the surrogate keys that one include adds to these rows."""
-    index = index_rows.alias("index_reference")
-    of_types = set(include.source_types)
+    """Yield the queries of the surrogate keys that one include adds to these rows."""
     if include.reverse:
-        sources = [row.key for row in frontier if include.target_type in {"", row.type}]
-        query = select(index.c.key).where(index.c.target.in_(sources))
+        rows = [row.key for row in frontier if include.target_type in {"", row.type}]
     else:
-        sources = [row.key for row in frontier if not of_types or row.type in of_types]
-        query = select(index.c.target).where(index.c.key.in_(sources))
-        if include.target_type:
-            query = query.where(index.c.target_type == type_key(include.target_type))
-    if include.params:
-        query = query.where(index.c.param.in_(include.params))
-    if sources:
-        yield query
+        rows = [row.key for row in frontier if not include.source_types or row.type in include.source_types]
+    if rows:
+        yield _pointing_at(include, rows) if include.reverse else _pointed_at(include, rows)
+        if include.by_url:
+            yield _by_url(include, rows)
+
+
+def _pointed_at(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
+    index = index_rows.alias("index_reference")
+    query = select(index.c.target).where(index.c.key.in_(rows))
+    if include.target_type:
+        query = query.where(index.c.target_type == type_key(include.target_type))
+    return query.where(index.c.param.in_(include.params)) if include.params else query
+
+
+def _pointing_at(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
+    index = index_rows.alias("index_reference")
+    query = select(index.c.key).where(index.c.target.in_(rows))
+    return query.where(index.c.param.in_(include.params)) if include.params else query
+
+
+def _by_url(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
+    """Return the query through canonical references: a row with a URL meets the rows that name the URL."""
+    pointing, named = index_rows.alias("index_reference"), index_rows.alias("index_reference")
+    here, there = (named, pointing) if include.reverse else (pointing, named)
+    query = select(there.c.key).where(
+        pointing.c.target == named.c.target,
+        named.c.param == keys.CANONICAL,
+        pointing.c.param != keys.CANONICAL,
+        here.c.key.in_(rows),
+    )
+    if include.target_type:
+        query = query.where(named.c.target_type == type_key(include.target_type))
+    return query.where(pointing.c.param.in_(include.params)) if include.params else query

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fhir_server.search import date, keys, string, token
+from fhir_server.search import date, keys, reference, string, token
 from fhir_server.search.model import Reading
 from fhir_server.search.shapes import SHAPES, component_parameter
 from fhir_server.spec.definitions import Definitions, SearchParameter
@@ -36,6 +36,7 @@ _HOT_DATES = (
 ON_THE_ROW = frozenset({"_id", "_lastUpdated"})
 """Parameters that columns of the resource row answer."""
 
+_CANONICAL_URL = "url"
 _OCCURRENCES_LIMIT = 1_000
 
 
@@ -89,6 +90,9 @@ def _simple(resource: dict[str, Any], owner: _Owner, reading: Reading) -> Iterat
         for kind, value in values:
             for columns in shape.write(kind, value, parameter, reading):
                 yield shape.TABLE, owner.row(parameter.key, columns)
+            if parameter.code == _CANONICAL_URL and parameter.type == "uri":
+                columns = reference.write_canonical(value, parameter.resource_type)
+                yield reference.TABLE, owner.row(keys.CANONICAL, columns)
         yield from _beside(parameter, values, owner, reading)
 
 

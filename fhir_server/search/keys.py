@@ -12,6 +12,9 @@ SEVERAL = -1
 
 OF_TYPE = ":of-type"
 
+CANONICAL = hash32("canonical")
+"""Key of the `index_reference` row by which a resource with a canonical URL can be found by it, as references do."""
+
 
 def code_key(code: str) -> int:
     """Return the key of a code, without regard to case ("when in doubt … case-insensitive", R4 search, token)."""

@@ -113,6 +113,7 @@ class Include:
         target_type: Only targets of this type; "" for any.
         iterate: Applied to included resources too.
         reverse: `_revinclude`.
+        by_url: The references may be canonical URLs.
     """
 
     source_types: tuple[str, ...]
@@ -120,6 +121,7 @@ class Include:
     target_type: str
     iterate: bool
     reverse: bool
+    by_url: bool
 
 
 class Projection(Protocol):

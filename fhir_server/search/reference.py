@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, FromClause, or_, tuple_
 from fhir_server.search import keys
 from fhir_server.search.model import Match, Reading
 from fhir_server.search.syntax import invalid, shown, unescape
-from fhir_server.spec.definitions import SearchParameter
+from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.spec.values import Reference, parse_reference
 from fhir_server.store.keys import NONE, hash64, reference_key, type_key
 
@@ -24,6 +24,7 @@ MODIFIERS = frozenset({"", "identifier"})
 """Beside the type names, which are modifiers too."""
 VALUES_LIMIT = 1_000
 
+_BY_URL = frozenset({"canonical", "uri"})
 _SYNTAX = "is [id], [type]/[id], [type]/[id]/_history/[version] or an absolute URL."
 
 
@@ -37,6 +38,17 @@ def write(kind: str, value: Any, _parameter: SearchParameter, reading: Reading) 
             yield {"target": NONE, "target_type": NONE, "version": NONE}
     elif isinstance(value, str):
         yield _row(parse_reference(value, reading.fhir_base))
+
+
+def write_canonical(url: Any, resource_type: str) -> Mapping[str, Any]:
+    """Return the columns of the row by which canonical references find a resource (`keys.CANONICAL`)."""
+    return {"target": hash64(str(url)), "target_type": type_key(resource_type), "version": NONE}
+
+
+def by_url(definitions: Definitions, parameter: SearchParameter) -> bool:
+    """Return whether a reference parameter may name its targets by their canonical URL."""
+    routes = definitions.routes(parameter.resource_type, parameter.expression)
+    return any(route.type in _BY_URL for route in routes)
 
 
 def _row(reference: Reference) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fhir_server.search import index, syntax
+from fhir_server.search import index, reference, syntax
 from fhir_server.search.build import Builder
 from fhir_server.search.model import Include, SortKey
 from fhir_server.search.shapes import SHAPES
@@ -85,7 +85,7 @@ def _include(
     parts = value.split(":")
     source = parts[0]
     if value == "*":
-        return Include(() if reverse or iterate else types, (), "", iterate, reverse)
+        return Include(() if reverse or iterate else types, (), "", iterate, reverse, by_url=True)
     if source not in definitions.resource_types or len(parts) not in {2, 3}:
         raise syntax.invalid(name, "is [type]:[reference parameter], [type]:[parameter]:[target type], [type]:* or *.")
     target = parts[2] if parts[2:] else ""
@@ -94,10 +94,11 @@ def _include(
     known = definitions.search_parameters(source)
     if parts[1] == "*":
         every = tuple(each.key for each in known.values() if each.type == "reference")
-        return Include((source,), every, target, iterate, reverse)
+        return Include((source,), every, target, iterate, reverse, by_url=True)
     if parts[1] not in known or known[parts[1]].type != "reference":
         references = sorted(code for code, each in known.items() if each.type == "reference")
         raise syntax.invalid(
             name, f"names '{syntax.shown(parts[1])}'; reference parameters of {source}: {', '.join(references)}."
         )
-    return Include((source,), (known[parts[1]].key,), target, iterate, reverse)
+    by_url = reference.by_url(definitions, known[parts[1]])
+    return Include((source,), (known[parts[1]].key,), target, iterate, reverse, by_url)

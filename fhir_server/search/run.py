@@ -22,7 +22,7 @@ from fhir_server.search.rows import row_columns, row_of, type_names
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.database import Session
-from fhir_server.store.visibility import Visibility, readable
+from fhir_server.store.visibility import Visibility, execute, readable
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
     names = type_names(definitions)
     sealing: dict[str, Any] = {"page_key": page_key, "binding": binding, "understood": _bound(request)}
     position = cursor.unseal(request.cursor, **sealing) if request.cursor else None
-    records = session.connection.execute(_statement(visibility, request, position)).all()
+    records = execute(session, visibility, _statement(visibility, request, position)).all()
     page, more = records[: request.count], len(records) > request.count
     matches = tuple(row_of(record, names) for record in page)
     next_cursor = cursor.seal(tuple(page[-1][-len(request.sort) - 1 :]), **sealing) if more else None
@@ -79,7 +79,7 @@ def count(session: Session, visibility: Visibility, request: SearchRequest) -> i
     """Return how many rows match, of those that exist for the visibility."""
     row = readable(visibility, request.types)
     statement = select(func.count()).select_from(row).where(*all_of(row, Scope(visibility), request.criteria))
-    return session.connection.execute(statement).scalar_one()
+    return execute(session, visibility, statement).scalar_one()
 
 
 def find(
@@ -110,7 +110,7 @@ def find(
         .order_by(row.c.key + 0)
         .limit(limit)
     )
-    return [Found(*record) for record in session.connection.execute(statement)]
+    return [Found(*record) for record in execute(session, visibility, statement)]
 
 
 def _statement(visibility: Visibility, request: SearchRequest, position: cursor.Position | None) -> Select[Any]:

@@ -29,6 +29,7 @@ _PARTS = {
     "CodeableConcept": ("text",),
 }
 _LAST_CODE_POINT = 0x10FFFF
+_ASCII_PUNCTUATION = {code: None for code in range(128) if unicodedata.category(chr(code)).startswith("P")}
 _SURROGATES = range(0xD800, 0xE000)
 
 
@@ -58,7 +59,10 @@ def comparable(text: str) -> str:
     folded = fold(text)
     if folded.isalnum():
         return folded
-    kept = "".join(character for character in folded if not unicodedata.category(character).startswith("P"))
+    if folded.isascii():
+        kept = folded.translate(_ASCII_PUNCTUATION)
+    else:
+        kept = "".join(character for character in folded if not unicodedata.category(character).startswith("P"))
     return " ".join(kept.split()) or folded
 
 

@@ -26,26 +26,9 @@ ODD_TEXTS = [
 ]
 
 EVERY_KIND = [
-    "family",
-    "family:exact",
-    "family:contains",
-    "identifier",
-    "identifier:of-type",
-    "_id",
-    "birthdate",
-    "organization",
-    "general-practitioner.name",
-    "_has:Observation:patient:code",
-    "_tag",
-    "_profile",
-    "_profile:below",
-    "gender:missing",
-    "_lastUpdated",
-    "_sort",
-    "_include",
-    "_elements",
-    "_count",
-    "_cursor",
+    *("family", "family:exact", "family:contains", "identifier", "identifier:of-type", "_id", "birthdate"),
+    *("gender:missing", "organization", "general-practitioner.name", "_has:Observation:patient:code", "_tag"),
+    *("_profile", "_profile:below", "_lastUpdated", "_sort", "_include", "_elements", "_count", "_cursor"),
 ]
 
 

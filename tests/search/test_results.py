@@ -1,0 +1,162 @@
+"""What a result holds and in which order: sorting, includes, chains through canonicals, summaries, links."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fhir_server.search.bundle import searchset
+from fhir_server.spec.json import decode
+from tests.databases import Databases
+from tests.search.world import ALL, BASE, World
+
+Json = dict[str, Any]
+
+
+def _patient(logical_id: str, *families: str, **elements: object) -> Json:
+    return {"resourceType": "Patient", "id": logical_id, "name": [{"family": each} for each in families], **elements}
+
+
+RESOURCES: list[Json] = [
+    {"resourceType": "Organization", "id": "g1", "name": "One", "partOf": {"reference": "Organization/g2"}},
+    {"resourceType": "Organization", "id": "g2", "name": "Two", "partOf": {"reference": "Organization/g1"}},
+    _patient("p1", "Zorro", "Aardvark", birthDate="1980-01-01", gender="male",
+             managingOrganization={"reference": "Organization/g1"}, text={"status": "empty", "div": "<div>x</div>"},
+             contact=[{"name": {"text": "kin"}}], multipleBirthInteger=2),
+    _patient("p2", "Baker", birthDate="1970-01-01", gender="female"),
+    _patient("p3", "adams", birthDate="1970-01-01"),
+    {"resourceType": "Patient", "id": "p4", "gender": "male"},
+    {"resourceType": "Questionnaire", "id": "q1", "status": "active", "url": "http://q.test/one", "version": "2",
+     "title": "Asked"},
+    {"resourceType": "QuestionnaireResponse", "id": "a1", "status": "completed",
+     "questionnaire": "http://q.test/one|2", "subject": {"reference": "Patient/p1"}},
+    {"resourceType": "QuestionnaireResponse", "id": "a2", "status": "completed", "questionnaire": "http://q.test/two"},
+    {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "weight"},
+     "subject": {"reference": f"{BASE}/Patient/p1/_history/3"}, "performer": [{"display": "somebody"}],
+     "valueQuantity": {"value": 5, "comparator": "<", "unit": "kg"}},
+]  # fmt: skip
+
+
+def _build(url: str) -> None:
+    world = World(url)
+    world.add(RESOURCES)
+    world.close()
+
+
+@pytest.fixture
+def world(databases: Databases) -> Iterator[World]:
+    made = World(databases.prepared("search-results", _build))
+    yield made
+    made.close()
+
+
+def _bundle(world: World, kind: str, *query: tuple[str, str]) -> Json:
+    page, request = world.search(kind, query, visibility=ALL)
+    return decode(searchset(page, request, fhir_base=BASE, path=kind), 1_000_000)
+
+
+def _included(world: World, kind: str, *query: tuple[str, str]) -> list[str]:
+    page, _ = world.search(kind, query)
+    return sorted(row.id for row in page.includes)
+
+
+@pytest.mark.parametrize(
+    "sort,expected",
+    [
+        ("family", ["p1", "p3", "p2", "p4"]),
+        ("-family", ["p1", "p2", "p3", "p4"]),
+        ("birthdate,-family", ["p2", "p3", "p1", "p4"]),
+        ("-birthdate,family", ["p1", "p3", "p2", "p4"]),
+        ("gender,_id", ["p2", "p1", "p4", "p3"]),
+        ("-_id", ["p4", "p3", "p2", "p1"]),
+    ],
+)
+def test_order_follows_least_or_greatest_value_and_puts_missing_ones_last(
+    world: World, sort: str, expected: list[str]
+) -> None:
+    assert world.ids("Patient", ("_sort", sort)) == expected
+
+
+def test_includes_follow_references_of_the_named_parameter_and_type(world: World) -> None:
+    assert _included(world, "Patient", ("_include", "Patient:organization")) == ["g1"]
+    assert _included(world, "Patient", ("_include", "Patient:organization:Organization")) == ["g1"]
+    assert _included(world, "Patient", ("_include", "Patient:general-practitioner:Organization")) == []
+    chain = [("_include", "Patient:organization"), ("_include:iterate", "Organization:partof")]
+    assert _included(world, "Patient", *chain) == ["g1", "g2"]
+    assert _included(world, "Observation", ("_include", "*")) == ["p1"]
+    assert _included(world, "Patient", ("_revinclude", "Observation:subject")) == ["o1"]
+    assert _included(world, "Patient", ("_revinclude", "*")) == ["a1", "o1"]
+    assert _included(world, "Patient", ("_revinclude", "QuestionnaireResponse:*")) == ["a1"]
+
+
+def test_canonical_references_are_followed_by_url(world: World) -> None:
+    assert world.ids("QuestionnaireResponse", ("questionnaire", "http://q.test/one")) == ["a1"]
+    assert world.ids("QuestionnaireResponse", ("questionnaire", "http://q.test/one|2")) == ["a1"]
+    assert world.ids("QuestionnaireResponse", ("questionnaire", "http://q.test/one|3")) == []
+    assert world.ids("QuestionnaireResponse", ("questionnaire.title", "asked")) == ["a1"]
+    assert _included(world, "QuestionnaireResponse", ("_include", "QuestionnaireResponse:questionnaire")) == ["q1"]
+    assert _included(world, "Questionnaire", ("_revinclude", "QuestionnaireResponse:questionnaire")) == ["a1"]
+
+
+def test_references_are_found_in_every_way_they_can_be_written(world: World) -> None:
+    for value in ("p1", "Patient/p1", f"{BASE}/Patient/p1", "Patient/p1/_history/3"):
+        assert world.ids("Observation", ("subject", value)) == ["o1"]
+    assert world.ids("Observation", ("subject:Patient", "p1")) == ["o1"]
+    assert world.ids("Observation", ("subject", "Patient/p1/_history/2")) == []
+    assert world.ids("Observation", ("subject:Group", "p1")) == []
+    assert world.ids("Observation", ("performer:missing", "false")) == ["o1"]
+
+
+def test_a_quantity_with_a_comparator_stands_for_all_it_may_be(world: World) -> None:
+    assert world.ids("Observation", ("value-quantity", "lt5")) == ["o1"]
+    assert world.ids("Observation", ("value-quantity", "eb5||kg")) == ["o1"]
+    assert world.ids("Observation", ("value-quantity", "gt4.9")) == ["o1"]
+    assert world.ids("Observation", ("value-quantity", "5")) == []
+
+
+def test_total_is_given_when_asked_for_or_known_for_nothing(world: World) -> None:
+    assert _bundle(world, "Patient")["total"] == 4
+    assert "total" not in _bundle(world, "Patient", ("_count", "2"))
+    assert _bundle(world, "Patient", ("_count", "2"), ("_total", "accurate"))["total"] == 4
+    for query in (("_count", "0"), ("_summary", "count")):
+        bundle = _bundle(world, "Patient", query)
+        assert bundle["total"] == 4
+        assert "entry" not in bundle
+
+
+@pytest.mark.parametrize(
+    "query,has,lacks",
+    [
+        (("_summary", "true"), {"name", "birthDate", "gender"}, {"text", "contact", "multipleBirthInteger"}),
+        (("_summary", "text"), {"text", "id"}, {"name", "birthDate"}),
+        (("_summary", "data"), {"name", "contact"}, {"text"}),
+        (("_elements", "birthDate,multipleBirth"), {"birthDate", "multipleBirthInteger"}, {"name", "text", "gender"}),
+    ],
+)
+def test_a_cut_resource_keeps_what_was_asked_for_and_says_so(
+    world: World, query: tuple[str, str], has: set[str], lacks: set[str]
+) -> None:
+    resource = _bundle(world, "Patient", ("_id", "p1"), query)["entry"][0]["resource"]
+    assert has <= set(resource)
+    assert not lacks & set(resource)
+    assert resource["meta"]["tag"][-1]["code"] == "SUBSETTED"
+
+
+def test_a_whole_resource_is_served_as_it_was_stored(world: World) -> None:
+    page, request = world.search("Patient", [("_id", "p1"), ("_summary", "false")])
+    assert page.matches[0].content in searchset(page, request, fhir_base=BASE, path="Patient")
+
+
+def test_links_state_what_was_understood(world: World) -> None:
+    bundle = _bundle(world, "Patient", ("_sort", "family"), ("_count", "5000"), ("family", ""), ("_format", "json"))
+    assert [link["relation"] for link in bundle["link"]] == ["self"]
+    assert bundle["link"][0]["url"] == f"{BASE}/Patient?_sort=family&_count=1000"
+    first = _bundle(world, "Patient", ("_count", "2"), ("gender:not", "a|b&c=d"))
+    assert [link["relation"] for link in first["link"]] == ["self", "next"]
+    assert first["link"][0]["url"] == f"{BASE}/Patient?_count=2&gender:not=a%7Cb%26c%3Dd"
+
+
+def test_a_system_search_covers_all_or_the_named_types(world: World) -> None:
+    assert set(world.ids("", ("_id", "p1,o1,g1"))) == {"p1", "o1", "g1"}
+    assert set(world.ids("", ("_type", "Patient,Organization"), ("_id", "p1,o1,g1"))) == {"p1", "g1"}
+    assert world.ids("", ("_type", "Patient"), ("family", "zorro")) == ["p1"]
