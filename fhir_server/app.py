@@ -33,6 +33,7 @@ from fhir_server.smart import routes as smart
 from fhir_server.smart.discovery import oauth_uris
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions, load
+from fhir_server.store.checkpoints import Signer, load_signer, sign_all
 from fhir_server.store.database import Store
 from fhir_server.store.keys import key_of_reference
 from fhir_server.store.recorder import Recorder
@@ -123,7 +124,27 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         messages_job(context.store, transports, letterhead, context.now),
         limits_job(context.store, context.now),
         Job("emergency-ends", lambda: end_break_glass.record_expired(context), every_s=5.0),
+        Job("audit-checkpoints", _sealing(settings, context), every_s=60.0),
     )
+
+
+def audit_signer(settings: Settings) -> Signer:
+    """Return the key and name that checkpoints of the audit log are signed with.
+
+    Raises:
+        ValueError: The key file holds no Ed25519 key.
+    """
+    return load_signer(Path(settings.key_directory), f"{urlsplit(settings.base_url).netloc}/audit")
+
+
+def _sealing(settings: Settings, context: Context) -> Callable[[], int]:
+    signer = audit_signer(settings)
+
+    def seal() -> int:
+        checkpoint = sign_all(context.store, signer, context.now())
+        return checkpoint.size if checkpoint else 0
+
+    return seal
 
 
 def _web(settings: Settings, context: Context) -> Web:

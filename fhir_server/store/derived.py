@@ -1,0 +1,72 @@
+"""What is derived from a row's content, put in place of what was there: index rows and hot columns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from fhir_server.store import index_tables, tables
+from fhir_server.store.database import Session
+from fhir_server.store.keys import type_key
+
+_INDEX = {table.name: table for table in index_tables.ALL}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A current version to derive from."""
+
+    key: int
+    patient: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What its content gives: hot columns, and index rows by table name."""
+
+    key: int
+    code: int
+    date_lo: int | None
+    date_hi: int | None
+    index: Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def stored(session: Session, types: Sequence[str], *, after: int | None, limit: int) -> list[Stored]:
+    """Return current versions in the order of their keys, held against change until this transaction ends.
+
+    INVARIANT: only for deriving; the content is never disclosed.
+    """
+    row = tables.resource.c
+    statement = select(row.key, row.patient, row.content).where(row.deleted.is_(False)).order_by(row.key).limit(limit)
+    if types:
+        statement = statement.where(row.type.in_([type_key(name) for name in types]))
+    if after is not None:
+        statement = statement.where(row.key > after)
+    return [Stored(*found) for found in session.connection.execute(statement.with_for_update())]
+
+
+def replace(session: Session, found: Sequence[Derived]) -> None:
+    """Put these index rows and hot columns in place of those that the rows had."""
+    if not found:
+        return
+    row = tables.resource
+    keys = [each.key for each in found]
+    batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for each in found:
+        for name, rows in each.index.items():
+            batches[name] += [dict(values) for values in rows]
+    for name, table in _INDEX.items():
+        session.connection.execute(delete(table).where(table.c.key.in_(keys)))
+        if batches[name]:
+            session.connection.execute(insert(table), batches[name])
+    hot = update(row).where(row.c.key == bindparam("its_key"))
+    hot = hot.values(code=bindparam("its_code"), date_lo=bindparam("its_lo"), date_hi=bindparam("its_hi"))
+    session.connection.execute(
+        hot,
+        [{"its_key": e.key, "its_code": e.code, "its_lo": e.date_lo, "its_hi": e.date_hi} for e in found],
+    )
