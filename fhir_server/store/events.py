@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import LiteralString
 
 from sqlalchemy import ColumnElement, LargeBinary, and_, false, func, literal, or_, select
 
@@ -66,7 +67,7 @@ COLUMNS = (
 _row = attrgetter(*COLUMNS)
 
 
-def insert_statement(placeholder: str, count: int = 1) -> str:
+def insert_statement(placeholder: LiteralString, count: int = 1) -> LiteralString:
     """Return the driver's INSERT of `count` events at once."""
     row = "(" + ", ".join([placeholder] * len(COLUMNS)) + ")"
     # Column names and placeholders are constants; no value is in the text.

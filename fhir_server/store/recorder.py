@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, LiteralString, cast
 
-from sqlalchemy import Engine
+import psycopg
 
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Store
@@ -39,7 +40,6 @@ class Recorder:
     def __init__(self, store: Store) -> None:
         """Record into this database."""
         self._store = store
-        self._autocommit: Engine = store.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._queue: list[_Ticket] = []
         self._queue_lock = threading.Lock()
         self._leader = threading.Lock()
@@ -74,9 +74,18 @@ class Recorder:
             with self._store.write() as session:
                 append(session, events)
             return
-        with self._autocommit.connect() as connection:
-            parameters = tuple(value for row in rows(events) for value in row)
-            connection.exec_driver_sql(_statement(len(events)), parameters)
+        # The driver itself, from the same pool: one round trip, and half the CPU of the same statement through Core.
+        pooled = self._store.engine.raw_connection()
+        try:
+            driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+            driver.autocommit = True
+            try:
+                driver.execute(_statement(len(events)), [value for row in rows(events) for value in row])
+            finally:
+                if not driver.closed:
+                    driver.autocommit = False
+        finally:
+            pooled.close()
 
     def _commit_queued(self) -> None:
         with self._queue_lock:
@@ -104,7 +113,7 @@ class Recorder:
 
 
 @lru_cache(maxsize=_ONE_STATEMENT_LIMIT)
-def _statement(count: int) -> str:
+def _statement(count: int) -> LiteralString:
     return insert_statement("%s", count)
 
 

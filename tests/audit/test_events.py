@@ -14,6 +14,8 @@ from fhir_server.store.event_tables import APPEND_ONLY_TABLES
 from fhir_server.store.events import Criteria, Readable
 from fhir_server.store.recorder import Recorder
 from tests.audit.conftest import fill, plain_event
+from tests.databases import PostgresqlDatabases
+from tests.postgres import Cluster
 
 ALL = Readable(everything=True, patient=0)
 
@@ -151,3 +153,23 @@ def test_recording_fails_when_the_table_is_gone(store: Store) -> None:
 def test_recording_nothing_writes_nothing(store: Store) -> None:
     Recorder(store).record([])
     assert stored_ids(store) == []
+
+
+def test_after_a_lost_connection_one_answer_is_refused_and_the_next_is_recorded(postgres_cluster: Cluster) -> None:
+    databases = PostgresqlDatabases(postgres_cluster)
+    store = Store(databases.empty(), pool_size=1)
+    store.create_all()
+    recorder = Recorder(store)
+    recorder.record([plain_event(1)])
+    other = Store(store.engine.url.render_as_string(hide_password=False))
+    with other.write() as session:
+        mine = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        session.connection.execute(text(f"{mine} AND pid <> pg_backend_pid()"))
+    with pytest.raises(FhirError) as refused:
+        recorder.record([plain_event(2)])
+    assert refused.value.kind is Kind.UNAVAILABLE
+    recorder.record([plain_event(3)])
+    assert stored_ids(store) == ["e1", "e3"]
+    for each in (store, other):
+        each.close()
+    databases.close()
