@@ -79,7 +79,7 @@ def count(session: Session, visibility: Visibility, request: SearchRequest) -> i
     """Return how many rows match, of those that exist for the visibility."""
     row = readable(visibility, request.types)
     statement = select(func.count()).select_from(row).where(*all_of(row, Scope(visibility), request.criteria))
-    return execute(session, visibility, statement).scalar_one()
+    return int(execute(session, visibility, statement).scalar_one())
 
 
 def find(
@@ -110,7 +110,7 @@ def find(
         .order_by(row.c.key + 0)
         .limit(limit)
     )
-    return [Found(*record) for record in execute(session, visibility, statement)]
+    return [Found(record.key, record.id, record.version) for record in execute(session, visibility, statement)]
 
 
 def _statement(visibility: Visibility, request: SearchRequest, position: cursor.Position | None) -> Select[Any]:

@@ -31,6 +31,11 @@ Json = dict[str, Any]
 class Everything:
     """All rows exist."""
 
+    shape = "everything"
+
+    def parameters(self) -> dict[str, Any]:
+        return {}
+
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:  # noqa: ARG002
         return true()
 
@@ -38,6 +43,11 @@ class Everything:
 @dataclass(frozen=True, slots=True)
 class Unhidden:
     """Rows with the label `HIDDEN` do not exist."""
+
+    shape = "unhidden"
+
+    def parameters(self) -> dict[str, Any]:
+        return {}
 
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:  # noqa: ARG002
         return row.c.label != HIDDEN
