@@ -21,18 +21,22 @@ _LIMIT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Compiled text, the values it was built with, and the order of names where the driver counts positions."""
+    """Compiled text, the values that are part of its shape, and the order of names where the driver counts positions.
+
+    INVARIANT: a value that a caller gave at the first run has to be given at each; none is ever carried over.
+    """
 
     text: str
     constants: Mapping[str, Any]
-    order: tuple[str, ...] | None
+    names: tuple[str, ...]
+    positional: bool
 
     def bind(self, values: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
-        """Return the parameters in the form the driver takes."""
-        if self.order is None:
-            return {name: values.get(name, constant) for name, constant in self.constants.items()}
+        """Return the parameters in the form the driver takes; KeyError when a value is missing."""
         constants = self.constants
-        return tuple(values[name] if name in values else constants[name] for name in self.order)
+        if self.positional:
+            return tuple(constants[name] if name in constants else values[name] for name in self.names)
+        return {name: constants[name] if name in constants else values[name] for name in self.names}
 
 
 def run(
@@ -51,14 +55,17 @@ def run(
     if statement is None:
         if len(known) >= _LIMIT:
             known.clear()
-        statement = known[shape] = _compile(session, build())
+        statement = known[shape] = _compile(session, build(), values)
     return session.connection.exec_driver_sql(statement.text, statement.bind(values))
 
 
-def _compile(session: Session, statement: Executable) -> Prepared:
-    compiled = statement.compile(  # type: ignore[attr-defined]
+def _compile(session: Session, statement: Executable, values: Mapping[str, Any]) -> Prepared:
+    compiled = statement.params(values).compile(  # type: ignore[attr-defined]
         dialect=session.store.engine.dialect, compile_kwargs={"render_postcompile": True}
     )
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what a statement compiles to
-    order = tuple(compiled.positiontup) if compiled.positiontup is not None else None
-    return Prepared(str(compiled), dict(compiled.construct_params(_check=False)), order)
+    known = compiled.construct_params(_check=False)
+    positional = compiled.positiontup is not None
+    names = tuple(compiled.positiontup) if compiled.positiontup is not None else tuple(known)
+    constants = {name: value for name, value in known.items() if name not in values}
+    return Prepared(str(compiled), constants, names, positional)

@@ -10,11 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from sqlalchemy import ColumnElement, FromClause, Subquery, and_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CursorResult,
+    Executable,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    select,
+)
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from fhir_server.store import index_tables, tables
+from fhir_server.store.database import Session
 from fhir_server.store.keys import type_key
 
 
@@ -51,18 +64,39 @@ class Rules:
 RULES = Rules(tables.consent_grant, tables.break_glass, tables.resource_patient, index_tables.token)
 
 
+_LIMIT = 4096
+_selects: dict[Hashable, Select[Any]] = {}
+
+
 def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool = False) -> Subquery:
     """Return the current rows that exist for this visibility, as a derived table.
 
     Columns: key, type (`keys.type_key`), id, version, updated_at, deleted, patient, multi, label, confidentiality,
-        author,
-    context, code, date_lo, date_hi, content. Databases flatten it into the outer query, so indexes serve it.
+    author, context, code, date_lo, date_hi, content. Databases flatten it into the outer query, so indexes serve it.
+
+    INVARIANT: the statement is built once per shape and holds no caller's values: run it with `execute` (or
+    `prepared.run` and `visibility.parameters()`); without the values it does not run at all.
 
     Args:
         visibility: The decision's visibility.
         types: Resource types; none means every type.
         deleted: Include deleted rows (whose content is NULL).
     """
+    key = (visibility.shape, tuple(types), deleted)
+    built = _selects.get(key)
+    if built is None:
+        if len(_selects) >= _LIMIT:
+            _selects.clear()
+        built = _selects[key] = _without_values(_build(visibility, types, deleted=deleted), visibility.parameters())
+    return built.subquery()
+
+
+def execute(session: Session, visibility: Visibility, statement: Executable) -> CursorResult[Any]:
+    """Run a statement over `readable` rows with the values of this visibility."""
+    return session.connection.execute(statement, visibility.parameters())
+
+
+def _build(visibility: Visibility, types: Sequence[str], *, deleted: bool) -> Select[Any]:
     row = tables.resource.alias()
     conditions: list[ColumnElement[Any]] = []
     if len(types) == 1:
@@ -72,4 +106,15 @@ def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool
     if not deleted:
         conditions.append(row.c.deleted.is_(False))
     conditions.append(visibility.predicate(row, RULES))
-    return select(row).where(and_(*conditions)).subquery()
+    return select(row).where(and_(*conditions))
+
+
+def _without_values(statement: Select[Any], names: Mapping[str, Any]) -> Select[Any]:
+    """Return the statement with the named parameters empty and required."""
+
+    def emptied(element: object, **_: object) -> BindParameter[Any] | None:
+        if isinstance(element, BindParameter) and element.key in names:
+            return bindparam(element.key, type_=element.type, required=True)
+        return None
+
+    return cast("Select[Any]", replacement_traverse(statement, {}, emptied))
