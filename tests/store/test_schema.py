@@ -13,11 +13,12 @@ from tests.databases import Databases
 
 _SQLITE_OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%'"
 _POSTGRESQL_OBJECTS = (
-    "SELECT 'column', table_name || '.' || column_name, data_type || is_nullable || "
-    + "concat_ws(' ', '', column_default, collation_name) FROM information_schema.columns WHERE table_schema = 'public'",
+    """SELECT 'column', table_name || '.' || column_name,
+        concat_ws(' ', data_type, is_nullable, column_default, collation_name)
+        FROM information_schema.columns WHERE table_schema = 'public'""",
     "SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
-    "SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint "
-    + "WHERE connamespace = 'public'::regnamespace",
+    """SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace""",
     "SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
     "SELECT 'function', proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
 )
