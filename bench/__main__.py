@@ -1,0 +1,99 @@
+"""`python -m bench`: measure reads, searches, creates and transactions through real HTTP, gate and audit on."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import data
+from bench.client import drive
+from bench.scenarios import scenarios
+from bench.system import System, running
+
+COLUMNS = ("database", "caller", "scenario", "requests_per_s", "p50_ms", "p95_ms", "server_cpu_ms", "database_cpu_ms")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark and print a table."""
+    options = _options(arguments)
+    rows: list[dict[str, Any]] = []
+    for database in options.database or ["sqlite", "postgresql"]:
+        rows += _measure(database, options)
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return
+    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
+    print(
+        f"{options.patients} patients, {options.observations} Observations, {options.connections} connections; {machine}"
+    )
+    print(f"\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    for row in rows:
+        print(f"| {' | '.join(str(row[name]) for name in COLUMNS)} |")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="fhir-server bench", description=main.__doc__, allow_abbrev=False)
+    parser.add_argument("only", nargs="*", help="scenarios, such as read search-code; all by default")
+    parser.add_argument("--database", action="append", choices=["sqlite", "postgresql"], help="both by default")
+    parser.add_argument("--patients", type=int, default=1_000)
+    parser.add_argument("--observations", type=int, default=50_000)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each measurement")
+    parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=1, help="server processes (PostgreSQL only)")
+    parser.add_argument("--caller", action="append", choices=["professional", "operator"], help="both by default")
+    parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="keeps the record between runs")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def _measure(database: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    rows = []
+    workers = options.workers if database == "postgresql" else 1
+    sizes = {"patients": options.patients, "observations": options.observations}
+    with running(options.folder, database, **sizes, workers=workers) as system:
+        tokens = _tokens(system, options.caller or ["professional", "operator"])
+        for scenario in scenarios(tokens, **sizes):
+            if options.only and scenario.name not in options.only:
+                continue
+            how = {"expected": scenario.expected, "connections": options.connections}
+            drive(system.port, scenario.make, **how, seconds=min(1.0, options.seconds))
+            before = system.cpu_s()
+            taken = drive(system.port, scenario.make, **how, seconds=options.seconds)
+            spent = [after - earlier for after, earlier in zip(system.cpu_s(), before, strict=True)]
+            rows.append(_row(database, scenario.caller, scenario.name, taken, spent, options.seconds))
+            print(" ".join(str(rows[-1][name]) for name in COLUMNS), file=sys.stderr)
+        print(f"{database}: largest server process {system.memory_mb():.0f} MB", file=sys.stderr)
+    return rows
+
+
+def _tokens(system: System, callers: Sequence[str]) -> dict[str, str]:
+    issued = {
+        "professional": (data.PROFESSIONAL,),
+        "operator": ("system", "--trusted"),
+    }
+    return {caller: system.token(*issued[caller]) for caller in callers}
+
+
+def _row(
+    database: str, caller: str, scenario: str, taken: list[float], spent: Sequence[float], seconds: float
+) -> dict[str, Any]:
+    ordered = sorted(taken)
+    return {
+        "database": database,
+        "caller": caller,
+        "scenario": scenario,
+        "requests_per_s": round(len(taken) / seconds, 1),
+        "p50_ms": round(statistics.median(ordered) * 1000, 2),
+        "p95_ms": round(ordered[int(len(ordered) * 0.95)] * 1000, 2),
+        "server_cpu_ms": round(spent[0] / len(taken) * 1000, 2),
+        "database_cpu_ms": round(spent[1] / len(taken) * 1000, 2),
+    }
+
+
+if __name__ == "__main__":
+    main()
