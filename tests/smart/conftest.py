@@ -5,26 +5,36 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Databases, SqliteDatabases
+from tests.server import create_schema
 from tests.smart.world import World, make_world
 
 
 @pytest.fixture(scope="session")
 def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a key folder: making an RSA key takes longer than a test."""
-    return tmp_path_factory.mktemp("keys")
+    return tmp_path_factory.mktemp("smart") / "keys"
 
 
 @pytest.fixture
-def world(tmp_path: Path, signing_keys: Path) -> Iterator[World]:
+def sqlite_url(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return an SQLite database that has the schema."""
+    templates = tmp_path_factory.getbasetemp() / "sqlite-templates"
+    templates.mkdir(exist_ok=True)
+    return SqliteDatabases(tmp_path, templates).prepared("schema", create_schema)
+
+
+@pytest.fixture
+def world(sqlite_url: str, signing_keys: Path) -> Iterator[World]:
     """Return a server with an empty SQLite database."""
-    made = make_world(f"sqlite:///{tmp_path / 'smart.db'}", signing_keys)
+    made = make_world(sqlite_url, signing_keys)
     yield made
     made.store.close()
 
 
 @pytest.fixture
-def stored(database_url: str, signing_keys: Path) -> Iterator[World]:
+def stored(databases: Databases, signing_keys: Path) -> Iterator[World]:
     """Return a server with an empty database; the test runs once for each kind."""
-    made = make_world(database_url, signing_keys)
+    made = make_world(databases.prepared("schema", create_schema), signing_keys)
     yield made
     made.store.close()

@@ -23,15 +23,13 @@ SCOPE = "openid fhirUser offline_access patient/Patient.read patient/Observation
 
 
 @pytest.fixture
-def server(tmp_path: Path, signing_keys: Path) -> Iterator[Server]:
+def server(sqlite_url: str, signing_keys: Path) -> Iterator[Server]:
     """Return a server on a port of this machine; its clock is the real one, as the client's is."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     base_url = f"http://localhost:{port}"
-    url = f"sqlite:///{tmp_path / 'server.db'}"
-    made = build(url, signing_keys.parent, Clock(datetime.now(UTC)), base_url=base_url)
-    made.store.create_all()
+    made = build(sqlite_url, signing_keys.parent, Clock(datetime.now(UTC)), base_url=base_url)
     listener = make_server("127.0.0.1", port, made.app, threaded=True)
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -16,9 +16,8 @@ LABELS = ("general", "mental-health", "sexual-health", "social-care")
 
 
 @pytest.fixture
-def server(tmp_path: Path, signing_keys: Path) -> Server:
-    made = build(f"sqlite:///{tmp_path / 'server.db'}", signing_keys.parent)
-    made.store.create_all()
+def server(sqlite_url: str, signing_keys: Path) -> Server:
+    made = build(sqlite_url, signing_keys.parent)
     operator = made.operator()
     for number, name in enumerate(("Ada Byron", "Bea Stone", "Cleo Marsh"), start=1):
         given, family = name.split()

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,11 +22,11 @@ from werkzeug.test import TestResponse
 from fhir_server import web
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
-from fhir_server.identity.accounts import create_account
 from fhir_server.interactions.model import Context
 from fhir_server.smart import authority, registry
 from fhir_server.smart.routes import blueprint
 from fhir_server.spec.definitions import Definitions, load
+from fhir_server.store import accounts
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Store
 from fhir_server.store.recorder import Recorder
@@ -79,16 +78,20 @@ class World:
     # ---------------------------------------------------------------- people and clients
 
     def person(self, reference: str = "Patient/1", role: str = "patient", name: str = "Ada Byron") -> Account:
+        account = Account(
+            id=str(uuid.uuid4()),
+            email=f"{uuid.uuid4()}@example.org",
+            name=name,
+            role=role,
+            reference=reference,
+            organization="",
+            may_break_glass=role == "professional",
+            active=True,
+            created_at=self.clock(),
+        )
         with self.store.write() as session:
-            return create_account(
-                session,
-                role=role,
-                email=f"{uuid.uuid4()}@example.org",
-                name=name,
-                password=secrets.token_urlsafe(20),
-                now=self.clock(),
-                reference=reference or None,
-            )
+            accounts.add(session, account, accounts.Secrets("", ""))
+        return account
 
     def browser(self, account: Account | None = None) -> FlaskClient:
         client = self.app.test_client()
@@ -206,7 +209,6 @@ class World:
 
 def make_world(url: str, keys: Path) -> World:
     store = Store(url)
-    store.create_all()
     clock = Clock()
     app = Flask("smart-tests")
     app.testing = True
