@@ -42,10 +42,10 @@ class _Criteria(NamedTuple):
     interval: tuple[int, int]
     purposes: int
     labels: int
-    confidentiality: int
+    levels: tuple[int, ...]
 
 
-_ROOT = _Criteria((NONE,), ALWAYS, ANY_PURPOSE, labels.EVERY, NO_CONFIDENTIALITY)
+_ROOT = _Criteria((NONE,), ALWAYS, ANY_PURPOSE, labels.EVERY, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _walk(provision: Mapping[str, Any], path: str, depth: int, inherited: _Crite
         _actors(provision, path) or inherited.actors,
         _narrow(_period(provision, path), inherited.interval),
         _purposes(provision, path) or inherited.purposes,
-        *(_labels(provision, path, permit=kind == "permit") or inherited[3:]),
+        *(_labels(provision, path) or (inherited.labels, inherited.levels)),
     )
     yield _Node(path, depth, kind == "permit", criteria)
     for index, child in enumerate(provision.get("provision", ())):
@@ -151,12 +151,8 @@ def _purposes(provision: Mapping[str, Any], path: str) -> int:
     return mask
 
 
-def _labels(provision: Mapping[str, Any], path: str, *, permit: bool) -> tuple[int, int] | None:
-    """Return (label mask, confidentiality) of a node, None where it names no security label.
-
-    Values of one criterion are OR-ed; an axis (privacy label, confidentiality) that is not named does not limit a
-    permit and is not hit by a deny.
-    """
+def _labels(provision: Mapping[str, Any], path: str) -> tuple[int, tuple[int, ...]] | None:
+    """Return (label mask, confidentiality levels) that a node names, None where it names no security label."""
     if not provision.get("securityLabel"):
         return None
     mask, levels = 0, []
@@ -174,9 +170,19 @@ def _labels(provision: Mapping[str, Any], path: str, *, permit: bool) -> tuple[i
                 where, f"is not a label this server knows; allowed: {', '.join(labels.BY_CODE)} of {labels.SYSTEM}"
             )
         mask |= label
+    return mask, tuple(levels)
+
+
+def _reach(criteria: _Criteria, *, permit: bool) -> tuple[int, int]:
+    """Return what a node covers as (label mask, confidentiality).
+
+    Values of one criterion are OR-ed; an axis (privacy label, confidentiality) that is not named does not limit a
+    permit and is not hit by a deny. It is worked out last, for a deny may inherit what a permit names, and the other
+    way round.
+    """
     if permit:
-        return mask or labels.EVERY, max(levels, default=NO_CONFIDENTIALITY)
-    return mask, min(levels, default=NO_CONFIDENTIALITY)
+        return criteria.labels or labels.EVERY, max(criteria.levels, default=NO_CONFIDENTIALITY)
+    return criteria.labels, min(criteria.levels, default=NO_CONFIDENTIALITY)
 
 
 def _check_action(provision: Mapping[str, Any], path: str) -> None:
@@ -196,6 +202,7 @@ def _disables_sharing(consent: Mapping[str, Any]) -> bool:
 
 def _grant(node: _Node, actor: int, consent_key: int, patient_key: int) -> Grant:
     criteria = node.criteria
+    mask, level = _reach(criteria, permit=node.permit)
     return Grant(
         consent=consent_key,
         node=node.path,
@@ -206,15 +213,15 @@ def _grant(node: _Node, actor: int, consent_key: int, patient_key: int) -> Grant
         valid_from=criteria.interval[0],
         valid_to=criteria.interval[1],
         purposes=criteria.purposes,
-        labels=criteria.labels,
-        confidentiality=criteria.confidentiality,
+        labels=mask,
+        confidentiality=level,
         blocks_emergency=False,
     )
 
 
 def _emergency_block(consent_key: int, patient_key: int) -> Grant:
     """Return the row of policy "deny": it votes on nothing and refuses emergency access."""
-    criteria = _Criteria((NONE,), ALWAYS, ANY_PURPOSE, 0, NO_CONFIDENTIALITY)
+    criteria = _Criteria((NONE,), ALWAYS, ANY_PURPOSE, 0, ())
     node = _Node("Consent.policy", 0, permit=False, criteria=criteria)
     grant = _grant(node, NONE, consent_key, patient_key)
     return Grant(**{**{name: getattr(grant, name) for name in Grant.__dataclass_fields__}, "blocks_emergency": True})

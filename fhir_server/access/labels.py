@@ -16,6 +16,9 @@ ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 GENERAL, MENTAL_HEALTH, SEXUAL_HEALTH, SOCIAL_CARE = 1, 2, 4, 8
 UNSET = GENERAL | MENTAL_HEALTH | SEXUAL_HEALTH | SOCIAL_CARE
 EVERY = 0x7F
+"""What a permit without labels covers: all that may be given to anybody."""
+WITHHELD = 0x80
+"""Beyond every permit and every emergency: what tells of a Consent tells a grantee what is hidden from it."""
 
 BY_CODE = {
     "general": GENERAL,

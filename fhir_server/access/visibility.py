@@ -25,6 +25,7 @@ from sqlalchemy import (
     true,
 )
 
+from fhir_server.access import labels
 from fhir_server.store.keys import type_key
 from fhir_server.store.visibility import Rules
 
@@ -156,7 +157,8 @@ class Gate:
                 )
             )
         if self.emergencies:
-            ways.append(and_(row.c.type.not_in(_NEVER_GRANTED), self._emergency(patient, rules)))
+            grantable = row.c.label.bitwise_and(literal_column(str(labels.EVERY))) == row.c.label
+            ways.append(and_(row.c.type.not_in(_NEVER_GRANTED), grantable, self._emergency(patient, rules)))
         return or_(*ways) if ways else false()
 
     def _vote(self, row: FromClause, patient: ColumnElement[int], rules: Rules, *, permit: bool) -> ColumnElement[bool]:
@@ -231,7 +233,9 @@ class Gate:
             further = rules.resource_patient.alias()
             launch = _value("gate_launch", scope.patient)
             named = exists().where(further.c.key == row.c.key, further.c.patient == launch).correlate(row)
-            conditions.append(or_(row.c.patient == launch, and_(row.c.multi.is_(True), named), row.c.patient == 0))
+            # Nobody's record: only the directory, not e.g. a letter that its organisation tied to no patient.
+            listed = and_(row.c.patient == 0, row.c.type.in_(_DIRECTORY_KEYS))
+            conditions.append(or_(row.c.patient == launch, and_(row.c.multi.is_(True), named), listed))
         for param, system, code in scope.tokens:
             index = rules.token.alias()
             matching = [index.c.key == row.c.key, index.c.param == param, index.c.code == code]
