@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import BindParameter, ClauseElement, CursorResult, Executable, bindparam
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from fhir_server.store.database import Session
 
@@ -60,9 +61,14 @@ def run(
 
 
 def _compile(session: Session, statement: Executable, values: Mapping[str, Any]) -> Prepared:
-    compiled = statement.params(values).compile(  # type: ignore[attr-defined]
-        dialect=session.store.engine.dialect, compile_kwargs={"render_postcompile": True}
-    )
+    def valued(element: object, **_: object) -> BindParameter[Any] | None:
+        if isinstance(element, BindParameter) and element.key in values:
+            return bindparam(element.key, values[element.key], element.type)
+        return None
+
+    # The compiler wants a value for each parameter; these serve the first run and are not kept.
+    whole = cast("ClauseElement", replacement_traverse(cast("ClauseElement", statement), {}, valued))
+    compiled = whole.compile(dialect=session.store.engine.dialect, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what a statement compiles to
     known = compiled.construct_params(_check=False)
     positional = compiled.positiontup is not None
