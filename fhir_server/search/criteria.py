@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, o
 from fhir_server.search.date import DateTest
 from fhir_server.search.keys import CANONICAL, SEVERAL
 from fhir_server.search.model import Criterion, Scope, Test
+from fhir_server.search.prepare import value as value_field
 from fhir_server.store import index_rows
 from fhir_server.store.visibility import readable
 
@@ -50,7 +51,7 @@ class Indexed:
     test: Test
     negated: bool = False
     rank: int = 5
-    codes: tuple[int, ...] = ()
+    codes: tuple[int, ...] = value_field(default=())
     codes_suffice: bool = False
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
@@ -86,8 +87,8 @@ class HotDate:
 class LogicalId:
     """The logical id is one of these (or none of them, when negated)."""
 
-    ids: tuple[str, ...]
-    keys: tuple[int, ...]
+    ids: tuple[str, ...] = value_field()
+    keys: tuple[int, ...] = value_field()
     """The surrogate keys where the searched types are few enough to know them; () otherwise."""
     negated: bool = False
     rank: int = 0

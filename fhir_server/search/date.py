@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 
 from fhir_server.search.model import Match, Reading
+from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, split_prefix, unescape
 from fhir_server.spec.definitions import SearchParameter
 from fhir_server.spec.values import OPEN_END, OPEN_START, date_interval, period_interval, timing_interval
@@ -57,7 +58,16 @@ def read(parameter: SearchParameter, _modifier: str, texts: Sequence[str], readi
     return Match(TABLE, DateTest(tuple(_comparison(parameter, text, reading) for text in texts)), rank=7)
 
 
-def _comparison(parameter: SearchParameter, text: str, reading: Reading) -> tuple[str, int, int]:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One search value: how to compare, and the interval [lo, hi) that it stands for."""
+
+    prefix: str
+    lo: int = value_field()
+    hi: int = value_field()
+
+
+def _comparison(parameter: SearchParameter, text: str, reading: Reading) -> Comparison:
     prefix, rest = split_prefix(unescape(text))
     try:
         # In a query string a bare + is a space: take it for the sign of the zone that it was meant to be.
@@ -66,15 +76,15 @@ def _comparison(parameter: SearchParameter, text: str, reading: Reading) -> tupl
         raise invalid(parameter.code, _SYNTAX) from error
     if prefix == "ap":
         margin = abs(reading.now_us - lo) // _APPROXIMATION
-        return prefix, max(lo - margin, OPEN_START), min(hi + margin, OPEN_END)
-    return prefix, lo, hi
+        return Comparison(prefix, max(lo - margin, OPEN_START), min(hi + margin, OPEN_END))
+    return Comparison(prefix, lo, hi)
 
 
 @dataclass(frozen=True, slots=True)
 class DateTest:
-    """One of these comparisons (prefix, lo, hi of the search value)."""
+    """One of these comparisons."""
 
-    comparisons: tuple[tuple[str, int, int], ...]
+    comparisons: tuple[Comparison, ...]
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_date`."""
@@ -82,7 +92,7 @@ class DateTest:
 
     def holds(self, lo: ColumnElement[int], hi: ColumnElement[int]) -> ColumnElement[bool]:
         """Return the condition on an interval [lo, hi)."""
-        return or_(*(_compare(lo, hi, *comparison) for comparison in self.comparisons))
+        return or_(*(_compare(lo, hi, each.prefix, each.lo, each.hi) for each in self.comparisons))
 
 
 def _compare(lo: ColumnElement[int], hi: ColumnElement[int], prefix: str, from_: int, to: int) -> ColumnElement[bool]:

@@ -16,10 +16,10 @@ from sqlalchemy import ColumnElement, FromClause, and_, not_, or_
 
 from fhir_server.search import keys
 from fhir_server.search.model import Match, Reading
+from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, split, split_prefix, unescape
 from fhir_server.spec.definitions import SearchParameter
 from fhir_server.spec.values import decimal_range
-from fhir_server.store.keys import NONE
 
 TABLE = "index_quantity"
 MODIFIERS = frozenset({""})
@@ -99,16 +99,16 @@ class Comparison:
         prefix: How to compare.
         exact: The number itself.
         lo, hi: The range [lo, hi) that its figures stand for.
-        system, code: Keys of the unit, 0 for any.
+        system, code: Key of the unit's system and code, () for any.
         loose: `||code`: the code may also stand as the unit's text, of whatever system.
     """
 
     prefix: str
-    exact: float
-    lo: float
-    hi: float
-    system: int = NONE
-    code: int = NONE
+    exact: float = value_field()
+    lo: float = value_field()
+    hi: float = value_field()
+    system: tuple[int, ...] = value_field(default=())
+    code: tuple[int, ...] = value_field(default=())
     loose: bool = False
 
 
@@ -128,9 +128,13 @@ def _comparison(parameter: SearchParameter, text: str) -> Comparison:
         case [] | ["", ""]:
             return Comparison(*bounds)
         case ["", code] if parameter.type == "quantity":
-            return Comparison(*bounds, code=keys.text_key(code), loose=True)
+            return Comparison(*bounds, code=(keys.text_key(code),), loose=True)
         case [system, code] if parameter.type == "quantity":
-            return Comparison(*bounds, keys.text_key(system), keys.text_key(code))
+            return Comparison(
+                *bounds,
+                system=(keys.text_key(system),) if system else (),
+                code=(keys.text_key(code),) if code else (),
+            )
         case _:
             raise invalid(parameter.code, _SYNTAX[parameter.type])
 
@@ -148,11 +152,11 @@ class QuantityTest:
 
 def _unit(index: FromClause, wanted: Comparison) -> Iterator[ColumnElement[bool]]:
     if wanted.system:
-        yield index.c.system == wanted.system
+        yield index.c.system.in_(wanted.system)
     if wanted.loose:
-        yield or_(index.c.code == wanted.code, index.c.unit == wanted.code)
+        yield or_(index.c.code.in_(wanted.code), index.c.unit.in_(wanted.code))
     elif wanted.code:
-        yield index.c.code == wanted.code
+        yield index.c.code.in_(wanted.code)
 
 
 def _compare(lo: ColumnElement[float], hi: ColumnElement[float], wanted: Comparison) -> ColumnElement[bool]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, or_, tuple_
+from sqlalchemy import ColumnElement, FromClause, and_, or_, tuple_
 
 from fhir_server.search import keys
 from fhir_server.search.model import Match, Reading
+from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, shown, unescape
 from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.spec.values import Reference, parse_reference
@@ -24,6 +25,7 @@ MODIFIERS = frozenset({"", "identifier"})
 """Beside the type names, which are modifiers too."""
 VALUES_LIMIT = 1_000
 
+_VERSIONS_SPELLED_OUT = 20
 _BY_URL = frozenset({"canonical", "uri"})
 _SYNTAX = "is [id], [type]/[id], [type]/[id]/_history/[version] or an absolute URL."
 
@@ -95,16 +97,18 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], readin
 class ReferenceTest:
     """One of these targets, or one of these targets in this version."""
 
-    targets: tuple[int, ...]
-    versions: tuple[tuple[int, int], ...] = ()
+    targets: tuple[int, ...] = value_field()
+    versions: tuple[tuple[int, int], ...] = value_field(default=())
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_reference`."""
         ways: list[ColumnElement[bool]] = []
         if self.targets:
             ways.append(index.c.target.in_(self.targets))
-        if self.versions:
+        if len(self.versions) > _VERSIONS_SPELLED_OUT:
             ways.append(tuple_(index.c.target, index.c.version).in_(self.versions))
+        else:
+            ways += [and_(index.c.target == target, index.c.version == version) for target, version in self.versions]
         return or_(*ways)
 
 

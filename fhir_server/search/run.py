@@ -7,22 +7,24 @@ without the hidden rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from fhir_server.search import cursor, syntax
+from fhir_server.search import cursor, prepare, syntax
 from fhir_server.search.criteria import all_of
 from fhir_server.search.include import INCLUDED_LIMIT, included
-from fhir_server.search.model import Found, Scope, SearchPage, SearchRequest
+from fhir_server.search.model import Criterion, Found, Scope, SearchPage, SearchRequest
 from fhir_server.search.order import after, order_keys
 from fhir_server.search.parse import parse
+from fhir_server.search.prepare import value as value_field
 from fhir_server.search.rows import row_columns, row_of, type_names
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.database import Session
-from fhir_server.store.visibility import Visibility, execute, readable
+from fhir_server.store.visibility import Visibility, readable
 
 
 def run(
@@ -52,7 +54,8 @@ def run(
     names = type_names(definitions)
     sealing: dict[str, Any] = {"page_key": page_key, "binding": binding, "understood": _bound(request)}
     position = cursor.unseal(request.cursor, **sealing) if request.cursor else None
-    records = execute(session, visibility, _statement(visibility, request, position)).all()
+    question = prepare.Question("search page", _fixed(request), _Asked(request.criteria, position or ()))
+    records = prepare.run(session, visibility, question, lambda asked: _statement(visibility, request, asked)).all()
     page, more = records[: request.count], len(records) > request.count
     matches = tuple(row_of(record, names) for record in page)
     next_cursor = cursor.seal(tuple(page[-1][-len(request.sort) - 1 :]), **sealing) if more else None
@@ -77,9 +80,13 @@ _CUT = (
 
 def count(session: Session, visibility: Visibility, request: SearchRequest) -> int:
     """Return how many rows match, of those that exist for the visibility."""
-    row = readable(visibility, request.types)
-    statement = select(func.count()).select_from(row).where(*all_of(row, Scope(visibility), request.criteria))
-    return int(execute(session, visibility, statement).scalar_one())
+
+    def build(asked: _Asked) -> Select[Any]:
+        row = readable(visibility, request.types)
+        return select(func.count()).select_from(row).where(*all_of(row, Scope(visibility), asked.criteria))
+
+    question = prepare.Question("search count", request.types, _Asked(request.criteria, ()))
+    return int(prepare.run(session, visibility, question, build).scalar_one())
 
 
 def find(
@@ -103,25 +110,39 @@ def find(
     if request.includes or request.sort or request.cursor or request.projection:
         what = syntax.shown(", ".join(name for name, _ in criteria if name.startswith("_")))
         raise FhirError(Kind.INVALID_VALUE, f"A conditional request takes criteria only, not {what}")
-    row = readable(visibility, request.types)
-    statement = (
-        select(row.c.key, row.c.id, row.c.version)
-        .where(*all_of(row, Scope(visibility), request.criteria))
-        .order_by(row.c.key + 0)
-        .limit(limit)
-    )
-    return [Found(record.key, record.id, record.version) for record in execute(session, visibility, statement)]
+
+    def build(asked: _Asked) -> Select[Any]:
+        row = readable(visibility, request.types)
+        found = select(row.c.key, row.c.id, row.c.version).where(*all_of(row, Scope(visibility), asked.criteria))
+        return found.order_by(row.c.key + 0).limit(limit)
+
+    question = prepare.Question("search find", (request.types, limit), _Asked(request.criteria, ()))
+    records = prepare.run(session, visibility, question, build)
+    return [Found(record.key, record.id, record.version) for record in records]
 
 
-def _statement(visibility: Visibility, request: SearchRequest, position: cursor.Position | None) -> Select[Any]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What varies between pages of one shape."""
+
+    criteria: tuple[Criterion, ...]
+    position: cursor.Position = value_field()
+
+
+def _fixed(request: SearchRequest) -> Hashable:
+    """Return what the text of a page's statement depends on, beside criteria and position."""
+    order = tuple((key.code, tuple(each.key for each in key.parameters), key.descending) for key in request.sort)
+    return request.types, order, request.count
+
+
+def _statement(visibility: Visibility, request: SearchRequest, asked: _Asked) -> Select[Any]:
     """Return the statement of one page and one row more, which tells whether there is another page."""
     row = readable(visibility, request.types)
     keys = order_keys(row, request)
-    if position is not None and len(position) != len(keys):
-        raise FhirError(Kind.INVALID_VALUE, "The page link does not fit the order of this search")
+    later = [after(keys, asked.position)] if asked.position else []
     return (
         select(*row_columns(row), *(key.expression.label(f"order_{number}") for number, key in enumerate(keys)))
-        .where(*all_of(row, Scope(visibility), request.criteria), *([after(keys, position)] if position else []))
+        .where(*all_of(row, Scope(visibility), asked.criteria), *later)
         .order_by(*(key.clause() for key in keys))
         .limit(request.count + 1)
     )

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 
 from fhir_server.search.model import Match, Reading
+from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, unescape
 from fhir_server.spec.definitions import SearchParameter
 from fhir_server.spec.values import fold
@@ -22,13 +23,14 @@ TABLE = "index_string"
 MODIFIERS = frozenset({"", "exact", "contains"})
 VALUES_LIMIT = 300
 HEAD_CHARACTERS = 64
+ESCAPE = "/"
 
 _PARTS = {
     "HumanName": ("family", "given", "prefix", "suffix", "text"),
     "Address": ("line", "city", "district", "state", "country", "postalCode", "text"),
     "CodeableConcept": ("text",),
 }
-_LAST_CODE_POINT = 0x10FFFF
+_LAST = chr(0x10FFFF)
 _ASCII_PUNCTUATION = {code: None for code in range(128) if unicodedata.category(chr(code)).startswith("P")}
 _SURROGATES = range(0xD800, 0xE000)
 
@@ -74,68 +76,79 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], _readi
     """
     plain = [unescape(text) for text in texts]
     if modifier == "exact":
-        return Match(TABLE, Exactly(tuple(plain)), rank=3)
+        heads = tuple(comparable(text)[:HEAD_CHARACTERS] for text in plain)
+        return Match(TABLE, Exactly(heads, tuple(plain)), rank=3)
     folded = tuple(comparable(text) for text in plain)
     if not all(folded):
         raise invalid(parameter.code, "needs at least one letter, digit or sign to compare.")
     if modifier == "contains":
-        return Match(TABLE, Contains(folded), rank=7)
-    return Match(TABLE, StartsWith(folded), rank=3)
+        return Match(TABLE, Contains(tuple(f"%{literal(text)}%" for text in folded)), rank=7)
+    return Match(TABLE, StartsWith.of(folded), rank=3)
 
 
 @dataclass(frozen=True, slots=True)
 class StartsWith:
-    """The folded text starts with one of these."""
+    """The folded text starts with one of these.
 
-    values: tuple[str, ...]
+    Attributes:
+        ranges: From the text itself up to, and without, the next one that does not start with it.
+        long: Of what is longer than a head, the head and the pattern of the rest.
+    """
+
+    ranges: tuple[tuple[str, str], ...] = value_field()
+    long: tuple[tuple[str, str], ...] = value_field()
+
+    @classmethod
+    def of(cls, values: Sequence[str]) -> StartsWith:
+        """Return the test for folded texts."""
+        heads = tuple((value, value[HEAD_CHARACTERS:]) for value in values)
+        return cls(
+            tuple((value, successor(value)) for value, rest in heads if not rest),
+            tuple((value[:HEAD_CHARACTERS], literal(rest) + "%") for value, rest in heads if rest),
+        )
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_string`."""
-        return or_(*(_starts_with(index, value) for value in self.values))
+        return or_(
+            *(and_(index.c.head >= low, index.c.head < high) for low, high in self.ranges),
+            *(and_(index.c.head == head, index.c.rest.like(rest, escape=ESCAPE)) for head, rest in self.long),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """The folded text contains one of these."""
+    """The folded text contains one of these, as patterns of LIKE."""
 
-    values: tuple[str, ...]
+    patterns: tuple[str, ...] = value_field()
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_string`."""
         folded = index.c.head + index.c.rest
-        return or_(*(folded.contains(value, autoescape=True) for value in self.values))
+        return or_(*(folded.like(pattern, escape=ESCAPE) for pattern in self.patterns))
 
 
 @dataclass(frozen=True, slots=True)
 class Exactly:
-    """The text as written is one of these."""
+    """The text as written is one of these; the heads let the index find it."""
 
-    values: tuple[str, ...]
+    heads: tuple[str, ...] = value_field()
+    values: tuple[str, ...] = value_field()
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
-        """Return the condition on a row of `index_string`; the head lets the index find it."""
-        heads = {comparable(value)[:HEAD_CHARACTERS] for value in self.values}
-        return and_(index.c.head.in_(sorted(heads)), index.c.exact.in_(self.values))
+        """Return the condition on a row of `index_string`."""
+        return and_(index.c.head.in_(self.heads), index.c.exact.in_(self.values))
 
 
-def _starts_with(index: FromClause, value: str) -> ColumnElement[bool]:
-    head, rest = value[:HEAD_CHARACTERS], value[HEAD_CHARACTERS:]
-    if rest:
-        return and_(index.c.head == head, index.c.rest.startswith(rest, autoescape=True))
-    return prefix_range(index.c.head, head)
-
-
-def prefix_range(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
-    """Return that a column, ordered by code point, starts with a prefix, as a range that any plan can use."""
-    above = successor(prefix)
-    return and_(column >= prefix, column < above) if above else column >= prefix
+def literal(text: str) -> str:
+    """Return the pattern of LIKE, with `ESCAPE`, that is just this text."""
+    return text.replace(ESCAPE, ESCAPE * 2).replace("%", f"{ESCAPE}%").replace("_", f"{ESCAPE}_")
 
 
 def successor(prefix: str) -> str:
-    """Return the least text above every text with this prefix, "" where there is none."""
-    kept = prefix.rstrip(chr(_LAST_CODE_POINT))
+    """Return a text above every text with this prefix, with no text between that has not."""
+    kept = prefix.rstrip(_LAST)
     if not kept:
-        return ""
+        return prefix + _LAST * HEAD_CHARACTERS
     following = ord(kept[-1]) + 1
     if following in _SURROGATES:
         following = _SURROGATES.stop

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, or_, tuple_
 
 from fhir_server.search import keys, string
 from fhir_server.search.model import Match, Reading
+from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, split, unescape, unsupported
 from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.store.keys import NONE
@@ -105,9 +106,9 @@ class TokenTest:
         systems: Keys of systems whose every code will do.
     """
 
-    codes: tuple[int, ...] = ()
-    of_system: tuple[tuple[int, tuple[int, ...]], ...] = ()
-    systems: tuple[int, ...] = ()
+    codes: tuple[int, ...] = value_field(default=())
+    of_system: tuple[tuple[int, tuple[int, ...]], ...] = value_field(default=())
+    systems: tuple[int, ...] = value_field(default=())
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_token`."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 
+from fhir_server.search import string
 from fhir_server.search.model import Match, Reading
-from fhir_server.search.string import prefix_range
+from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, unescape
 from fhir_server.spec.definitions import SearchParameter
 
@@ -40,42 +41,51 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], _readi
     located = tuple(value for value in values if not value.startswith(_URN))
     match modifier:
         case "below":
-            return Match(TABLE, Below(located), rank=4)
+            return Match(TABLE, Below.of(located), rank=4)
         case "above":
-            return Match(TABLE, Equal(tuple(above for value in located for above in _ancestors(value))), rank=4)
+            return Match(TABLE, Equal.to([above for value in located for above in _ancestors(value)]), rank=4)
         case _:
-            return Match(TABLE, Equal(tuple(values)), rank=2)
+            return Match(TABLE, Equal.to(values), rank=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Equal:
-    """One of these URIs."""
+    """One of these URIs; their heads let the index find them."""
 
-    values: tuple[str, ...]
+    heads: tuple[str, ...] = value_field()
+    values: tuple[str, ...] = value_field()
+
+    @classmethod
+    def to(cls, values: Sequence[str]) -> Equal:
+        """Return the test for these URIs."""
+        return cls(tuple(sorted({value[:HEAD_CHARACTERS] for value in values})), tuple(values))
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_uri`."""
-        heads = sorted({value[:HEAD_CHARACTERS] for value in self.values})
-        return and_(index.c.head.in_(heads), index.c.uri.in_(self.values))
+        return and_(index.c.head.in_(self.heads), index.c.uri.in_(self.values))
 
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """One of these URLs, or one further down its path."""
+    """One of these URLs, or one further down its path: bounds of the head, and the pattern of the whole."""
 
-    values: tuple[str, ...]
+    equal: Equal
+    folders: tuple[tuple[str, str, str], ...] = value_field()
+
+    @classmethod
+    def of(cls, values: Sequence[str]) -> Below:
+        """Return the test for these URLs."""
+        folders = [value if value.endswith("/") else value + "/" for value in values]
+        heads = [folder[:HEAD_CHARACTERS] for folder in folders]
+        bounds = zip(heads, map(string.successor, heads), folders, strict=True)
+        return cls(Equal.to(values), tuple((low, high, string.literal(folder) + "%") for low, high, folder in bounds))
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_uri`."""
-        ways = [Equal(self.values).on(index)]
-        for value in self.values:
-            folder = value if value.endswith("/") else value + "/"
-            ways.append(
-                and_(
-                    prefix_range(index.c.head, folder[:HEAD_CHARACTERS]),
-                    *([index.c.uri.startswith(folder, autoescape=True)] if len(folder) > HEAD_CHARACTERS else []),
-                )
-            )
+        ways = [self.equal.on(index)]
+        for low, high, pattern in self.folders:
+            below = and_(index.c.head >= low, index.c.head < high, index.c.uri.like(pattern, escape=string.ESCAPE))
+            ways.append(below)
         return or_(*ways)
 
 

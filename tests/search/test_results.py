@@ -160,3 +160,14 @@ def test_a_system_search_covers_all_or_the_named_types(world: World) -> None:
     assert set(world.ids("", ("_id", "p1,o1,g1"))) == {"p1", "o1", "g1"}
     assert set(world.ids("", ("_type", "Patient,Organization"), ("_id", "p1,o1,g1"))) == {"p1", "g1"}
     assert world.ids("", ("_type", "Patient"), ("family", "zorro")) == ["p1"]
+
+
+def test_searches_of_one_shape_do_not_share_values(world: World) -> None:
+    for _ in range(2):
+        assert world.ids("Patient", ("family", "baker")) == ["p2"]
+        assert world.ids("Patient", ("family", "adams")) == ["p3"]
+        assert world.ids("Patient", ("birthdate", "1970")) != world.ids("Patient", ("birthdate", "1980"))
+        assert world.ids("Observation", ("value-quantity", "lt5||kg")) == ["o1"]
+        assert world.ids("Observation", ("value-quantity", "lt5||g")) == []
+        assert world.ids("Patient", ("_id", "p1"), ("gender", "male,female")) == ["p1"]
+        assert world.ids("Patient", ("_id", "p2"), ("gender", "male,other")) == []
