@@ -24,6 +24,7 @@ from fhir_server.portal.models.words import (
     reference,
 )
 
+_OPERATOR: Final = "operator"
 _EMERGENCY_ROLE: Final = "13"
 _DIRECTORY: Final = frozenset({"Organization", "Practitioner"})
 _DATA_ROLES: Final = frozenset({"4", "24"})
@@ -67,7 +68,10 @@ _PURPOSE: Final = {
     "HRESCH": "Research",
 }
 _VERB: Final = {"C": "Added", "R": "Looked at", "U": "Changed", "D": "Deleted", "E": "Looked at"}
+_TRIED: Final = {"Looked at": "Tried to see", "Added": "Tried to add", "Changed": "Tried to change"}
 _SPECIAL: Final = {
+    "$break-glass": "Asked for emergency access",
+    "$end-break-glass": "Ended emergency access",
     "110127": "Started emergency access",
     "110138": "Ended emergency access",
     "110122": "Signed in",
@@ -76,7 +80,7 @@ _SPECIAL: Final = {
     "110106": "Took a copy",
     "export": "Took a copy",
 }
-_EMERGENCY_SUBTYPES: Final = frozenset({"110127", "110138"})
+_EMERGENCY_SUBTYPES: Final = frozenset({"110127", "110138", "$break-glass", "$end-break-glass"})
 _EMERGENCY_PURPOSES: Final = frozenset({"BTG"})
 
 
@@ -183,13 +187,13 @@ def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
     """
     agents = items(event, "agent")
     asked = next((agent for agent in agents if agent.get("requestor") is True), agents[0] if agents else {})
-    codes = {str(tag.get("code")) for tag in items(event, "subtype")} | {_type_code(event)}
+    codes = {str(tag.get("code")) for tag in items(event, "subtype")} | {_type_code(event), _operation(event)}
     purposes = _purposes(event, agents)
     actor = reference(asked.get("who"))
     return Access(
         id=str(event.get("id", "")),
         at=moment(event.get("recorded")),
-        who=first((_spoken(asked), names.get(actor, ""), "Not known")),
+        who=first((_spoken(asked), names.get(actor, ""), _nameless(asked))),
         actor=actor,
         organization=_organization(agents, asked, names),
         app=first(names.get(_client(agent), _client(agent)) for agent in agents),
@@ -243,7 +247,9 @@ def _visit(entries: list[Access]) -> LogVisit:
 def _lines(entries: list[Access]) -> tuple[str, ...]:
     done: dict[str, dict[str, None]] = {}
     for entry in reversed(entries):
-        verb = "Tried to see" if entry.refused else entry.action
+        verb = entry.action
+        if entry.refused:
+            verb = f"{_TRIED.get(verb, verb)} … and was refused"
         done.setdefault(verb, {}).update(dict.fromkeys(entry.information))
     return tuple(_sentence(verb, tuple(information)) for verb, information in done.items())
 
@@ -251,9 +257,8 @@ def _lines(entries: list[Access]) -> tuple[str, ...]:
 def _sentence(verb: str, information: tuple[str, ...]) -> str:
     # Every page also reads who the person is: worth saying only where nothing else was read.
     told = [kind for kind in information if kind != _DETAILS] or list(information)
-    if verb == "Tried to see":
-        return f"Tried to see {listed(told) or 'your record'}, and was refused"
-    return f"{verb} {listed(told)}".strip()
+    done, _, end = verb.partition(" … ")
+    return " ".join(filter(None, (done, listed(told), end)))
 
 
 def _type_code(event: Json) -> str:
@@ -274,8 +279,18 @@ def _organization(agents: list[Json], asked: Json, names: Mapping[str, str]) -> 
     return ""
 
 
+def _nameless(agent: Json) -> str:
+    return (
+        "The operator of this service" if agent.get("name") == _OPERATOR else reference(agent.get("who")) or "Not known"
+    )
+
+
 def _spoken(agent: Json) -> str:
-    return first((str(agent.get("name") or ""), display(agent.get("who"))))
+    """Return the name an agent was recorded with; a bare reference or role is no name."""
+    target = reference(agent.get("who"))
+    return first(
+        text for text in (str(agent.get("name") or ""), display(agent.get("who"))) if text not in {target, _OPERATOR}
+    )
 
 
 def _client(agent: Json) -> str:
@@ -300,14 +315,24 @@ def _information(event: Json) -> tuple[str, ...]:
 
 def _queried(entity: Json) -> str:
     """Return the resource type that a recorded query asked for."""
+    text = _query(entity)
+    return text.partition("?")[0].partition("/")[0] if text[:1].isupper() else ""
+
+
+def _query(entity: Json) -> str:
     query = entity.get("query")
     if not isinstance(query, str):
         return ""
     try:
-        text = base64.b64decode(query, validate=True).decode()
+        return base64.b64decode(query, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return ""
-    return text.partition("?")[0].partition("/")[0] if text[:1].isupper() else ""
+
+
+def _operation(event: Json) -> str:
+    """Return the name of the operation that a recorded query called, `$break-glass`."""
+    texts = [_query(entity).partition("?")[0] for entity in items(event, "entity")]
+    return next((f"${text.partition('$')[2]}" for text in texts if "$" in text), "")
 
 
 def _role(entity: Json) -> str:

@@ -32,6 +32,7 @@ _STATUS: Final = {
     "superseded": "Replaced by a newer letter",
     "entered-in-error": "Sent by mistake",
 }
+_FULL_LINE: Final = 72
 _DRAFT: Final = frozenset({"preliminary", "amended"})
 
 
@@ -154,5 +155,19 @@ def _text(resource: Json) -> str:
     for attachment in attachments(resource):
         data = inline_data(attachment) if media_type(attachment) == "text/plain" else None
         if data:
-            return data.decode("utf-8", "replace").strip()
+            return reflowed(data.decode("utf-8", "replace").strip())
     return ""
+
+
+def reflowed(text: str) -> str:
+    """Join the lines of paragraphs that were broken to fit a page, so that they fit a phone, too; short lines stay."""
+    lines: list[str] = []
+    was_full = False
+    for line in text.splitlines():
+        stripped = line.strip()
+        if was_full and stripped:
+            lines[-1] = f"{lines[-1]} {stripped}"
+        else:
+            lines.append(stripped)
+        was_full = len(stripped) >= _FULL_LINE
+    return "\n".join(lines)

@@ -54,5 +54,6 @@ export async function enhance(figure) {
   };
   const plot = new uPlot(options, [rows.map((row) => row.at), ...names.map((_name, index) => rows.map((row) => row.values[index]))], holder);
   drawing.remove();
+  figure.classList.add("app-chart--live");
   new ResizeObserver(() => plot.setSize({ width: holder.clientWidth, height: 280 })).observe(figure);
 }
