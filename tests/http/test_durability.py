@@ -1,0 +1,119 @@
+"""What was acknowledged survives `kill -9`; what was not is there whole or not at all."""
+
+import http.client
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import Databases
+from tests.http.live import LiveServer, operator_token, send
+from tests.server import create_schema
+
+pytestmark = pytest.mark.slow
+
+SIZE = 5
+SYSTEM = "https://example.org/stream"
+
+
+def _observation(mark: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "identifier": [{"system": SYSTEM, "value": mark}],
+        "status": "final",
+        "code": {"text": mark},
+    }
+
+
+def _transaction(mark: str) -> dict[str, Any]:
+    request = {"method": "POST", "url": "Observation"}
+    entries = [{"resource": _observation(mark), "request": request} for _ in range(SIZE)]
+    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+
+
+@dataclass
+class Stream:
+    """Writers that go on until their connection breaks: what they sent, and the versions that were acknowledged."""
+
+    port: int
+    token: str
+    sent: list[str] = field(default_factory=list)
+    acknowledged: dict[str, list[str]] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    enough: threading.Event = field(default_factory=threading.Event)
+
+    def write(self, writer: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        number = 0
+        while True:
+            number += 1
+            mark = f"{writer}-{number}"
+            single = number % 3 == 0
+            self.sent.append(mark)
+            try:
+                path, body = ("Observation", _observation(mark)) if single else ("", _transaction(mark))
+                status, answer = send(connection, "POST", path, self.token, body)
+            except (OSError, http.client.HTTPException):
+                return
+            if status not in {200, 201}:
+                self.refused.append(str(answer))
+                self.enough.set()
+                return
+            self.acknowledged[mark] = _versions(answer)
+            if len(self.acknowledged) >= 20:
+                self.enough.set()
+
+
+def _versions(answer: Mapping[str, Any]) -> list[str]:
+    if answer["resourceType"] == "Bundle":
+        return ["/".join(entry["response"]["location"].split("/")[-4:]) for entry in answer["entry"]]
+    return [f"Observation/{answer['id']}/_history/{answer['meta']['versionId']}"]
+
+
+@pytest.fixture
+def killed(databases: Databases, tmp_path: Path) -> Iterator[tuple[Stream, LiveServer]]:
+    """Return what was written until the server was killed, and the server started again."""
+    url = databases.prepared("schema", create_schema)
+    token = operator_token(url)
+    server = LiveServer(url, tmp_path)
+    stream = Stream(server.port, token)
+    writers = [threading.Thread(target=stream.write, args=(number,)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    in_time = stream.enough.wait(60)
+    server.kill()
+    for writer in writers:
+        writer.join(30)
+    assert not stream.refused
+    assert in_time, "the server acknowledged too little"
+    again = LiveServer(url, tmp_path)
+    yield stream, again
+    assert again.stop() == 0
+
+
+def test_a_killed_server_loses_nothing_acknowledged_and_keeps_no_half_transaction(
+    killed: tuple[Stream, LiveServer],
+) -> None:
+    stream, server = killed
+    connection = server.connection()
+    for version in (version for versions in stream.acknowledged.values() for version in versions):
+        status, _ = send(connection, "GET", version, stream.token)
+        assert status == 200, version
+    for mark in stream.sent:
+        status, found = send(connection, "GET", f"Observation?identifier={SYSTEM}%7C{mark}&_count=50", stream.token)
+        assert status == 200
+        whole = 1 if int(mark.partition("-")[2]) % 3 == 0 else SIZE
+        assert found["total"] in ({whole} if mark in stream.acknowledged else {0, whole}), mark
+    connection.close()
+    written = sum(len(versions) for versions in stream.acknowledged.values())
+    connection = server.connection()
+    _, events = send(connection, "GET", "AuditEvent?subtype=create&_total=accurate&_count=1", stream.token)
+    assert events["total"] >= written
+    connection.close()
+    command = [sys.executable, "-m", "fhir_server", "audit", "verify"]
+    assert subprocess.run(command, env=server.environment, check=False, capture_output=True).returncode == 0
