@@ -34,7 +34,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import index_tables, prepared, tables
 from fhir_server.store.database import Session
 from fhir_server.store.keys import NONE, hash32, hash64, reference_key, type_key
-from fhir_server.store.visibility import RULES, Visibility, readable
+from fhir_server.store.visibility import HISTORY_RULES, Visibility, readable
 
 _INDEX = {table.name: table for table in index_tables.ALL}
 _MOVED = list(tables.history.c)
@@ -113,7 +113,7 @@ def history(session: Session, visibility: Visibility, resource_type: str, logica
     old = tables.history.alias()
     statement = (
         select(*(old.c[name] for name in _NAMES))
-        .where(old.c.key == current.key, visibility.predicate(old, RULES))
+        .where(old.c.key == current.key, visibility.predicate(old, HISTORY_RULES))
         .order_by(old.c.version.desc())
     )
     found = [_version(row, resource_type, logical_id) for row in session.connection.execute(statement)]
@@ -129,7 +129,7 @@ def version(
         return current
     old = tables.history.alias()
     statement = select(*(old.c[name] for name in _NAMES)).where(
-        old.c.key == current.key, old.c.version == version_id, visibility.predicate(old, RULES)
+        old.c.key == current.key, old.c.version == version_id, visibility.predicate(old, HISTORY_RULES)
     )
     return _version(session.connection.execute(statement).one_or_none(), resource_type, logical_id)
 
@@ -266,7 +266,7 @@ def ids_of(session: Session, keys: Iterable[int]) -> dict[int, str]:
         row = tables.resource
         for start in range(0, len(missing), _CHUNK):
             statement = select(row.c.key, row.c.id).where(row.c.key.in_(missing[start : start + _CHUNK]))
-            known.update(session.connection.execute(statement).tuples().all())
+            known.update(session.connection.execute(statement).all())
     return {key: known[key] for key in wanted if key in known}
 
 
@@ -274,7 +274,7 @@ def counts(session: Session) -> dict[int, int]:
     """Return how many current resources there are by `keys.type_key` (operator's view)."""
     row = tables.resource
     statement = select(row.c.type, func.count()).where(row.c.deleted.is_(False)).group_by(row.c.type)
-    return dict(session.connection.execute(statement).tuples().all())
+    return dict(session.connection.execute(statement).all())
 
 
 _NAMES = (
