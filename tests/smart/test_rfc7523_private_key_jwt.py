@@ -252,7 +252,9 @@ def test_other_algorithms_of_a_registered_key_are_refused(world: World) -> None:
     assert "alg" in refusal(world, jwt.encode({"alg": "RS256", "kid": "rsa-1"}, claims, key, algorithms=["RS256"]))
 
 
-@pytest.mark.parametrize("text", ["x", "a.b.c", "é.é.é", "..", "e30.e30.e30", "e30.W10.e30", "x" * 9000])
+@pytest.mark.parametrize(
+    "text", ["x", "a.b.c", "é.é.é", "..", "e30.e30.e30", "e30.W10.e30", "eyJhbGciOiJFUzM4NCJ9.W10.eA", "x" * 9000]
+)
 def test_what_is_no_jwt_is_refused(world: World, text: str) -> None:
     refusal(world, text)
 
@@ -401,7 +403,8 @@ def test_only_https_or_this_machine_is_asked(url: str, *, safe: bool) -> None:
 
 def test_weak_and_private_keys_are_no_client_keys() -> None:
     weak = {"keys": [{"kty": "RSA", "n": "AQAB" * 40, "e": "AQAB", "kid": "weak"}]}
-    for text in (json.dumps({"keys": [ec_key().as_dict(private=True)]}), json.dumps(weak)):
+    edwards = {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}
+    for text in (json.dumps({"keys": [ec_key().as_dict(private=True)]}), json.dumps(weak), json.dumps(edwards)):
         with pytest.raises(KeysUnavailable):
             parse(text)
 
