@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, or_, select, true
 
 from fhir_server.search.date import DateTest
-from fhir_server.search.keys import CANONICAL, SEVERAL
+from fhir_server.search.keys import CANONICAL, SEVERAL, of_parameters
 from fhir_server.search.model import Criterion, Scope, Test
 from fhir_server.search.prepare import value as value_field
 from fhir_server.store import index_rows
@@ -26,10 +26,6 @@ def _found(
 ) -> ColumnElement[bool]:
     """Return that the row is among `keys`: as a set to start from, or as a look-up per row."""
     return row.c.key.in_(keys) if leads else exists(keys.where(correlated).correlate(row))
-
-
-def _is_one_of(column: ColumnElement[int], values: tuple[int, ...]) -> ColumnElement[bool]:
-    return column == values[0] if len(values) == 1 else column.in_(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class Indexed:
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
         """Return the condition on a readable row."""
         index = index_rows.alias(self.table)
-        keys = select(index.c.key).where(_is_one_of(index.c.param, self.params), self.test.on(index))
+        keys = select(index.c.key).where(of_parameters(index, self.params), self.test.on(index))
         if self.negated:
             return ~_found(row, keys, leads=False, correlated=index.c.key == row.c.key)
         if self.codes:
@@ -128,7 +124,7 @@ class Missing:
         has = []
         for table in self.tables:
             index = index_rows.alias(table)
-            keys = select(index.c.key).where(_is_one_of(index.c.param, self.params), index.c.key == row.c.key)
+            keys = select(index.c.key).where(of_parameters(index, self.params), index.c.key == row.c.key)
             has.append(exists(keys.correlate(row)))
         return ~or_(*has) if self.missing else or_(*has)
 
@@ -156,12 +152,12 @@ class Composite:
     @staticmethod
     def _alternative(row: FromClause, parts: tuple[Part, ...], *, leads: bool) -> ColumnElement[bool]:
         first, *others = [(part, index_rows.alias(part.table)) for part in parts]
-        held = [_is_one_of(first[1].c.param, first[0].params), first[0].test.on(first[1])]
+        held = [of_parameters(first[1], first[0].params), first[0].test.on(first[1])]
         for part, index in others:
             held += [
                 index.c.key == first[1].c.key,
                 index.c.item == first[1].c.item,
-                _is_one_of(index.c.param, part.params),
+                of_parameters(index, part.params),
                 part.test.on(index),
             ]
         keys = select(first[1].c.key).where(*held)
@@ -189,13 +185,13 @@ class Chain:
         hop = index.join(target, target.c.key == index.c.target)
         if self.by_url:
             named = index_rows.alias("index_reference")
-            same = and_(named.c.target == index.c.target, named.c.param == CANONICAL)
+            same = and_(named.c.target == index.c.target, of_parameters(named, (CANONICAL,)))
             hop = index.join(named, same).join(target, target.c.key == named.c.key)
         keys = (
             select(index.c.key)
             .select_from(hop)
             .where(
-                _is_one_of(index.c.param, self.params),
+                of_parameters(index, self.params),
                 self.criterion.condition(target, scope, leads=True),
             )
         )
@@ -222,7 +218,7 @@ class Has:
             select(index.c.target)
             .select_from(index.join(source, source.c.key == index.c.key))
             .where(
-                _is_one_of(index.c.param, self.params),
+                of_parameters(index, self.params),
                 self.criterion.condition(source, scope, leads=leads),
             )
         )

@@ -68,13 +68,13 @@ def _pointed_at(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
     query = select(index.c.target).where(index.c.key.in_(rows))
     if include.target_type:
         query = query.where(index.c.target_type == type_key(include.target_type))
-    return query.where(index.c.param.in_(include.params)) if include.params else query
+    return query.where(keys.of_parameters(index, include.params)) if include.params else query
 
 
 def _pointing_at(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
     index = index_rows.alias("index_reference")
     query = select(index.c.key).where(index.c.target.in_(rows))
-    return query.where(index.c.param.in_(include.params)) if include.params else query
+    return query.where(keys.of_parameters(index, include.params)) if include.params else query
 
 
 def _by_url(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
@@ -83,10 +83,10 @@ def _by_url(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
     here, there = (named, pointing) if include.reverse else (pointing, named)
     query = select(there.c.key).where(
         pointing.c.target == named.c.target,
-        named.c.param == keys.CANONICAL,
+        keys.of_parameters(named, (keys.CANONICAL,)),
         pointing.c.param != keys.CANONICAL,
         here.c.key.in_(rows),
     )
     if include.target_type:
         query = query.where(named.c.target_type == type_key(include.target_type))
-    return query.where(pointing.c.param.in_(include.params)) if include.params else query
+    return query.where(keys.of_parameters(pointing, include.params)) if include.params else query

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+
+from sqlalchemy import ColumnElement, FromClause, Integer, literal_column
 
 from fhir_server.spec.definitions import SearchParameter
 from fhir_server.store.keys import NONE, hash32, hash64
@@ -40,3 +43,14 @@ def of(parameter: SearchParameter, suffix: str = "") -> int:
 def part(position: int) -> str:
     """Return the suffix of the rows of one part of a composite."""
     return f"${position}"
+
+
+def of_parameters(index: FromClause, params: Sequence[int]) -> ColumnElement[bool]:
+    """Return that an index row belongs to one of these parameters.
+
+    The keys are written out, not bound: they are few and known, and a plan made once for all values still knows how
+    many rows a parameter has.
+    """
+    written = [literal_column(str(int(param)), Integer()) for param in params]
+    found: ColumnElement[int] = index.c.param
+    return found == written[0] if len(written) == 1 else found.in_(written)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, UnaryExpression, and_, false, func, or_, select
 
+from fhir_server.search import keys
 from fhir_server.search.cursor import Position, SortValue
 from fhir_server.search.model import SearchRequest, SortKey
 from fhir_server.search.shapes import SHAPES
@@ -66,14 +67,14 @@ def _order_key(row: FromClause, key: SortKey) -> OrderKey:
     least, greatest = shape.sort_columns(index)
     params = [parameter.key for parameter in key.parameters]
     value = func.max(greatest) if key.descending else func.min(least)
-    found = select(value).where(index.c.key == row.c.key, index.c.param.in_(params)).correlate(row)
+    found = select(value).where(index.c.key == row.c.key, keys.of_parameters(index, params)).correlate(row)
     return OrderKey(found.scalar_subquery(), key.descending, nullable=True)
 
 
-def after(keys: tuple[OrderKey, ...], position: Position) -> ColumnElement[bool]:
+def after(order: tuple[OrderKey, ...], position: Position) -> ColumnElement[bool]:
     """Return that a row comes after a position: later in the first key, or equal there and later in the next."""
     ways = []
-    for depth, (key, value) in enumerate(zip(keys, position, strict=True)):
-        same = [before.equals(its) for before, its in zip(keys[:depth], position[:depth], strict=True)]
+    for depth, (key, value) in enumerate(zip(order, position, strict=True)):
+        same = [before.equals(its) for before, its in zip(order[:depth], position[:depth], strict=True)]
         ways.append(and_(*same, key.follows(value)))
     return or_(*ways)

@@ -24,7 +24,7 @@ from fhir_server.store.visibility import Visibility, execute
 
 _VALUES_LIMIT = 40
 _SHAPES_LIMIT = 512
-_TYPES: dict[type, TypeEngine[Any]] = {int: BigInteger(), float: Float(53), str: Text()}
+_SQL_TYPES: dict[type, TypeEngine[Any]] = {int: BigInteger(), float: Float(53), str: Text()}
 _recent: OrderedDict[Hashable, None] = OrderedDict()
 
 
@@ -91,10 +91,10 @@ def _shape(node: Any, values: dict[str, Any]) -> Hashable:
 def _collected(node: Any, values: dict[str, Any]) -> Hashable:
     if isinstance(node, tuple):
         return tuple(_collected(each, values) for each in node)
-    if node is not None:
-        values[_name(len(values))] = node
-    kind: Any = type(node)
-    return kind
+    if node is None:
+        return None
+    values[_name(len(values))] = node
+    return _SQL_TYPES[type(node)]
 
 
 def _emptied(node: Any, numbers: Iterator[int]) -> Any:
@@ -112,7 +112,7 @@ def _emptied(node: Any, numbers: Iterator[int]) -> Any:
 def _bound(node: Any, numbers: Iterator[int]) -> Any:
     if isinstance(node, tuple):
         return tuple(_bound(each, numbers) for each in node)
-    return None if node is None else bindparam(_name(next(numbers)), type_=_TYPES[type(node)], required=True)
+    return None if node is None else bindparam(_name(next(numbers)), type_=_SQL_TYPES[type(node)], required=True)
 
 
 def _name(number: int) -> str:

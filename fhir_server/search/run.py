@@ -54,6 +54,8 @@ def run(
     names = type_names(definitions)
     sealing: dict[str, Any] = {"page_key": page_key, "binding": binding, "understood": _bound(request)}
     position = cursor.unseal(request.cursor, **sealing) if request.cursor else None
+    if position is not None and len(position) != len(request.sort) + 1:
+        raise FhirError(Kind.INVALID_VALUE, "The page link does not fit the order of this search")
     question = prepare.Question("search page", _fixed(request), _Asked(request.criteria, position or ()))
     records = prepare.run(session, visibility, question, lambda asked: _statement(visibility, request, asked)).all()
     page, more = records[: request.count], len(records) > request.count
@@ -126,7 +128,7 @@ class _Asked:
     """What varies between pages of one shape."""
 
     criteria: tuple[Criterion, ...]
-    position: cursor.Position = value_field()
+    position: cursor.Position = value_field()  # noqa: RUF009 - makes a field
 
 
 def _fixed(request: SearchRequest) -> Hashable:
