@@ -34,6 +34,7 @@ from fhir_server.smart.discovery import oauth_uris
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions, load
 from fhir_server.store.checkpoints import Signer, load_signer, sign_all
+from fhir_server.store import oauth_codes
 from fhir_server.store.database import Store
 from fhir_server.store.keys import key_of_reference
 from fhir_server.store.recorder import Recorder
@@ -41,6 +42,7 @@ from fhir_server.web import SignedIn, Web, install
 from fhir_server.worker import Job, limits_job, messages_job
 
 _MEGABYTE = 1024 * 1024
+_TOKENS_KEPT = timedelta(days=30)
 _PROFILES = (Path(__file__).parent / "profiles", Path(__file__).parent.parent / "profiles")
 
 
@@ -124,8 +126,16 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         messages_job(context.store, transports, letterhead, context.now),
         limits_job(context.store, context.now),
         Job("emergency-ends", lambda: end_break_glass.record_expired(context), every_s=5.0),
+        Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),
         Job("audit-checkpoints", _sealing(settings, context), every_s=60.0),
     )
+
+
+def _purge_tokens(context: Context) -> int:
+    """Forget codes and tokens that ended a month ago, of which nobody asks any more."""
+    with context.store.write() as session:
+        oauth_codes.purge(session, context.now() - _TOKENS_KEPT)
+    return 0
 
 
 def audit_signer(settings: Settings) -> Signer:
