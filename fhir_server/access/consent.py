@@ -7,6 +7,7 @@ per (node, actor) and never at the tree. What the engine cannot enforce is refus
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ PURPOSE_BITS = {code: 1 << index for index, code in enumerate(_PURPOSES)}
 _ACTOR_TYPES = ("Practitioner", "PractitionerRole", "Organization", "RelatedPerson")
 _ACTOR_ROLES = ("IRCP", "PRCP", "GRANTEE")
 _NOT_YET = ("class", "code", "dataPeriod", "data")
+_PATIENT = re.compile(r"Patient/[A-Za-z0-9\-.]{1,64}")
 _READING = {"access", "use", "disclose"}
 
 
@@ -71,8 +73,9 @@ def compile_consent(consent: Mapping[str, Any], consent_key: int) -> tuple[Grant
     if not is_privacy(consent):
         return ()
     patient = consent.get("patient", {}).get("reference", "")
-    if not patient.startswith("Patient/"):
-        raise _refuse("Consent.patient.reference", "must name the Patient whose record it is about")
+    if not _PATIENT.fullmatch(patient):
+        raise _refuse("Consent.patient.reference", "must be Patient/[id], the Patient whose record it is about")
+    _check_modifiers(consent, "Consent")
     if "verification" in consent:
         raise _refuse("Consent.verification", "is not enforced and must be absent")
     provision = consent.get("provision")
@@ -100,6 +103,7 @@ def _walk(provision: Mapping[str, Any], path: str, depth: int, inherited: _Crite
                 f"{path}.{name}",
                 "is not enforced by this server yet; allowed: period, actor, purpose, securityLabel, action",
             )
+    _check_modifiers(provision, path)
     _check_action(provision, path)
     criteria = _Criteria(
         _actors(provision, path) or inherited.actors,
@@ -118,6 +122,7 @@ def _actors(provision: Mapping[str, Any], path: str) -> tuple[int, ...]:
     keys = []
     for index, actor in enumerate(provision.get("actor", ())):
         where = f"{path}.actor[{index}]"
+        _check_modifiers(actor, where)
         roles = {coding.get("code") for coding in actor.get("role", {}).get("coding", ())}
         if not roles & set(_ACTOR_ROLES):
             raise _refuse(f"{where}.role", f"must be one of {', '.join(_ACTOR_ROLES)}")
@@ -183,6 +188,13 @@ def _reach(criteria: _Criteria, *, permit: bool) -> tuple[int, int]:
     if permit:
         return criteria.labels or labels.EVERY, max(criteria.levels, default=NO_CONFIDENTIALITY)
     return criteria.labels, min(criteria.levels, default=NO_CONFIDENTIALITY)
+
+
+def _check_modifiers(element: Mapping[str, Any], path: str) -> None:
+    """Refuse what may change the meaning of an element in a way that the gate does not know."""
+    for name in ("modifierExtension", "implicitRules"):
+        if name in element:
+            raise _refuse(f"{path}.{name}", "is not understood and must be absent")
 
 
 def _check_action(provision: Mapping[str, Any], path: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fhir_server.access import policy
@@ -68,8 +68,13 @@ def decide(
         emergencies = tuple(access for access in running if access.session == principal.session_id)
     own = key_of_reference(principal.subject) if principal.caller is Caller.PATIENT else NONE
     authored = principal.organizations
+    own_data_types: tuple[int, ...] = ()
     if principal.caller in {Caller.PATIENT, Caller.PROFESSIONAL}:
         authored = (*authored, key_of_reference(principal.subject))
+    if principal.caller is Caller.STAFF:
+        # Staff have no clinical rights: a coordinator knows whom the organisation registered, nobody else even that.
+        authored = authored if principal.role == "coordinator" else ()
+        own_data_types = (type_key("Patient"),)
     readable = Gate(
         at_us,
         own=own,
@@ -79,22 +84,25 @@ def decide(
         purposes=PURPOSE_BITS.get(principal.purpose, 0),
         emergencies=tuple(access.patient for access in emergencies),
         reviewed_types=(type_key("Task"),) if principal.role == "privacy-officer" else (),
+        own_data_types=own_data_types,
         scopes=readable_scopes,
     )
     return Decision(readable, _writable(principal, readable, authored), emergencies)
 
 
 def _writable(principal: Principal, readable: Gate, authored: tuple[int, ...]) -> Gate:
+    """Return what the caller may bring about; the scopes of the token narrow it as they narrow reading."""
+    empty = Gate(readable.at_us, scopes=readable.scopes)
     if principal.caller is Caller.PATIENT:
         managed = (type_key("Consent"),)
-        return Gate(readable.at_us, own=readable.own, organizations=authored, own_only=True, managed_types=managed)
+        return replace(empty, own=readable.own, organizations=authored, own_only=True, managed_types=managed)
     if principal.caller is Caller.PROFESSIONAL:
-        return Gate(
-            readable.at_us, actors=principal.actors, organizations=authored, purposes=readable.purposes, own_only=True
+        return replace(
+            empty, actors=principal.actors, organizations=authored, purposes=readable.purposes, own_only=True
         )
     if principal.caller is Caller.ORGANIZATION or principal.role == "coordinator":
-        return Gate(readable.at_us, organizations=authored)
-    return Gate(readable.at_us, reviewed_types=readable.reviewed_types)
+        return replace(empty, organizations=authored)
+    return replace(empty, reviewed_types=readable.reviewed_types)
 
 
 def author_of(principal: Principal) -> int:
@@ -140,5 +148,7 @@ def _filter(scope: Clinical, principal: Principal, definitions: Definitions) -> 
         if parameter is None or parameter.type != "token" or "," in value:
             return []
         system, bar, code = value.rpartition("|")
-        tokens.append((parameter.key, hash64(system) if bar else NONE, hash64(code)))
+        # Codes are indexed regardless of case, identifiers to the letter.
+        wanted = code if name == "identifier" else code.casefold()
+        tokens.append((parameter.key, hash64(system) if bar else NONE, hash64(wanted)))
     return [ScopeFilter(kind, patient, tuple(tokens))]

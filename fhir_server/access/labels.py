@@ -116,6 +116,26 @@ def codings_for(mask: int, resource: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"system": system, "code": code} for system, code in wanted if (system, code) not in present]
 
 
+def kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Return the codings of the replaced version that the next keeps because it says nothing of its own.
+
+    R4 leaves it to servers whether an update without security labels removes them; here it never does, for it would
+    show what was hidden.
+    """
+    if sent(new):
+        return []
+    has_level = any(coding.get("system") == CONFIDENTIALITY for coding in _security(new))
+    found = []
+    for coding in _security(old):
+        system = coding.get("system", "")
+        if system == CONFIDENTIALITY:
+            if not has_level:
+                found.append(coding)
+        elif mask_of_coding(system, coding.get("code", "")):
+            found.append(coding)
+    return found
+
+
 def _security(resource: Mapping[str, Any]) -> list[Mapping[str, str]]:
     meta = resource.get("meta")
     return list(meta.get("security", ())) if isinstance(meta, Mapping) else []

@@ -7,33 +7,15 @@ and Provenance, from the resources they point at.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.access import labels
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.extract import nodes
 from fhir_server.spec.values import parse_reference
-from fhir_server.store.keys import NONE, key_of_reference, reference_key
+from fhir_server.store.keys import reference_key
 
 _NOT_LABELLED = frozenset({"Patient", "Consent"})
-
-
-@dataclass(frozen=True, slots=True)
-class Ownership:
-    """What the gate needs to know of a row.
-
-    Attributes:
-        patients: Keys of every patient whose compartment it is in, in order of naming.
-        label: Mask of privacy labels, `labels.UNSET` where unknown.
-        confidentiality: Level of v3-Confidentiality.
-        context: Key of the resource whose verdict it shares (Binary.securityContext), 0 for none.
-    """
-
-    patients: tuple[int, ...]
-    label: int
-    confidentiality: int
-    context: int = NONE
 
 
 def patients_of(definitions: Definitions, resource: Mapping[str, Any], fhir_base: str) -> tuple[int, ...]:
@@ -61,29 +43,38 @@ def _patient_keys(values: Iterable[Any], fhir_base: str) -> Iterable[int]:
                 yield reference_key("Patient", reference.id)
 
 
-def linked_keys(resource: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the keys of the resources that a Binary or Provenance takes its patients and label from."""
+def linked_keys(resource: Mapping[str, Any], fhir_base: str) -> tuple[int, ...]:
+    """Return the keys of the resources of this server that a Binary or Provenance takes its patients and label from."""
     if resource["resourceType"] == "Binary":
         targets = [resource.get("securityContext")]
     elif resource["resourceType"] == "Provenance":
         targets = list(resource.get("target", ()))
     else:
         return ()
-    texts = [target.get("reference", "") for target in targets if target]
-    return tuple(key_of_reference(_unversioned(text)) for text in texts if text)
+    found = [parse_reference(target.get("reference", ""), fhir_base) for target in targets if target]
+    return tuple(reference_key(each.type, each.id) for each in found if each.type and each.id)
 
 
 def own_label(resource: Mapping[str, Any], organization: Mapping[str, Any] | None) -> int:
-    """Return the label of a resource by its sender, else by its source; contained resources raise it."""
+    """Return the label of a resource by its sender, else by its source; sensitive contained resources raise it.
+
+    A Provenance of a Consent is withheld like the Consent: it would tell that something is hidden.
+    """
     mask = labels.sent(resource)
+    if not mask:
+        unlabelled = resource["resourceType"] in _NOT_LABELLED
+        mask = labels.GENERAL if unlabelled else labels.by_source(resource, organization)
     for inner in resource.get("contained", ()):
-        mask |= labels.sent(inner)
-    if mask:
-        return mask
-    if resource["resourceType"] in _NOT_LABELLED:
-        return labels.GENERAL
-    return labels.by_source(resource, organization)
+        mask |= labels.sent(inner) & ~labels.GENERAL
+    return mask | (labels.WITHHELD if _tells_of_consent(resource) else 0)
 
 
-def _unversioned(reference: str) -> str:
-    return reference.split("/_history/", maxsplit=1)[0]
+def own_confidentiality(resource: Mapping[str, Any]) -> int:
+    """Return the level of a resource: the highest of its own and what it contains."""
+    return max(map(labels.confidentiality, (resource, *resource.get("contained", ()))))
+
+
+def _tells_of_consent(resource: Mapping[str, Any]) -> bool:
+    if resource["resourceType"] != "Provenance":
+        return False
+    return any("Consent/" in str(target.get("reference", "")) for target in resource.get("target", ()) if target)

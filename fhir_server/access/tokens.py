@@ -225,6 +225,7 @@ def _with_closure(session: Session, principal: Principal, now_us: int) -> Princi
     # INVARIANT: an organisation counts only while a current PractitionerRole says so; a token's or account's word
     # adds none.
     acting_for = principal.organization if organization in organizations else ""
-    if not acting_for and organizations:
+    # Where several would do none is taken: whoever adds a role for somebody must not become the author of their data.
+    if not acting_for and len(organizations) == 1:
         acting_for = directory.reference_of(session, organizations[0], "Organization")
     return replace(principal, actors=actors, organizations=organizations, organization=acting_for)

@@ -87,7 +87,7 @@ def verdict(gate: Gate, record: Record, grants: Iterable[Grant]) -> Verdict:
     written_here = record.author in gate.organizations
     if gate.own_only:
         return _may_write(gate, record, list(grants), written_here=written_here)
-    if written_here and record.type != _CONSENT:
+    if written_here and (record.type in gate.own_data_types if gate.own_data_types else record.type != _CONSENT):
         return Verdict(visible=True, reason=Reason.OWN_DATA)
     if record.type in gate.reviewed_types:
         return Verdict(visible=True, reason=Reason.REVIEW)

@@ -69,6 +69,7 @@ class Gate:
         own_only: Own data and consent must *both* hold (writing by a person).
         managed_types: Types in the caller's own record that the caller may change whoever wrote them (Consent).
         reviewed_types: Types that a staff role sees in full (Task for a privacy officer).
+        own_data_types: Types that own data is limited to; empty means every type.
         scopes: None without restriction; else a row must pass one of them.
     """
 
@@ -83,6 +84,7 @@ class Gate:
     own_only: bool = False
     managed_types: tuple[int, ...] = ()
     reviewed_types: tuple[int, ...] = ()
+    own_data_types: tuple[int, ...] = ()
     scopes: tuple[ScopeFilter, ...] | None = None
 
     @property
@@ -94,7 +96,7 @@ class Gate:
         return (
             self.everything, bool(self.own), len(_padded(self.actors)), len(_padded(self.organizations)),
             self.directory, len(_padded(self.emergencies)), self.own_only, self.managed_types,
-            self.reviewed_types, scopes,
+            self.reviewed_types, self.own_data_types, scopes,
         )  # fmt: skip
 
     def parameters(self) -> dict[str, int]:
@@ -121,6 +123,8 @@ class Gate:
         if self.own_only:
             return self._own_only(row, rules, mine)
         ways = [and_(mine, row.c.type.not_in(_NEVER_GRANTED))]
+        if self.own_data_types:
+            ways = [and_(mine, row.c.type.in_(self.own_data_types))]
         if self.directory:
             ways.append(and_(row.c.patient == 0, row.c.type.in_(_DIRECTORY_KEYS)))
         if self.reviewed_types:

@@ -91,7 +91,7 @@ class _Transaction:
 def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes]:
     """Run the entries in the order of the specification and return the answers in the order of the Bundle."""
     shared: Job | None = None
-    found: list[events.Event] = []
+    done: list[tuple[Job, Interaction, int]] = []
     answers: dict[int, bytes] = {}
     known: dict[str, str] = {}
     prepared = [_identify(entry, transaction, known) for entry in entries]
@@ -107,16 +107,17 @@ def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes
         except FhirError as error:
             transaction.refused.append((interaction, trace))
             raise _located(error, entry.index) from error
-        found += road.events_of(job, interaction, outcome.status)
+        done.append((job, interaction, outcome.status))
         answers[entry.index] = _answer(entry, outcome)
     if shared is not None:
         writing.finish(shared)
-    events.append(transaction.session, found)
+    # INVARIANT: after `finish`: an event names the patient by an id that may only just have been stored.
+    events.append(transaction.session, [event for entry in done for event in road.events_of(*entry)])
     return [answers[index] for index in sorted(answers)]
 
 
 def _run(job: Job, entry: Entry, interaction: Interaction) -> Outcome:
-    if interaction.code is Code.CREATE and entry.new_id and interaction.resource is not None:
+    if entry.new_id and interaction.resource is not None:
         if interaction.resource.get("resourceType") != interaction.type:
             raise FhirError(Kind.INVALID_VALUE, f"The resource must be a {interaction.type}, as request.url says")
         return writing.insert(job, interaction.type, entry.new_id, interaction.resource)
@@ -140,8 +141,10 @@ def _identify(entry: Entry, transaction: _Transaction, known: dict[str, str]) ->
         if match is not None:
             entry, logical_id = replace(entry, new_id=""), match.id
         elif interaction.code is Code.UPDATE:
-            logical_id = str(resource.get("id") or transaction.context.new_id())
-            entry = replace(entry, interaction=replace(interaction, resource={**resource, "id": logical_id}))
+            logical_id = str(resource.get("id", ""))
+            if not logical_id:
+                logical_id = transaction.context.new_id()
+                entry = replace(entry, new_id=logical_id)
     if entry.full_url and logical_id:
         for name in references.names_of(entry.full_url, interaction.type):
             known[name] = f"{interaction.type}/{logical_id}"

@@ -7,6 +7,7 @@ the whole index (nhs.md §4), learns the logical id and nothing else, and the bo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from fhir_server.store import resources
 from fhir_server.store.keys import hash64
 
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
+_ONE_PERSON = re.compile(re.escape(NHS_NUMBER) + r"\|[0-9]{10}")
+"""INVARIANT: the mandate is to find one person by the whole number; a system alone or a list would find anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +86,4 @@ def _is_mandate(job: Job, resource_type: str, criteria: Sequence[tuple[str, str]
     if resource_type != "Patient" or len(criteria) != 1 or not policy.matches_everyone(job.principal):
         return False
     name, value = criteria[0]
-    return name == "identifier" and value.startswith(f"{NHS_NUMBER}|") and "," not in value
+    return name == "identifier" and _ONE_PERSON.fullmatch(value) is not None

@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fhir_server.access import labels
 from fhir_server.access.consent import compile_consent
-from fhir_server.access.ownership import linked_keys
+from fhir_server.access.ownership import linked_keys, own_confidentiality, own_label, patients_of
+from fhir_server.access.principal import Caller
+from fhir_server.access.visibility import Gate
 from fhir_server.interactions.conditional import NHS_NUMBER
 from fhir_server.interactions.job import Job
+from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.values import parse_reference
 from fhir_server.store import grants, resources
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import hash64
 from fhir_server.store.resources import NewVersion, Version
 
+_PROVENANCES_LIMIT = 10_000
 _LINKED = frozenset({"Binary", "Provenance"})
 
 
@@ -28,6 +34,8 @@ def before_write(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None
     Raises:
         FhirError: DUPLICATE (409) for a second Patient with the same NHS number.
     """
+    if new.type == "PractitionerRole":
+        _check_role(job, resource)
     if new.type != "Patient":
         return
     for identifier in resource.get("identifier", ()):
@@ -61,13 +69,59 @@ def deleted(job: Job, old: Version) -> None:
         grants.replace(job.session, old.key, ())
 
 
+def _check_role(job: Job, resource: Mapping[str, Any]) -> None:
+    """Let an organisation give roles in itself only: a role opens what patients share with its organisation.
+
+    Raises:
+        FhirError: FORBIDDEN (403).
+    """
+    if job.principal.caller is Caller.OPERATOR:
+        return
+    named = parse_reference(str(resource.get("organization", {}).get("reference", "")), job.context.fhir_base)
+    if f"{named.type}/{named.id}" != job.principal.organization:
+        text = "PractitionerRole.organization must be the organisation that writes it"
+        raise FhirError(Kind.FORBIDDEN, text, ("PractitionerRole.organization",))
+
+
+def _take_over(job: Job, new: NewVersion, body: Mapping[str, Any]) -> None:
+    linked = linked_keys(body, job.context.fhir_base)
+    if not linked:
+        return
+    patients, label, level = resources.owners(job.session, linked)
+    resources.take_over(job.session, new, patients, (label or new.label) | (new.label & labels.WITHHELD), level)
+
+
+def _follow(job: Job, moved: NewVersion) -> None:
+    """Let the Provenances of a row that changed hands or label go with it."""
+    found = run.find(
+        job.session,
+        Gate(0, everything=True),
+        "Provenance",
+        (("target", f"{moved.type}/{moved.id}"),),
+        definitions=job.definitions,
+        fhir_base=job.context.fhir_base,
+        limit=_PROVENANCES_LIMIT,
+    )
+    for each in found:
+        stored = resources.current(job.session, "Provenance", each.id)
+        if stored is None or stored.content is None:
+            continue
+        body = json.decode(stored.content, len(stored.content) + 1)
+        own = NewVersion(
+            stored.key, stored.type, stored.id, stored.version, stored.updated_at, stored.content,
+            patients_of(job.definitions, body, job.context.fhir_base), own_label(body, None),
+            own_confidentiality(body), stored.author,
+        )  # fmt: skip
+        _take_over(job, own, body)
+
+
 def settle(job: Job) -> None:
     """Give rows that share another's verdict its patients and label, now that all rows are there."""
     for new in job.pending.written.values():
         if new.type in _LINKED and new.content is not None:
-            linked = linked_keys(json.decode(new.content, len(new.content) + 1))
-            if linked:
-                resources.take_over(job.session, new, *resources.owners(job.session, linked))
+            _take_over(job, new, json.decode(new.content, len(new.content) + 1))
+    for key in job.pending.moved:
+        _follow(job, job.pending.written[key])
     changed = [new.key for new in job.pending.written.values() if new.type not in _LINKED]
     for key in resources.contexts_among(job.session, changed):
         resources.adopt(job.session, key, *resources.owners(job.session, (key,)))

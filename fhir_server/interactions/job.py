@@ -8,6 +8,7 @@ from typing import Any
 
 from fhir_server.access.decide import Decision
 from fhir_server.access.principal import Principal
+from fhir_server.access.visibility import Gate
 from fhir_server.interactions.model import Context, Trace
 from fhir_server.spec.definitions import Definitions
 from fhir_server.store import resources
@@ -21,13 +22,22 @@ class Pending:
 
     creates: list[NewVersion] = field(default_factory=list)
     written: dict[int, NewVersion] = field(default_factory=dict)
+    gates: dict[int, Gate] = field(default_factory=dict)
+    """What each written row has to pass: entries of one Bundle may need different rights."""
+    moved: list[int] = field(default_factory=list)
+    """Keys of rows that changed their patients, label or level."""
     authors: dict[int, Mapping[str, Any] | None] = field(default_factory=dict)
     """Organizations that write, by key, read once per transaction for the label by source."""
 
-    def add(self, new: NewVersion) -> None:
-        """Queue a first version."""
+    def add(self, new: NewVersion, gate: Gate) -> None:
+        """Queue a first version, which has to pass this gate in the end."""
         self.creates.append(new)
+        self.replaced(new, gate)
+
+    def replaced(self, new: NewVersion, gate: Gate) -> None:
+        """Note a version that is stored already and has to pass this gate in the end."""
         self.written[new.key] = new
+        self.gates[new.key] = gate
 
     def flush(self, session: Session) -> None:
         """Insert what is queued, so that searches in this transaction find it."""

@@ -8,12 +8,15 @@ write.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fhir_server.access import labels, policy
 from fhir_server.access.decide import author_of
-from fhir_server.access.ownership import linked_keys, own_label, patients_of
+from fhir_server.access.ownership import linked_keys, own_confidentiality, own_label, patients_of
+from fhir_server.access.visibility import Gate
 from fhir_server.interactions import conditional, effects
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
@@ -57,7 +60,9 @@ def update(job: Job, interaction: Interaction) -> Outcome:
     if interaction.conditional:
         found = conditional.find(job, interaction.type, interaction.conditional)
         if found is None:
-            return insert(job, interaction.type, str(body.get("id") or job.context.new_id()), body)
+            if "id" in body:
+                return _update_as_create(job, interaction, str(body["id"]), body)
+            return insert(job, interaction.type, job.context.new_id(), body)
         conditional.check_birth_date(job, found, body)
         logical_id = found.id
         if body.get("id", logical_id) != logical_id:
@@ -88,7 +93,8 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
     body = apply_patch(json.decode(old.content, len(old.content) + 1), interaction.patch)
     if body.get("resourceType") != interaction.type or body.get("id") != interaction.id:
         raise FhirError(Kind.INVALID_CONTENT, "A patch must not change resourceType or id", (f"{interaction.type}.id",))
-    return replace_version(job, old, body)
+    stored = replace_version(job, old, body)
+    return stored if _may_read(job, interaction.type) else replace(stored, content=b"")
 
 
 def delete(job: Job, interaction: Interaction) -> Outcome:
@@ -121,7 +127,7 @@ def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any
     validate(job.definitions, resource)
     new = assemble(job, resource, version=1, author=author_of(job.principal), updated_at=to_us(job.context.now()))
     effects.before_write(job, resource, new)
-    job.pending.add(new)
+    job.pending.add(new, job.decision.writable)
     effects.written(job, resource, new)
     job.trace.touch(new.patients, resource_type, logical_id, 1)
     return _disclose(job, new, 201)
@@ -129,13 +135,15 @@ def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any
 
 def replace_version(job: Job, old: Version, body: Mapping[str, Any]) -> Outcome:
     """Validate and store the next version of a resource; whose data it is does not change."""
-    body = {**body, "id": old.id}
+    body = _labels_kept(old, {**body, "id": old.id})
     validate(job.definitions, body)
     new = assemble(job, body, version=old.version + 1, author=old.author, updated_at=_now_us(job, old))
     job.pending.flush(job.session)
     effects.before_write(job, body, new)
     resources.put(job.session, new)
-    job.pending.written[new.key] = new
+    job.pending.replaced(new, job.decision.writable)
+    if (new.label, new.confidentiality, new.patients) != (old.label, old.confidentiality, _sole(old)):
+        job.pending.moved.append(new.key)
     effects.written(job, body, new)
     job.trace.touch(new.patients, old.type, old.id, new.version)
     return _disclose(job, new, 201 if old.deleted else 200)
@@ -147,7 +155,7 @@ def assemble(job: Job, body: Mapping[str, Any], *, version: int, author: int, up
     base = job.context.fhir_base
     key = reference_key(kind, logical_id)
     patients = patients_of(job.definitions, body, base)
-    linked = linked_keys(body)
+    linked = linked_keys(body, base)
     context = linked[0] if linked and kind == "Binary" else 0
     label = own_label(body, _author_organization(job, author))
     meta: dict[str, Any] = {"versionId": str(version), "lastUpdated": _instant(updated_at)}
@@ -168,7 +176,7 @@ def assemble(job: Job, body: Mapping[str, Any], *, version: int, author: int, up
         content=json.encode(resource),
         patients=patients,
         label=label,
-        confidentiality=labels.confidentiality(resource),
+        confidentiality=own_confidentiality(resource),
         author=author,
         context=context,
         code=hot.code,
@@ -186,9 +194,12 @@ def finish(job: Job) -> None:
     """
     job.pending.flush(job.session)
     effects.settle(job)
-    written = list(job.pending.written)
-    if written and resources.outside(job.session, job.decision.writable, written):
-        raise FhirError(Kind.FORBIDDEN, "The caller may not write this resource for this patient")
+    by_gate: dict[Gate, list[int]] = defaultdict(list)
+    for key, gate in job.pending.gates.items():
+        by_gate[gate].append(key)
+    for gate, keys in by_gate.items():
+        if resources.outside(job.session, gate, keys):
+            raise FhirError(Kind.FORBIDDEN, "The caller may not write this resource for this patient")
 
 
 def _update_as_create(job: Job, interaction: Interaction, logical_id: str, body: Mapping[str, Any]) -> Outcome:
@@ -216,10 +227,28 @@ def _check_replaceable(job: Job, interaction: Interaction, old: Version) -> None
 def _existing(job: Job, found: conditional.Match) -> Outcome:
     job.trace.touch(found.patients, found.type, found.id, found.version)
     seen = resources.get(job.session, job.decision.readable, found.type, found.id)
-    if seen is not None:
+    if seen is not None and _may_read(job, found.type):
         return outcome_of(seen, 200, job.context.fhir_base)
     # A feed's match by NHS number over the whole index discloses the logical id and nothing else.
     return Outcome(200, b"", found.type, found.id, 0, None, f"{job.context.fhir_base}/{found.type}/{found.id}")
+
+
+def _may_read(job: Job, resource_type: str) -> bool:
+    """Return whether a write may answer with stored content: a token to write only must not become one to read."""
+    return job.principal.scopes.allows("r", resource_type)
+
+
+def _sole(old: Version) -> tuple[int, ...]:
+    return () if old.multi else tuple(filter(None, (old.patient,)))
+
+
+def _labels_kept(old: Version, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the next version with the labels of the replaced one, where it brings none itself."""
+    kept = labels.kept(json.decode(old.content, len(old.content) + 1), body) if old.content else []
+    meta = body.get("meta", {})
+    if not kept or not isinstance(meta, Mapping):
+        return body
+    return {**body, "meta": {**meta, "security": [*meta.get("security", ()), *kept]}}
 
 
 def _disclose(job: Job, new: NewVersion, status: int) -> Outcome:
