@@ -6,6 +6,7 @@ the patient.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -26,6 +27,8 @@ from fhir_server.store.grants import EmergencyAccess
 from fhir_server.store.instants import from_us
 
 _REVIEW_WITHIN = timedelta(days=3)
+_NUMBER = re.compile(r"[0-9]{10}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNKNOWN = "No record matches this NHS number and date of birth"
 
 
@@ -77,13 +80,14 @@ def _find(job: Job, parameters: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the id of the patient with this NHS number and date of birth; a refusal never says which was wrong."""
     identifier = parameters.get("identifier", {}).get("valueIdentifier", {})
     birth_date = parameters.get("birthDate", {}).get("valueDate", "")
-    if identifier.get("system") != NHS_NUMBER or not identifier.get("value") or not birth_date:
+    value = str(identifier.get("value", "")).replace(" ", "")
+    # INVARIANT: both whole; they become search values, where a list, a prefix or a mere year would find anybody.
+    if identifier.get("system") != NHS_NUMBER or not _NUMBER.fullmatch(value) or not _DAY.fullmatch(str(birth_date)):
         raise FhirError(
             Kind.INVALID_VALUE,
-            "identifier (NHS number) and birthDate are required unless called on Patient/[id]",
+            "identifier (NHS number, 10 digits) and birthDate (YYYY-MM-DD) are required unless called on Patient/[id]",
             ("Parameters.parameter",),
         )
-    value = str(identifier["value"]).replace(" ", "")
     everyone = Gate(0, everything=True)
     criteria = (("identifier", f"{NHS_NUMBER}|{value}"), ("birthdate", str(birth_date)))
     found = run.find(
