@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ColumnElement,
     CursorResult,
@@ -22,6 +23,8 @@ from sqlalchemy import (
     Subquery,
     and_,
     bindparam,
+    false,
+    literal,
     select,
 )
 from sqlalchemy.sql.visitors import replacement_traverse
@@ -62,6 +65,19 @@ class Rules:
 
 
 RULES = Rules(tables.consent_grant, tables.break_glass, tables.resource_patient, index_tables.token)
+_NOBODY = literal(-1, BigInteger).label("patient")
+_NO_TOKEN = select(index_tables.token).where(false())
+HISTORY_RULES = Rules(
+    tables.consent_grant,
+    tables.break_glass,
+    select(tables.history.c.key, _NOBODY).distinct().subquery(),
+    _NO_TOKEN.subquery(),
+)
+"""Rules for replaced versions, of which neither the further patients nor the tokens are kept.
+
+INVARIANT: what is not known is refused. A version that named several patients has one more that nobody may speak for; a
+granular scope finds no token. The rows of the current version say nothing about either.
+"""
 
 
 _LIMIT = 4096
