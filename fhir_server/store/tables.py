@@ -40,7 +40,8 @@ _RESOURCE_COLUMNS = (
 resource = Table(
     "resource",
     metadata,
-    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    # In SQLite an INTEGER primary key is the row id itself: one b-tree less.
+    Column("key", serial, primary_key=True, autoincrement=False),
     *(Column(name, type_, nullable=False) for name, type_ in _RESOURCE_COLUMNS),
     Column("code", BigInteger, nullable=False, server_default="0"),
     Column("date_lo", BigInteger),

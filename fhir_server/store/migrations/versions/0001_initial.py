@@ -12,6 +12,38 @@ depends_on = None
 
 _APPEND_ONLY = ("audit_event", "audit_leaf", "audit_tile", "audit_checkpoint")
 
+# Rows, then rows for each equal first column, first two columns and so on, of a record of a million resources.
+_SQLITE_STATISTICS = (
+    ("resource", "ix_resource_patient_date", "1000000 20000 40 1"),
+    ("resource", "ix_resource_patient_code", "1000000 20000 40 4 1"),
+    ("resource", "ix_resource_code", "1000000 20000 2000 1"),
+    ("resource", "ix_resource_updated", "1000000 20000 1"),
+    ("resource", "ix_resource_author", "1000000 50000 5000"),
+    ("resource_patient", "ix_resource_patient_patient", "100000 10"),
+    ("consent_grant", "ix_consent_grant_patient", "50000 4 1"),
+    ("consent_grant", "ix_consent_grant_actor", "50000 100 1"),
+    ("consent_grant", "ix_consent_grant_consent", "50000 2"),
+    ("index_token", "ix_index_token_key", "8000000 8 1"),
+    ("index_token", "ix_index_token_code", "8000000 80000 400 400 1"),
+    ("index_token", "ix_index_token_system", "8000000 80000 8000"),
+    ("index_string", "ix_index_string_key", "4000000 4 1"),
+    ("index_string", "ix_index_string_head", "4000000 40000 20"),
+    ("index_date", "ix_index_date_key", "1000000 2 1"),
+    ("index_date", "ix_index_date_lo", "1000000 10000 2"),
+    ("index_date", "ix_index_date_hi", "1000000 10000 2"),
+    ("index_quantity", "ix_index_quantity_key", "3000000 5 1"),
+    ("index_quantity", "ix_index_quantity_lo", "3000000 30000 30"),
+    ("index_quantity", "ix_index_quantity_hi", "3000000 30000 30"),
+    ("index_reference", "ix_index_reference_key", "3000000 3 1"),
+    ("index_reference", "ix_index_reference_target", "3000000 30000 30 1"),
+    ("index_reference", "ix_index_reference_any", "3000000 100"),
+    ("index_uri", "ix_index_uri_key", "50000 1 1"),
+    ("index_uri", "ix_index_uri_head", "50000 500 2"),
+    ("audit_event", "ix_audit_event_patient", "5000000 500 1 1"),
+    ("audit_event", "ix_audit_event_agent", "5000000 5000 1 1"),
+    ("audit_event", "ix_audit_event_recorded", "5000000 1 1"),
+)
+
 
 def upgrade() -> None:
     """Create every table, and the triggers that keep the audit log append-only."""
@@ -46,12 +78,13 @@ def upgrade() -> None:
         _refuse_change_on_postgresql()
     else:
         _refuse_change_on_sqlite()
+        _state_statistics_on_sqlite()
 
 
 def _create_resource() -> None:
     op.create_table(
         "resource",
-        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("type", sa.Integer(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -568,3 +601,10 @@ def _refuse_change_on_sqlite() -> None:
         "WHEN EXISTS (SELECT 1 FROM audit_event WHERE id = NEW.id OR seq = NEW.seq) "
         "BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END"
     )
+
+
+def _state_statistics_on_sqlite() -> None:
+    """Let SQLite plan from the first row on as for a large record; without statistics it scans all of a type."""
+    op.execute("ANALYZE")
+    known = sa.table("sqlite_stat1", sa.column("tbl"), sa.column("idx"), sa.column("stat"))
+    op.bulk_insert(known, [{"tbl": table, "idx": index, "stat": stat} for table, index, stat in _SQLITE_STATISTICS])
