@@ -1,6 +1,7 @@
 """The migrations make the schema that the tables' metadata states, to the last index and trigger."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from fhir_server.store.database import Store
 from fhir_server.store.schema import upgrade
 from tests.databases import Databases
 
-_SQLITE_OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%'"
+_SQLITE_OBJECTS = (
+    "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' AND name NOT LIKE 'sqlite_stat%'"
+)
 _POSTGRESQL_OBJECTS = (
     """SELECT 'column', table_name || '.' || column_name,
         concat_ws(' ', data_type, is_nullable, column_default, collation_name)
@@ -74,3 +77,17 @@ def test_a_migrated_database_refuses_to_change_the_audit_log(databases: Database
     with engine.connect() as connection, pytest.raises(DatabaseError, match="append-only"):
         connection.execute(text(change))
     engine.dispose()
+
+
+def test_sqlite_has_statistics_of_every_index_that_searches_use(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/record.db"
+    upgrade(url)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        stated = set(connection.execute(text("SELECT idx FROM sqlite_stat1")).scalars())
+        known = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql NOT NULL AND sql NOT LIKE '% WHERE %'"
+        tables = "AND (tbl_name IN ('resource', 'resource_patient', 'consent_grant') OR tbl_name LIKE 'index_%')"
+        indexes = set(connection.execute(text(f"{known} {tables}")).scalars())
+    engine.dispose()
+    assert indexes
+    assert indexes <= stated
