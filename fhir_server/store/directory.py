@@ -66,9 +66,13 @@ def _roles_statement() -> Select[Any]:
 
 def reference_of(session: Session, key: int, resource_type: str) -> str:
     """Return the literal reference of a current resource by its key, "" where there is none."""
-    statement = select(tables.resource.c.id).where(tables.resource.c.key == key, tables.resource.c.deleted.is_(False))
-    found = session.connection.execute(statement).scalar_one_or_none()
+    found = prepared.run(session, "reference_of", _id_statement, {"key": key}).scalar_one_or_none()
     return f"{resource_type}/{found}" if found else ""
+
+
+def _id_statement() -> Select[Any]:
+    row = tables.resource.c
+    return select(row.id).where(row.key == bindparam("key", NONE, BigInteger), row.deleted.is_(False))
 
 
 def organization_content(session: Session, key: int) -> bytes | None:
