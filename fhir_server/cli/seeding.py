@@ -43,6 +43,11 @@ def seed(*, patients: int, as_json: bool) -> None:
     for account in data.accounts:
         click.echo(f"  {account.role:16} {account.name:20} {account.email:32} {account.password}")
     click.echo(f"Sign in at {base_url}/sign-in")
+    click.echo("First request, from another terminal:")
+    click.echo("  TOKEN=$(.venv/bin/fhir-server token issue --as Patient/amelia-hart --scope 'patient/*.rs')")
+    click.echo(
+        f"  curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/fhir/Observation?code=4548-4&_sort=-date&_count=3'"
+    )
 
 
 def _load(context: Context, data: Seed, patients: int) -> None:

@@ -1,0 +1,29 @@
+"""A running server with the demo data, and a browser of its own for each person of a story."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browsers import isolated_page
+from tests.databases import Databases
+from tests.stories.site import Site, running, seed
+
+
+@pytest.fixture
+def site(databases: Databases, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Return a running server with a fresh copy of the demo data, once for each kind of database."""
+    keys = tmp_path_factory.getbasetemp() / f"demo-{databases.kind}"
+    keys.mkdir(exist_ok=True)
+    url = databases.prepared("demo", lambda empty: seed(empty, keys))
+    with running(url, keys, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def new_page(browser: Browser) -> Iterator[Callable[[], Page]]:
+    """Return a function that opens a browser with no cookies: one for each person of a story."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(contextmanager(isolated_page)(browser))
