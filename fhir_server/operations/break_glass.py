@@ -22,6 +22,7 @@ from fhir_server.notify.templates import Notice
 from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.validate import validate
 from fhir_server.store import accounts, events, resources
 from fhir_server.store.grants import EmergencyAccess
 from fhir_server.store.instants import from_us
@@ -41,7 +42,7 @@ def start(job: Job, interaction: Interaction) -> Outcome:
     """
     now = job.context.now()
     break_glass.check_caller(job.principal, now)
-    parameters = _parameters(interaction.resource)
+    parameters = _parameters(job, interaction.resource)
     reason = _reason(parameters)
     break_glass.check_reason(reason)
     patient_id = interaction.id or _find(job, parameters)
@@ -126,9 +127,10 @@ def _ask_for_review(job: Job, access: EmergencyAccess, event_id: str) -> None:
     resources.put(job.session, new)
 
 
-def _parameters(resource: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
+def _parameters(job: Job, resource: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
     if resource is None or resource.get("resourceType") != "Parameters":
         raise FhirError(Kind.MALFORMED, "The body must be a Parameters resource", ("Parameters",))
+    validate(job.definitions, dict(resource))
     return {str(item.get("name")): item for item in resource.get("parameter", ())}
 
 
