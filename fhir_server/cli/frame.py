@@ -77,10 +77,11 @@ def opened() -> Iterator[tuple[Settings, Context]]:
     """
     from sqlalchemy import inspect
 
-    from fhir_server.app import make_context
+    from fhir_server.app import configure_logging, make_context
     from fhir_server.store.database import Store
 
     found = settings()
+    configure_logging(found)
     with database_errors():
         store = Store(found.database_url)
         try:

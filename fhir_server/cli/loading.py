@@ -22,6 +22,8 @@ from fhir_server.cli.load_files import Item, Source, sources
 _BATCH_COUNT = 200
 _WAITING_PER_PROCESS = 3
 _SHOWN_REFUSALS = 100
+_WORTH_PROCESSES_BYTES = 4 * 1024 * 1024
+"""Files smaller than this together are loaded before further processes would have started."""
 
 Submit = Callable[[list[Item]], "Future[Result]"]
 
@@ -80,8 +82,8 @@ def load(
     files = sources(paths)
     report = _Report(state, done=_read_state(state) if resume else {})
     with opened() as (_, context), progress() as shown:
-        if context.store.is_postgresql:
-            count = processes or min(len(os.sched_getaffinity(0)), 8)
+        count = _process_count(files, processes) if context.store.is_postgresql else 1
+        if count > 1:
             with _pool(count, organization) as submit:
                 _load_all(files, report, submit, shown, waiting=count * _WAITING_PER_PROCESS)
         else:
@@ -91,6 +93,12 @@ def load(
     click.echo(json.dumps(summary) if as_json else "{loaded} resources loaded, {refused} refused".format(**summary))
     if report.refused_count:
         raise click.exceptions.Exit(1)
+
+
+def _process_count(files: list[Source], wanted: int) -> int:
+    if not wanted and sum(source.path.stat().st_size for source in files) < _WORTH_PROCESSES_BYTES:
+        return 1
+    return wanted or min(len(os.sched_getaffinity(0)), 8)
 
 
 def _load_all(files: list[Source], report: _Report, submit: Submit, shown: Progress, *, waiting: int) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 from granian import Granian
@@ -10,6 +14,7 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from fhir_server import logs
 from fhir_server.cli.frame import settings
 
 _THREADS = 8
@@ -17,6 +22,9 @@ _HEADER_READ_TIMEOUT_MS = 10_000
 _BUFFER_BYTES = 64 * 1024
 _BACKLOG = 512
 _KILL_AFTER_S = 10
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+# Granian's own lines in the form of ours; its access log, which has query strings, stays off.
+_LOGGERS = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
 
 
 @click.command(epilog="Example: fhir-server serve --port 8080 --workers 2")
@@ -29,6 +37,7 @@ def serve(host: str, port: int, workers: int) -> None:
     if workers > 1 and found.database_url.startswith("sqlite"):
         raise click.UsageError("With SQLite one process serves; use PostgreSQL for more workers.")
     _check_free(host, port)
+    logs.configure(found.log_level, found.log_format)
     click.echo(f"Serving {found.base_url}/ on {host}:{port}. Stop with Ctrl-C.", err=True)
     server = Granian(
         "fhir_server.app:make",
@@ -45,9 +54,25 @@ def serve(host: str, port: int, workers: int) -> None:
         workers_kill_timeout=_KILL_AFTER_S,
         log_access=False,
         log_level=LogLevels.warning,
+        log_dictconfig=_LOGGERS,
         respawn_failed_workers=True,
     )
-    server.serve()
+    with _shared_metrics(workers):
+        server.serve()
+
+
+@contextmanager
+def _shared_metrics(workers: int) -> Iterator[None]:
+    """Give several workers one folder to count in, so that whichever answers `/metrics` answers for all."""
+    if workers == 1 or _METRICS_FOLDER in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="fhir-server-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ[_METRICS_FOLDER] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_METRICS_FOLDER]
 
 
 def _check_free(host: str, port: int) -> None:

@@ -1,0 +1,132 @@
+"""load, export, reindex: the record in and out of files."""
+
+import bz2
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.cli.conftest import Run
+
+
+def _patient(number: int, **more: Any) -> dict[str, Any]:
+    return {"resourceType": "Patient", "id": f"p{number}", **more}
+
+
+def _lines(*resources: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(each).encode() + b"\n" for each in resources)
+
+
+def _exported(run: Run, folder: Path, *options: str) -> dict[str, list[dict[str, Any]]]:
+    run("export", "--out", str(folder), *options)
+    return {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in folder.iterdir()}
+
+
+def test_plain_and_compressed_lines_bundles_and_single_resources_are_loaded(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.ndjson").write_bytes(_lines(_patient(1), _patient(2)))
+    (folder / "b.ndjson.gz").write_bytes(gzip.compress(_lines(_patient(3))))
+    (folder / "c.ndjson.bz2").write_bytes(bz2.compress(_lines(_patient(4))))
+    (folder / "d.json").write_bytes(_lines(_patient(5)))
+    entry = {"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}
+    (folder / "e.json").write_bytes(_lines({"resourceType": "Bundle", "type": "transaction", "entry": [entry]}))
+    (folder / "f.json").write_bytes(
+        _lines({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": _patient(6)}]})
+    )
+    (folder / "readme.txt").write_text("not data")
+    summary = json.loads(run("load", str(folder), "--json").output)
+    assert summary == {"files": 6, "loaded": 7, "refused": 0}
+    exported = _exported(run, tmp_path / "out")
+    assert list(exported) == ["Patient"]
+    assert {each["id"] for each in exported["Patient"]} >= {f"p{number}" for number in range(1, 7)}
+
+
+def test_what_is_refused_is_named_by_line_and_the_rest_is_loaded(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mixed.ndjson"
+    path.write_bytes(_lines(_patient(1), _patient(2, gender="unheard-of"), _patient(3)) + b"nonsense\n[]\n{}\n")
+    result = run("load", str(path), expected=1)
+    assert "2 resources loaded, 4 refused" in result.output
+    for line in (2, 4, 5, 6):
+        assert f"mixed.ndjson:{line}: " in result.output
+
+
+def test_an_interrupted_load_goes_on_where_it_was(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "patients.ndjson"
+    path.write_bytes(_lines(*(_patient(number) for number in range(5))))
+    state = tmp_path / "progress.json"
+    found = path.stat()
+    mark = f"{found.st_size}-{found.st_mtime_ns}"
+    state.write_text(json.dumps({str(path): {"mark": mark, "lines": 3}}))
+    options = ("--state", str(state), "--json")
+    assert json.loads(run("load", str(path), "--continue", *options).output)["loaded"] == 2
+    assert not state.exists()
+    state.write_text(json.dumps({str(path): {"mark": "another file", "lines": 3}}))
+    assert json.loads(run("load", str(path), "--continue", *options).output)["loaded"] == 5
+
+
+def test_several_processes_load_what_one_does(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "patients.ndjson"
+    path.write_bytes(_lines(*(_patient(number) for number in range(450)), _patient(450, gender="unheard-of")))
+    result = run("load", str(path), "--processes", "2", "--json", expected=1)
+    assert json.loads(result.stdout) == {"files": 1, "loaded": 450, "refused": 1}
+    assert "patients.ndjson:451: " in result.stderr
+
+
+def test_an_organisation_loads_as_itself(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mixed.ndjson"
+    path.write_bytes(_lines(_patient(1), {"resourceType": "Organization", "id": "other"}))
+    result = run("load", str(path), "--organization", "Organization/trust", expected=1)
+    assert "1 resources loaded, 1 refused" in result.output
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.ndjson.zst", "data.ndjson.gz"])
+def test_a_file_that_cannot_be_read_is_a_sentence(run: Run, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"nothing of the kind")
+    result = run("load", str(path), expected=2 if name.endswith("csv") else 1)
+    assert "data." in result.output
+
+
+def test_export_writes_the_bytes_that_are_served(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "o.ndjson"
+    path.write_bytes(
+        b'{"resourceType":"Observation","id":"o1","status":"final","code":{"text":"x"},"valueQuantity":{"value":1.50}}\n'
+    )
+    run("load", str(path))
+    run("export", "--out", str(tmp_path / "out"), "--type", "Observation")
+    assert b'"value":1.50' in (tmp_path / "out" / "Observation.ndjson").read_bytes()
+
+
+def test_export_of_what_changed_since(run: Run, patients: Path, tmp_path: Path) -> None:
+    assert len(_exported(run, tmp_path / "all", "--since", "2020-01-01")["Patient"]) == 3
+    assert _exported(run, tmp_path / "none", "--since", "2999-01-01") == {}
+
+
+def test_export_leaves_a_folder_that_holds_something_alone(run: Run, patients: Path, tmp_path: Path) -> None:
+    assert "not empty" in run("export", "--out", str(tmp_path), expected=2).output
+    assert "no resource type" in run("export", "--out", "new", "--type", "Nonsense", expected=2).output.replace(
+        "not a", "no"
+    )
+
+
+def test_reindex_restores_what_is_derived_from_content(run: Run, environment: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "o.ndjson"
+    observation = {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"coding": [{"code": "c"}]}}
+    path.write_bytes(_lines({**observation, "effectiveDateTime": "2026-01-01"}, _patient(1, name=[{"family": "A"}])))
+    run("load", str(path))
+    engine = create_engine(environment["FHIR_SERVER_DATABASE_URL"])
+    derived = "SELECT key, param, code FROM index_token ORDER BY key, param, code"
+    hot = "SELECT key, code, date_lo, date_hi FROM resource ORDER BY key"
+    with engine.begin() as connection:
+        before = [connection.execute(text(query)).all() for query in (derived, hot)]
+        connection.execute(text("DELETE FROM index_token"))
+        connection.execute(text("UPDATE resource SET code = 0, date_lo = NULL"))
+    assert json.loads(run("reindex", "--json").output) == {"indexed": 2}
+    with engine.connect() as connection:
+        assert [connection.execute(text(query)).all() for query in (derived, hot)] == before
+    engine.dispose()
+    assert json.loads(run("reindex", "--type", "Patient", "--json").output) == {"indexed": 1}
