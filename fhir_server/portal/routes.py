@@ -13,6 +13,7 @@ from flask import Blueprint
 
 from fhir_server import web
 from fhir_server.portal import assets
+from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.words import LONDON, spoken_time
 from fhir_server.portal.shell import shell
 from fhir_server.portal.views import (
@@ -130,10 +131,10 @@ def _page_values() -> dict[str, object]:
     }
 
 
-def problem(errors: Iterable[Any], *fields: str) -> str:
+def problem(errors: Iterable[Problem], *fields: str) -> str:
     """Return what is wrong with one of these fields, "" for nothing."""
     wanted = {f"#{field}" for field in fields}
-    return next((str(error.text) for error in errors or () if error.href in wanted), "")
+    return next((error.text for error in errors or () if error.href in wanted), "")
 
 
 def emergency_clock(ends_at: datetime) -> str:

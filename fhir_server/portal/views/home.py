@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from fhir_server import web
 from fhir_server.portal.models.appointment import diary
+from fhir_server.portal.models.audit import LogVisit
 from fhir_server.portal.models.letter import letter
 from fhir_server.portal.models.result import newest_first
 from fhir_server.portal.views.access_log import log_of
@@ -23,6 +24,8 @@ _START: Final = {
 }
 _NEW_DAYS: Final = 30
 _FEW: Final = 4
+_EVENTS: Final = 50
+_TOLD_DAYS: Final = 60
 
 
 def home() -> str | Response:
@@ -58,6 +61,13 @@ def _overview(record: Record) -> str:
         letters=[letter(entry) for entry in letters],
         results=newest_first(results)[:_FEW],
         result_count=len(results),
-        log=log_of(record, count=50)[0] if record.own else None,
+        log=log_of(record, count=_EVENTS)[0] if record.own else None,
+        emergencies=_emergencies(record) if record.own else (),
         new_days=_NEW_DAYS,
     )
+
+
+def _emergencies(record: Record) -> tuple[LogVisit, ...]:
+    """Return the emergency accesses that the patient should not have to look for."""
+    since = (record.road.now - timedelta(days=_TOLD_DAYS)).date().isoformat()
+    return log_of(record, query=(("purpose", "BTG"), ("date", f"ge{since}")), count=_EVENTS)[0].emergencies

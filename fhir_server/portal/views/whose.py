@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.access.principal import Caller
+from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.person import Person, person
 from fhir_server.portal.models.words import LONDON
 from fhir_server.portal.road import Road, road
@@ -157,6 +158,6 @@ def choose_record() -> str | BaseResponse:
             response: Response = make_response(redirect("/record", 303))
             set_cookie(response, CHOSEN, chosen, max_age_s=12 * 3600)
             return response
-        errors = [{"text": "Choose whose record you want to see", "href": "#record"}]
+        errors = (Problem("Choose whose record you want to see", "#record"),)
         return make_response(render_template("portal/choose_record.html", people=people, errors=errors), 400)
-    return render_template("portal/choose_record.html", people=people, errors=[])
+    return render_template("portal/choose_record.html", people=people, errors=())

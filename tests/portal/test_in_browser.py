@@ -1,0 +1,203 @@
+"""The pages in a real browser: axe at phone and desktop width, charts, letters, keyboard, no scripts, no other host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.portal.conftest import (
+    ADMIN,
+    AMELIA,
+    CONSULTANT,
+    COORDINATOR,
+    DESK,
+    GP,
+    PASSWORDS,
+    PRIVACY,
+    THOMAS,
+    Site,
+)
+
+pytestmark = pytest.mark.browser
+
+LETTER = "/record/letters/amelia-hart-letter-16"
+VISITS = {
+    "": ("/", "/contact", "/accessibility", "/privacy-policy", "/terms", "/nothing"),
+    AMELIA: (
+        "/",
+        "/record",
+        "/record/appointments",
+        "/record/letters",
+        LETTER,
+        "/record/results",
+        "/record/results/85354-9",
+        "/record/results/4548-4",
+        "/record/measurements",
+        "/record/measurements/add/blood-pressure",
+        "/sharing",
+        "/sharing/add?q=raman",
+        "/sharing/with/Practitioner/priya-raman",
+        "/sharing/consent-amelia-hart-practice/stop",
+        "/sharing/switch-off",
+        "/access-log",
+        "/account",
+        "/apps",
+    ),
+    THOMAS: ("/", "/record", "/choose-record"),
+    GP: ("/patients", "/patients/find", "/patients/amelia-hart", "/patients/nobody", "/emergency-access"),
+    COORDINATOR: ("/organisation", "/organisation/invite"),
+    PRIVACY: ("/privacy", "/privacy/audit"),
+    DESK: ("/service-desk",),
+    ADMIN: ("/",),
+}
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLD_LIMIT_BYTES = 300_000
+
+
+def sign_in(page: Page, site: Site, email: str) -> None:
+    page.goto(f"{site.url}/sign-in")
+    page.fill("#email", email)
+    page.fill("#password", PASSWORDS[email])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page, options={"runOnly": RULES})
+    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found.response["violations"]]
+
+
+@pytest.fixture(params=[320, 1280], ids=lambda width: f"{width}px")
+def sized(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": request.param, "height": 800}, locale="en-GB")
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.mark.parametrize("email", VISITS, ids=lambda email: email.partition(".")[0] or "stranger")
+def test_pages_are_accessible_and_fit_the_screen(sized: BrowserContext, site: Site, email: str) -> None:
+    page = sized.new_page()
+    if email:
+        sign_in(page, site, email)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
+    for path in VISITS[email]:
+        page.goto(f"{site.url}{path}")
+        page.wait_for_load_state("networkidle")
+        wrong += [f"{path}: {each}" for each in violations(page)]
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            wrong.append(f"{path}: wider than the screen")
+    assert wrong == []
+
+
+def test_a_page_with_mistakes_is_accessible_and_leads_to_the_field(page: Page, site: Site) -> None:
+    sign_in(page, site, AMELIA)
+    page.goto(f"{site.url}/record/measurements/add/blood-pressure")
+    page.get_by_role("button", name="Save").click()
+    expect(page).to_have_title("Error: Add: blood pressure – Care Information Exchange")
+    assert violations(page) == []
+    page.get_by_role("link", name="Enter top number (systolic) as a number").click()
+    expect(page.locator("#systolic")).to_be_focused()
+
+
+def test_sharing_works_with_the_keyboard_alone(page: Page, site: Site) -> None:
+    sign_in(page, site, AMELIA)
+    page.goto(f"{site.url}/sharing/with/Organization/ealdene-health-centre")
+    page.locator("#labels").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.locator("#ends").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Continue")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check before you share")
+    assert violations(page) == []
+    page.get_by_role("button", name="Share my record").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Your choice is saved")
+    expect(page.get_by_role("heading", name="Ealdene Health Centre")).to_be_visible()
+
+
+def test_the_day_is_asked_for_only_where_it_is_wanted(page: Page, site: Site) -> None:
+    sign_in(page, site, AMELIA)
+    page.goto(f"{site.url}/sharing/with/Organization/brentmoor-council")
+    expect(page.locator("#until-day")).to_be_hidden()
+    page.check("#ends-on")
+    expect(page.locator("#until-day")).to_be_visible()
+
+
+def test_a_chart_is_drawn_from_the_table(page: Page, site: Site) -> None:
+    sign_in(page, site, AMELIA)
+    page.goto(f"{site.url}/record/results/85354-9")
+    expect(page.locator(".app-chart canvas")).to_be_visible()
+    expect(page.locator("#history tbody tr").first).to_be_visible()
+
+
+def test_a_letter_is_shown_on_the_page_when_asked_for(page: Page, site: Site) -> None:
+    sign_in(page, site, AMELIA)
+    page.goto(f"{site.url}{LETTER}")
+    page.get_by_role("button", name="Show the letter as it was sent").click()
+    expect(page.get_by_role("img", name="Page 1 of 1")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_an_emergency_access_counts_down(page: Page, site: Site) -> None:
+    sign_in(page, site, CONSULTANT)
+    page.goto(f"{site.url}/emergency-access")
+    page.fill("#nhs-number", "999 002 4685")
+    for part, value in (("day", "14"), ("month", "3"), ("year", "1976")):
+        page.fill(f"#born-{part}", value)
+    page.check("#reason-code")
+    page.fill("#reason", "Collapsed in the clinic, cannot speak")
+    expect(page.get_by_text("You have 963 characters remaining").first).to_be_attached()
+    page.check("#declaration")
+    page.get_by_role("button", name="Open the record").click()
+    banner = page.get_by_role("region", name="Emergency access")
+    expect(banner).to_be_visible()
+    assert violations(page) == []
+    banner.get_by_role("button", name="End now").click()
+    expect(page.get_by_role("alert")).to_contain_text("Emergency access has ended")
+
+
+def test_everything_works_without_scripts(browser: Browser, site: Site) -> None:
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 800})
+    page = context.new_page()
+    sign_in(page, site, AMELIA)
+    page.get_by_role("link", name="Test results", exact=True).click()
+    page.goto(f"{site.url}/record/results/85354-9")
+    expect(page.locator(".app-chart svg")).to_be_visible()
+    page.goto(f"{site.url}{LETTER}")
+    expect(page.get_by_text("Dear Amelia Hart")).to_be_visible()
+    expect(page.get_by_role("link", name="Download the letter")).to_be_visible()
+    page.goto(f"{site.url}/sharing/with/Practitioner/marcus-feld")
+    page.check("#ends-on")
+    page.fill("#until-day", "1")
+    page.fill("#until-month", "1")
+    page.fill("#until-year", "2030")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Share my record").click()
+    expect(page.get_by_text("Your choice is saved")).to_be_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/record/results", "/record/results/85354-9", LETTER, "/sharing"])
+def test_a_cold_page_is_light(browser: Browser, site: Site, path: str) -> None:
+    signing = browser.new_context()
+    page = signing.new_page()
+    sign_in(page, site, AMELIA)
+    cold = browser.new_context(storage_state=signing.storage_state())
+    page = cold.new_page()
+    session = cold.new_cdp_session(page)
+    session.send("Network.enable")
+    sizes: list[int] = []
+    session.on("Network.loadingFinished", lambda event: sizes.append(int(event["encodedDataLength"])))
+    page.goto(f"{site.url}{path}")
+    page.wait_for_load_state("networkidle")
+    assert sizes
+    assert sum(sizes) < COLD_LIMIT_BYTES
+    signing.close()
+    cold.close()
