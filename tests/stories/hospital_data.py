@@ -1,9 +1,14 @@
-"""What two trusts send about one invented person, as transactions."""
+"""What two trusts send about one invented person, as transactions.
+
+`python -m tests.stories.hospital_data record` prints the first, `… letter` the second, for a tour by hand.
+"""
 
 import base64
 import hashlib
+import json
+import sys
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from seed_data.pdf import letter_pdf
@@ -54,6 +59,11 @@ def mental_health_letter(now: datetime) -> tuple[Json, ...]:
         _person(),
         *_letter(HIDDEN_LETTER, HIDDEN_TEXT, MENTAL_HEALTH_TRUST, service, now - timedelta(days=1)),
     )
+
+
+def bundle(*entries: Json) -> Json:
+    """Return a transaction of these entries."""
+    return {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
 
 
 def _person() -> Json:
@@ -135,3 +145,8 @@ def _letter(
 def _entry(resource: Json, full_url: str = "", **request: str) -> Json:
     made: Json = {"resource": resource, "request": {"method": "POST", "url": resource["resourceType"], **request}}
     return {"fullUrl": full_url, **made} if full_url else made
+
+
+if __name__ == "__main__":
+    MAKERS = {"record": record, "letter": mental_health_letter}
+    sys.stdout.write(json.dumps(bundle(*MAKERS[sys.argv[1]](datetime.now(UTC)))))

@@ -25,6 +25,7 @@ from fhir_server.cli import main
 from fhir_server.settings import Settings
 from fhir_server.store.database import Store
 from tests.server import Clock, create_schema
+from tests.stories.hospital_data import bundle
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _DELIVERY_S = 15
@@ -120,9 +121,9 @@ class System:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def transaction(self, *entries: Mapping[str, Any]) -> list[str]:
+    def transaction(self, *entries: dict[str, Any]) -> list[str]:
         """Post a transaction; return `Type/id` of each entry."""
-        answer = self.call("POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)})
+        answer = self.call("POST", "", bundle(*entries))
         assert answer.status_code == 200, answer.text
         places = [entry["response"]["location"] for entry in answer.json()["entry"]]
         return ["/".join(place.removeprefix(f"{self.fhir}/").split("/")[:2]) for place in places]

@@ -283,7 +283,7 @@ def the_app_reads_what_was_granted(app: FHIRClient, record: Record) -> None:
     found = list(Observation.where({}).perform_resources_iter(app.server))
     assert [(entry.relativePath(), entry.valueQuantity.value) for entry in found] == [(record.result, 61)]
     with pytest.raises(FHIRPermissionDeniedException):
-        DocumentReference.where({}).perform(app.server)
+        next(DocumentReference.where({}).perform_iter(app.server))
 
 
 def the_patient_removes_the_app(site: Site, page: Page) -> None:
@@ -297,7 +297,7 @@ def the_patient_removes_the_app(site: Site, page: Page) -> None:
 
 def the_app_is_refused(app: FHIRClient) -> None:
     with pytest.raises(FHIRUnauthorizedException):
-        Observation.where({}).perform(app.server)
+        next(Observation.where({}).perform_iter(app.server))
     app.server.session.close()
 
 
