@@ -17,7 +17,11 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
-from fhir_server import worker
+from fhir_server import logs, worker
+from fhir_server.admin import install as administration
+from fhir_server.admin.extension import Admin
+from fhir_server.admin.metrics import Metrics
+from fhir_server.admin.observing import observe
 from fhir_server.api import routes as api
 from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
@@ -28,13 +32,14 @@ from fhir_server.portal import routes as portal
 from fhir_server.settings import Settings
 from fhir_server.settings import load as load_settings
 from fhir_server.signin import routes as signin
-from fhir_server.smart import authority
+from fhir_server.smart import authority, registry
 from fhir_server.smart import routes as smart
 from fhir_server.smart.discovery import oauth_uris
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions, load
-from fhir_server.store.checkpoints import Signer, load_signer, sign_all
 from fhir_server.store import oauth_codes
+from fhir_server.store.checkpoints import Signer, load_signer, sign_all
+from fhir_server.store.condition import waiting_count
 from fhir_server.store.database import Store
 from fhir_server.store.keys import key_of_reference
 from fhir_server.store.recorder import Recorder
@@ -52,6 +57,7 @@ def make() -> Flask:
     With SQLite it runs the background jobs too, in a thread.
     """
     settings = load_settings(os.environ)
+    configure_logging(settings)
     app = create_app(settings)
     if settings.database_url.startswith("sqlite"):
         web: Web = app.extensions["fhir"]
@@ -79,12 +85,24 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * _MEGABYTE
     app.config["MAX_FORM_MEMORY_SIZE"] = _MEGABYTE
     app.url_map.strict_slashes = False
+    metrics = Metrics(lambda: waiting_count(context.store))
+    observe(app, metrics)
     install(app, _web(settings, context))
     authority.install(app, Path(settings.key_directory))
-    app.extensions[api.EXTENSION] = api.Api(_capabilities(settings, context), settings.max_body_mb * _MEGABYTE)
+    capabilities = _capabilities(settings, context)
+    app.extensions[api.EXTENSION] = api.Api(json.encode(capabilities), settings.max_body_mb * _MEGABYTE)
     for door in (api, smart, signin, portal):
         app.register_blueprint(door.blueprint)
+    admin = Admin(version("fhir-server"), capabilities, registry.register_client, metrics)
+    administration.install(app, admin, REGISTRY, base_url=settings.base_url)
     return app
+
+
+def configure_logging(settings: Settings) -> None:
+    """Let this process log as the settings say."""
+    # What an exception says may quote a record; only invented ones may be quoted.
+    invented = settings.environment == "demo" and settings.log_level == "DEBUG"
+    logs.configure(settings.log_level, settings.log_format, messages=invented)
 
 
 def make_context(settings: Settings, store: Store, *, now: Callable[[], datetime] | None = None) -> Context:
@@ -174,14 +192,12 @@ def _end_emergencies(context: Context, person: SignedIn) -> None:
     end_break_glass.end_of_session(context, key_of_reference(person.principal.subject), person.session_id)
 
 
-def _capabilities(settings: Settings, context: Context) -> bytes:
-    return json.encode(
-        statement(
-            context.definitions,
-            REGISTRY,
-            fhir_base=settings.fhir_base,
-            software_version=version("fhir-server"),
-            security=oauth_uris(settings.base_url),
-            now=context.now(),
-        )
+def _capabilities(settings: Settings, context: Context) -> dict[str, Any]:
+    return statement(
+        context.definitions,
+        REGISTRY,
+        fhir_base=settings.fhir_base,
+        software_version=version("fhir-server"),
+        security=oauth_uris(settings.base_url),
+        now=context.now(),
     )

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, current_app, request
 
-from fhir_server.access import tokens
-from fhir_server.access.principal import Principal
 from fhir_server.api.requests import read_request
 from fhir_server.api.responses import answer
 from fhir_server.interactions.model import Code, Outcome
 from fhir_server.interactions.perform import perform
-from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import context
+from fhir_server.web.bearer import caller
 from fhir_server.web.errors import render_error
 
 blueprint = Blueprint("fhir", __name__)
@@ -51,7 +49,7 @@ def fhir(path: str = "") -> Response:
     interaction, wishes = read_request(request, here.definitions, path, limit_bytes=api.body_limit_bytes)
     if interaction.code is Code.CAPABILITIES:
         return answer(interaction, wishes, Outcome(200, api.capabilities, "CapabilityStatement"))
-    return answer(interaction, wishes, perform(interaction, _caller(), here))
+    return answer(interaction, wishes, perform(interaction, caller(), here))
 
 
 @blueprint.errorhandler(Exception)
@@ -65,17 +63,3 @@ def allow_browsers(response: Response) -> Response:
     """Let browser apps of other origins call the API: access is by bearer token, never by cookie."""
     response.headers.update(_CORS)
     return response
-
-
-def _caller() -> Principal:
-    """Return who the bearer token stands for.
-
-    Raises:
-        FhirError: UNAUTHENTICATED (401) without a valid token.
-    """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise FhirError(Kind.UNAUTHENTICATED, "A bearer access token is required")
-    here = context()
-    with here.store.read() as session:
-        return tokens.resolve(session, token.strip(), here.now())

@@ -25,6 +25,7 @@ __all__ = [
     "Agent",
     "Emergency",
     "Entity",
+    "administration_event",
     "agent_of",
     "decision_event",
     "disclosure_events",
@@ -45,6 +46,7 @@ _REFUSED_FROM = 400
 _FAILED_FROM = 500
 
 _REST = parts.coding("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest")
+_APPLICATION_ACTIVITY = parts.coding(parts.DICOM, "110100")
 _SECURITY_ALERT = parts.coding(parts.DICOM, "110113")
 _USER_AUTHENTICATION = parts.coding(parts.DICOM, "110114")
 _SUBTYPE = {code: parts.coding("http://hl7.org/fhir/restful-interaction", code.value) for code in Code}
@@ -199,6 +201,18 @@ def login_event(
     entities = [parts.patient_entity(patient_id)] if patient_id else []
     patient = reference_key("Patient", patient_id) if patient_id else NONE
     return _event(shape, agent, context, patient=patient, entities=[*entities, *_request(context)])
+
+
+def administration_event(
+    principal: Principal, context: Context, *, action: str, description: str, status: int
+) -> Event:
+    """Return the event of a use of the administration API: about clients and accounts, nobody's record."""
+    subtype = parts.coding(parts.ADMINISTRATION, action)
+    refusal = str(status) if status >= _REFUSED_FROM else ""
+    shape = _Shape(_APPLICATION_ACTIVITY, subtype, action, _EXECUTE, _outcome(status), refusal, principal.purpose)
+    subject = [parts.subject_entity(description)] if description else []
+    agent = agent_of(principal, context)
+    return _event(shape, agent, context, patient=NONE, entities=[*subject, *_request(context)])
 
 
 def decision_event(

@@ -22,6 +22,16 @@ CANONICAL = "https://fhir-server.example.org"
 BALP = "https://profiles.ihe.net/ITI/BALP"
 DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+ADMINISTRATION = f"{CANONICAL}/CodeSystem/administration"
+ADMINISTRATION_ACTIONS = (
+    "list-clients",
+    "register-client",
+    "read-client",
+    "deactivate-client",
+    "list-accounts",
+    "read-status",
+)
+"""What may be done over `/api/v1`; codes of the system `ADMINISTRATION`."""
 _PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _ROLE_CLASS = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
@@ -190,6 +200,11 @@ def emergency_entity(grant_id: str, reason: str = "", reason_code: str = "") -> 
     description = b',"description":%b' % quote(reason) if reason else b""
     detail = b',"detail":[{"type":"reasonCode","valueString":%b}]' % quote(reason_code) if reason_code else b""
     return what + _SECURITY + description + detail + b"}"
+
+
+def subject_entity(name: str) -> bytes:
+    """Return the entity of what was administered: an account, a client, the server."""
+    return b'{%b,"name":%b}' % (_SECURITY, quote(name[:_REFERENCE_LIMIT]))
 
 
 def consent_entity(consent_id: str) -> bytes:

@@ -15,6 +15,7 @@ from fhir_server.interactions.model import Code, Context, Interaction, Outcome, 
 from fhir_server.spec.outcome import FhirError
 from fhir_server.store import events
 from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 
 
 def perform(interaction: Interaction, principal: Principal, context: Context) -> Outcome:
@@ -78,3 +79,33 @@ def record_sign_in(
         agent, context, succeeded=succeeded, reason=description, patient_id=patient_id, started=started
     )
     road.record(context, [event])
+
+
+def record_administration(
+    context: Context,
+    principal: Principal,
+    *,
+    action: str,
+    description: str = "",
+    status: int = 200,
+    session: Session | None = None,
+) -> None:
+    """Make the AuditEvent of a use of the administration API durable.
+
+    Args:
+        context: Where it happened.
+        principal: Who did it.
+        action: What they did, such as `register-client`.
+        description: To what: ids and kinds, never what a record says.
+        status: HTTP status of the answer; from 400 on it was refused.
+        session: The transaction of the change, so that neither is there without the other; without one the event is
+            committed on its own.
+
+    Raises:
+        FhirError: UNAVAILABLE (503) when it cannot be written: then nothing may be disclosed.
+    """
+    event = audit.administration_event(principal, context, action=action, description=description, status=status)
+    if session is None:
+        road.record(context, [event])
+    else:
+        events.append(session, [event])

@@ -138,6 +138,14 @@ def with_role(session: Session, role: str) -> tuple[Account, ...]:
     return tuple(from_row(row) for row in session.connection.execute(statement))
 
 
+def page(session: Session, *, after: str = "", role: str = "", limit: int) -> tuple[Account, ...]:
+    """Return accounts, active or not, in the order of their ids, from the one after an id on; `role` "" for all."""
+    statement = select(*_COLUMNS).where(account.c.id > after).order_by(account.c.id).limit(limit)
+    if role:
+        statement = statement.where(account.c.role == role)
+    return tuple(from_row(row) for row in session.connection.execute(statement))
+
+
 def secrets_of(session: Session, account_id: str) -> Secrets:
     """Return the hashes of an account; empty ones where it has none."""
     statement = select(account.c.password_hash, account.c.memorable_hash).where(account.c.id == account_id)

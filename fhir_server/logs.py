@@ -1,0 +1,79 @@
+"""Configure logging: once per process, from the composition root and the command line. Rooms use `logging` as it is.
+
+INVARIANT: no log line holds what a record, a query or a token says. An exception's message may quote any of them (a
+database driver quotes the row), so of an exception only its type and the lines of our code are written.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from types import TracebackType
+from typing import IO
+
+_FACTS = ("method", "route", "status", "ms", "request_id", "client_id")
+_ROOT = "fhir_server"
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def configure(level: str, form: str, *, messages: bool = False, stream: IO[str] | None = None) -> None:
+    """Write log lines to standard error.
+
+    Args:
+        level: `DEBUG`, `INFO`, `WARNING` or `ERROR`, for our own loggers; libraries are heard from `WARNING` on, since
+            some of them log statements and headers below.
+        form: `console` or `json`, one object per line.
+        messages: Write the messages of exceptions too; only where there is no real record.
+        stream: Instead of standard error.
+    """
+    import orjson  # noqa: PLC0415 - as structlog
+    import structlog  # noqa: PLC0415 - slow to import; most commands log nothing
+
+    def tell(exc_info: _ExcInfo) -> str:
+        return _told(exc_info[1], messages=messages)
+
+    out = stream or sys.stderr
+    renderer: structlog.typing.Processor
+    if form == "json":
+        renderer = structlog.processors.JSONRenderer(
+            serializer=lambda event, **_: orjson.dumps(event, default=str).decode()
+        )
+    else:
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+        )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(_FACTS),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.ExceptionRenderer(tell),
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger(_ROOT).setLevel(level)
+
+
+def _told(error: BaseException, *, messages: bool) -> str:
+    """Return an exception and its causes, the first cause first, as `traceback` orders them."""
+    parts: list[str] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        frames = "".join(traceback.format_tb(current.__traceback__))
+        name = f"{type(current).__module__}.{type(current).__qualname__}"
+        parts.append(f"{frames}{name}{f': {current}' if messages else ''}")
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return "\n".join(reversed(parts))

@@ -1,0 +1,37 @@
+"""Who a bearer token stands for: what the doors for programs ask first. A cookie is never looked at here."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import g, request
+
+from fhir_server.access import tokens
+from fhir_server.access.principal import Principal
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.web.extension import context
+
+
+def caller() -> Principal:
+    """Return who the bearer token of this request stands for (RFC 6750 §2.1); looked up once per request.
+
+    Raises:
+        FhirError: UNAUTHENTICATED (401) without a valid token.
+    """
+    known = g.get("bearer")
+    if known is None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise FhirError(Kind.UNAUTHENTICATED, "A bearer access token is required")
+        here = context()
+        with here.store.read() as session:
+            known = g.bearer = tokens.resolve(session, token.strip(), here.now())
+    return cast("Principal", known)
+
+
+def known_client() -> str:
+    """Return the client of whoever has proved who they are in this request, "" where nobody has; looks nothing up."""
+    if (program := g.get("bearer")) is not None:
+        return cast("Principal", program).client_id
+    person = g.get("signed_in")
+    return cast("str", person.principal.client_id) if person is not None else ""

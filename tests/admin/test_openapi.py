@@ -1,0 +1,75 @@
+"""The OpenAPI document: complete, consistent, and a page of it that asks no other host."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from fhir_server.interactions.audit_parts import ADMINISTRATION_ACTIONS
+from fhir_server.operations import REGISTRY
+from tests.admin.conftest import Desk
+
+
+def _document(desk: Desk) -> dict[str, Any]:
+    answer = desk.call("GET", "/api/openapi.json")
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    return dict(answer.json)
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def test_every_administration_route_is_described_and_audited_by_name(one: Desk) -> None:
+    paths = _document(one)["paths"]
+    actions = set()
+    for rule in one.server.app.url_map.iter_rules():
+        if rule.endpoint.startswith("admin."):
+            path = re.sub(r"<([^>]+)>", r"{\1}", rule.rule)
+            assert {method.lower() for method in rule.methods or ()} - {"head", "options"} <= set(paths[path])
+            actions.add(rule.endpoint.removeprefix("admin.").replace("_", "-"))
+    assert actions == set(ADMINISTRATION_ACTIONS)
+
+
+def test_fhir_endpoints_are_those_of_the_capability_statement(one: Desk) -> None:
+    paths = _document(one)["paths"]
+    rest = one.server.get("metadata", "")["rest"][0]
+    writable = {item["type"] for item in rest["resource"] if {"code": "create"} in item["interaction"]}
+    assert set(paths["/fhir/{type}"]["post"]["parameters"][0]["schema"]["enum"]) == writable
+    assert "AuditEvent" not in writable
+    assert "AuditEvent" in paths["/fhir/{type}"]["get"]["parameters"][0]["schema"]["enum"]
+    for operation in REGISTRY:
+        assert any(path.endswith(f"/${operation.code}") for path in paths)
+
+
+def test_every_reference_leads_somewhere_and_every_placeholder_is_a_parameter(one: Desk) -> None:
+    document = _document(one)
+    assert document["openapi"].startswith("3.1")
+    for reference in _references(document):
+        target: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            target = target[part]
+        assert target
+    for path, methods in document["paths"].items():
+        for method, about in methods.items():
+            if method == "parameters":
+                continue
+            listed = [*methods.get("parameters", []), *about.get("parameters", [])]
+            named = {item["name"] for item in listed if item["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path)), (method, path)
+
+
+def test_the_page_runs_no_script_and_names_no_other_host(one: Desk) -> None:
+    page = one.call("GET", "/api/docs")
+    policy = page.headers["Content-Security-Policy"]
+    assert "script-src" not in policy
+    assert policy.startswith("default-src 'none'")
+    assert not re.search(r"<script|<link|<img|(?:src|href)=\"(?:https?:)?//", page.text)
+    assert "POST /api/v1/clients" in page.text
+    assert "GET /fhir/{type}/{id}" in page.text
