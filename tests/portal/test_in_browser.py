@@ -78,6 +78,7 @@ def sized(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserC
     context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("email", VISITS, ids=lambda email: email.partition(".")[0] or "stranger")
 def test_pages_are_accessible_and_fit_the_screen(sized: BrowserContext, site: Site, email: str) -> None:
     page = sized.new_page()
@@ -87,7 +88,6 @@ def test_pages_are_accessible_and_fit_the_screen(sized: BrowserContext, site: Si
     page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
     for path in VISITS[email]:
         page.goto(f"{site.url}{path}")
-        page.wait_for_load_state("networkidle")
         wrong += [f"{path}: {each}" for each in violations(page)]
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             wrong.append(f"{path}: wider than the screen")
