@@ -22,6 +22,7 @@ from fhir_server.portal.views.whose import Record, open_record
 _PER_PAGE: Final = 200
 _MOST_PAGES: Final = 5
 _DOWNLOAD_PAGES: Final = 100
+_EMERGENCIES: Final = ("purpose", "BTG")
 _OWN_NAMES: Final = {
     "portal": "this website",
     "command-line": "the command line of the server",
@@ -82,14 +83,22 @@ def log_of(
         count: Events asked for at a time.
         enough: Stop after so many events of others.
     """
-    events: list[dict[str, Any]] = []
+    # Emergencies stand first however long ago they were, so they are asked for on their own.
+    events = [] if page else _emergencies(record, query)
+    seen = {event["id"] for event in events}
     for _ in range(_MOST_PAGES):
         found = record.road.search("AuditEvent", *_query(record, query), ("_count", str(count)), page=page)
-        events += found.matches
+        events += [event for event in found.matches if event["id"] not in seen]
         page = found.next_page
         if not page or sum(not _is_own(event, record.reference) for event in events) >= enough:
             break
     return log(events, record.reference, names_of(record.road, events)), page
+
+
+def _emergencies(record: Record, query: tuple[Parameter, ...]) -> list[dict[str, Any]]:
+    parameters = tuple(dict.fromkeys((*query, _EMERGENCIES)))
+    found = record.road.search("AuditEvent", *_query(record, parameters), ("_count", str(_PER_PAGE)))
+    return list(found.matches)
 
 
 def names_of(way: Road, events: list[dict[str, Any]]) -> dict[str, str]:
@@ -123,7 +132,7 @@ def _is_own(event: dict[str, Any], patient: str) -> bool:
 
 def _filters(answers: MultiDict[str, str]) -> tuple[tuple[Parameter, ...], tuple[Problem, ...]]:
     """Return the search parameters that the page's filter asks for, and what is wrong with it."""
-    parameters: list[Parameter] = [("purpose", "BTG")] if answers.get("show") == "emergencies" else []
+    parameters: list[Parameter] = [_EMERGENCIES] if answers.get("show") == "emergencies" else []
     problems: list[Problem] = []
     for name, prefix, what in (("from", "ge", "the first day"), ("to", "le", "the last day")):
         if not any(answers.get(f"{name}-{part}", "").strip() for part in ("day", "month", "year")):
