@@ -74,7 +74,10 @@ def running(folder: Path, database: str, *, patients: int, observations: int, wo
             _fill(folder, environment, patients, observations)
             filled.touch()
         serving = (*COMMAND, "serve", "--port", str(port), "--workers", str(workers))
-        with subprocess.Popen(serving, env=environment, stdout=subprocess.DEVNULL) as process:
+        with (
+            (folder / "serve.log").open("wb") as log,
+            subprocess.Popen(serving, env=environment, stdout=log, stderr=log) as process,
+        ):
             try:
                 _wait_until_ready(port, process)
                 yield System(port, environment, psutil.Process(process.pid), postmaster)
