@@ -1,9 +1,9 @@
 # Needs Python 3.11 or newer and nothing else: no root, no Node.js, no database server.
-# Targets: run, install, test, check, coverage, bench, lock, format, clean. `make run` first.
+# Targets: run, install, test, check, coverage, bench, conformance, lock, format, clean. `make run` first.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
-.PHONY: run install test check coverage bench lock format clean lint types imports dependencies templates docs
+.PHONY: run install test check coverage bench conformance lock format clean lint types imports dependencies templates docs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -117,8 +117,12 @@ format: $(DONE)/test-packages
 # BENCH_ARGS='read --seconds 10' runs a part.
 BENCH_ARGS ?=
 
-bench: install
+bench: $(DONE)/test-packages
 	@$(SERVER) bench $(BENCH_ARGS)
+
+# Writes docs/conformance.md from a real server; needs the shared cases beside the checkout.
+conformance: $(DONE)/test-packages
+	@$(BIN)/python -m tests.conformance
 
 # New versions within the bounds of pyproject.toml, for every platform, with hashes, naming no package index. The larger set
 # first: what the tests need may hold a package back, and both files must agree.

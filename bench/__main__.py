@@ -27,10 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         print(json.dumps(rows, indent=1))
         return
-    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
-    print(
-        f"{options.patients} patients, {options.observations} Observations, {options.connections} connections; {machine}"
-    )
+    print(f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}")
+    print(f"{options.patients} patients, {options.observations} Observations, {options.connections} connections")
     print(f"\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for row in rows:
         print(f"| {' | '.join(str(row[name]) for name in COLUMNS)} |")
