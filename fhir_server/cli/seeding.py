@@ -46,7 +46,7 @@ def seed(*, patients: int, as_json: bool) -> None:
     click.echo("First request, from another terminal:")
     click.echo("  TOKEN=$(.venv/bin/fhir-server token issue --as Patient/amelia-hart --scope 'patient/*.rs')")
     click.echo(
-        f"  curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/fhir/Observation?code=4548-4&_sort=-date&_count=3'"
+        f"  curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/fhir/Observation?code=59261-8&_sort=-date&_count=3'"
     )
 
 
