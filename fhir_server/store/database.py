@@ -91,8 +91,11 @@ class Store:
                 connection.exec_driver_sql("BEGIN")
             try:
                 yield Session(connection, self)
-            finally:
+            except BaseException:
                 connection.rollback()
+                raise
+            # psycopg forgets its prepared statements on ROLLBACK, which would cost each read a new plan.
+            connection.commit()
 
     @contextmanager
     def write(self) -> Iterator[Session]:
