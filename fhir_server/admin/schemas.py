@@ -59,7 +59,7 @@ class Client(Schema):
     client_id = fields.String()
     name = fields.String()
     kind = fields.String(metadata=_said("`public`, `secret` or `jwks`"))
-    jwks = fields.Raw(allow_none=True, metadata={"type": ["object", "null"], **_said("Its public keys")})
+    jwks = fields.Raw(allow_none=True, metadata={"type": "object", **_said("Its public keys")})
     jwks_uri = fields.String()
     redirect_uris = fields.List(fields.String())
     launch_uri = fields.String()

@@ -1,6 +1,10 @@
 """Health and metrics: one word for strangers, the rest for the operator."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +102,19 @@ def test_metrics_without_a_database_still_answer() -> None:
     metrics = Metrics(gone)
     metrics.observe("fhir", 503, 0.1)
     assert b'status="5xx"' in metrics.text()
+
+
+def test_workers_count_together(tmp_path: Path) -> None:
+    count = "from fhir_server.admin.metrics import Metrics; m = Metrics(lambda: 3); m.observe('fhir', 200, 0.1)"
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", count], env=environment, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", f"{count}; print(m.text().decode())"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert 'fhir_http_requests_total{door="fhir",status="2xx"} 2.0' in told
+    assert 'fhir_http_request_duration_seconds_count{door="fhir"} 2.0' in told
+    assert told.count("\nfhir_messages_waiting 3.0") == 1
