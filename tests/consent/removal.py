@@ -1,0 +1,80 @@
+"""Take the rows that a caller may not see out of a store, and put everything back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Table, delete, insert, select
+
+from fhir_server.access import tokens
+from fhir_server.access.decide import decide
+from fhir_server.access.visibility import Gate
+from fhir_server.spec.definitions import load
+from fhir_server.store import index_tables, tables
+from fhir_server.store.database import Session
+from fhir_server.store.keys import type_key
+from fhir_server.store.visibility import HISTORY_RULES, execute, readable
+from tests.server import Server
+
+_RECORD = (tables.resource, tables.history, tables.resource_patient, *index_tables.ALL)
+_STATE = (*_RECORD, tables.consent_grant, tables.break_glass)
+Rows = dict[Table, list[dict[str, Any]]]
+
+
+def saved(session: Session) -> Rows:
+    """Return every row of the record and its rules."""
+    return {table: [dict(row) for row in session.connection.execute(select(table)).mappings()] for table in _STATE}
+
+
+def put_back(session: Session, rows: Rows) -> None:
+    """Make the record what it was."""
+    for table, found in rows.items():
+        session.connection.execute(delete(table))
+        if found:
+            session.connection.execute(insert(table), found)
+
+
+@contextmanager
+def restored(server: Server) -> Iterator[None]:
+    """Leave the store as it is now, whatever happens inside."""
+    with server.store.read() as session:
+        before = saved(session)
+    try:
+        yield
+    finally:
+        with server.store.write() as session:
+            put_back(session, before)
+
+
+def remove_hidden(server: Server, token: str) -> int:
+    """Delete every row, version and index row that does not exist for the caller; return how many resources."""
+    with server.store.write() as session:
+        principal = tokens.resolve(session, token, server.clock())
+        gate = decide(session, principal, load(), server.clock()).readable
+        seen = set(execute(session, gate, select(readable(gate, deleted=True).c.key)).scalars())
+        every = set(session.connection.execute(select(tables.resource.c.key)).scalars())
+        hidden = every - seen - _identities(session)
+        for table in _RECORD:
+            session.connection.execute(delete(table).where(table.c.key.in_(hidden)))
+        _remove_versions(session, gate)
+        return len(hidden)
+
+
+def _identities(session: Session) -> set[int]:
+    """Return the rows that say who callers are: rules, like grants, though a token's scopes may not cover them."""
+    row = tables.resource.c
+    kinds = [type_key(name) for name in ("PractitionerRole", "Organization")]
+    return set(session.connection.execute(select(row.key).where(row.type.in_(kinds), row.patient == 0)).scalars())
+
+
+def _remove_versions(session: Session, gate: Gate) -> None:
+    old = tables.history.alias()
+    visible = select(old.c.key, old.c.version).where(gate.predicate(old, HISTORY_RULES))
+    seen = {tuple(row) for row in session.connection.execute(visible)}
+    every = session.connection.execute(select(tables.history.c.key, tables.history.c.version)).all()
+    for key, version in every:
+        if (key, version) not in seen:
+            row = tables.history.c
+            session.connection.execute(delete(tables.history).where(row.key == key, row.version == version))

@@ -1,0 +1,252 @@
+"""Emergency access (access.md §6): who gets it, what it opens, how it ends, what it leaves behind."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fhir_server.store import accounts, messages
+from fhir_server.store.accounts import Account
+from tests.consent.world import ANN, BOB, CONSULTANT, GP, NHS, PRACTICE, Json, World, consent, observation
+from tests.server import START
+
+_ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+_WORDS = "Unconscious in the emergency department"
+_PEOPLE = {"identifier": {"system": NHS, "value": "999 000 0002"}, "birthDate": "1981-04-02"}
+
+
+def _body(**change: Any) -> Json:
+    parts: dict[str, tuple[str, Any]] = {
+        "reasonCode": ("valueCoding", {"system": _ACT_REASON, "code": "ETREAT"}),
+        "reason": ("valueString", _WORDS),
+        "declaration": ("valueBoolean", True),
+    }
+    if "identifier" in change:
+        parts["identifier"] = ("valueIdentifier", change.pop("identifier"))
+    if "birthDate" in change:
+        parts["birthDate"] = ("valueDate", change.pop("birthDate"))
+    for name, value in change.items():
+        parts[name] = (parts[name][0], value)
+    found = [{"name": name, kind: value} for name, (kind, value) in parts.items() if value is not None]
+    return {"resourceType": "Parameters", "parameter": found}
+
+
+def _start(
+    world: World, token: str, body: Json | None = None, path: str = "Patient/bob/$break-glass", **more: Any
+) -> int:
+    return world.server.call("POST", path, token, body or _body(), **more).status_code
+
+
+def _events(world: World, kind: str, patient: str = BOB) -> list[Json]:
+    found = world.server.get(f"AuditEvent?patient={patient}&subtype={kind}", world.operator)
+    return [entry["resource"] for entry in found.get("entry", [])]
+
+
+def test_it_starts_by_number_and_birth_date_and_by_id(world: World) -> None:
+    assert world.server.get("Observation?subject=Patient/bob&_summary=count", world.gp)["total"] == 0
+    assert _start(world, world.gp, _body(**_PEOPLE), "Patient/$break-glass") == 200
+    assert world.server.get("Observation?subject=Patient/bob&_summary=count", world.gp)["total"] == 3
+    second = world.server.token(GP)
+    assert _start(world, second) == 200
+    assert world.server.get("Patient/bob", second)["birthDate"] == "1981-04-02"
+
+
+@pytest.mark.parametrize(
+    "change, status",
+    [
+        ({"birthDate": "1981-04-03"}, 404),
+        ({"birthDate": "1981"}, 400),
+        ({"birthDate": "1981-04"}, 400),
+        ({"birthDate": "ge1900-01-01"}, 400),
+        ({"birthDate": "1981-04-03,1981-04-02"}, 400),
+        ({"birthDate": None}, 400),
+        ({"identifier": {"system": NHS, "value": "9990000009"}}, 404),
+        ({"identifier": {"system": NHS, "value": "9990000009,9990000002"}}, 400),
+        ({"identifier": {"system": NHS, "value": ""}}, 400),
+        ({"identifier": {"system": "urn:other", "value": "9990000002"}}, 400),
+    ],
+)
+def test_a_person_is_found_by_the_whole_number_and_the_whole_birth_date_only(
+    world: World, change: Json, status: int
+) -> None:
+    assert _start(world, world.gp, _body(**{**_PEOPLE, **change}), "Patient/$break-glass") == status
+    assert world.server.get("Observation?subject=Patient/bob&_summary=count", world.gp)["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reason": "too short"},
+        {"reason": "x" + " " * 40},
+        {"reason": None},
+        {"reason": "x" * 2001},
+        {"declaration": False},
+        {"declaration": None},
+        {"reasonCode": {"system": "urn:mine", "code": "ETREAT"}},
+        {"reasonCode": {"system": _ACT_REASON}},
+        {"reasonCode": None},
+    ],
+)
+def test_an_incomplete_reason_is_refused_naming_the_part(world: World, change: Json) -> None:
+    answer = world.server.call("POST", "Patient/bob/$break-glass", world.gp, _body(**change))
+    assert answer.status_code == 400
+    assert answer.get_json()["issue"][0]["expression"]
+    assert world.server.call("GET", "Patient/bob", world.gp).status_code == 404
+
+
+def test_the_sign_in_has_to_be_five_minutes_old_at_most(world: World) -> None:
+    world.server.clock.advance(minutes=5)
+    assert _start(world, world.gp) == 200
+    world.server.clock.advance(seconds=1)
+    assert _start(world, world.gp) == 403
+    assert _start(world, world.server.token(GP)) == 200
+
+
+@pytest.mark.parametrize("who", ["receptionist", "system", "patient", "carer", "operator"])
+def test_it_is_for_professionals_with_the_role_only(world: World, who: str) -> None:
+    token = {
+        "receptionist": world.server.token(GP, may_break_glass=False),
+        "system": world.server.token(PRACTICE, may_break_glass=True),
+        "patient": world.server.token(ANN, may_break_glass=True),
+        "carer": world.server.token("RelatedPerson/carer", may_break_glass=True),
+        "operator": world.operator,
+    }[who]
+    assert _start(world, token) == 403
+    assert [event["outcome"] for event in _events(world, "operation")] == ["4"]
+    assert not _events(world, "110127")
+
+
+def test_disabled_sharing_refuses_it_and_ends_a_running_one(world: World) -> None:
+    deny = consent(BOB, GP, type="deny", labels=(), policy="https://profiles.ihe.net/ITI/PCF/Policy-deny")
+    assert _start(world, world.gp) == 200
+    assert world.server.get("Patient/bob", world.gp)["id"] == "bob"
+    world.share(deny)
+    assert world.server.call("GET", "Patient/bob", world.gp).status_code == 404
+    assert _start(world, world.server.token(GP)) == 403
+    assert _start(world, world.server.token(CONSULTANT)) == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Category": "break-glass"},
+        {"X-Break-Glass": "true"},
+        {"X-Purpose-Of-Use": "BTG"},
+        {"Purpose-Of-Use": "BTG"},
+        {"X-Forwarded-User": "system"},
+        {"X-HTTP-Method-Override": "GET"},
+    ],
+)
+def test_no_header_opens_anything(world: World, headers: dict[str, str]) -> None:
+    assert world.server.call("GET", "Patient/bob", world.gp, headers=headers).status_code == 404
+    assert world.server.call("GET", "Observation/a-mh", world.gp, headers=headers).status_code == 404
+    token = world.server.token(GP, may_break_glass=False)
+    assert _start(world, token, headers=headers) == 403
+
+
+def test_it_opens_the_whole_record_of_that_patient_but_not_consents_nor_the_log(world: World) -> None:
+    world.share(consent(BOB, "Organization/elsewhere"))
+    assert _start(world, world.gp) == 200
+    found = world.server.ids("Observation", world.gp)
+    own = {"Observation/b-1", "Observation/b-2", "Observation/b-mh"}
+    assert found == own | {"Observation/a-1", "Observation/a-2", "Observation/both"}
+    assert world.server.call("GET", "Binary/b-bin-mh", world.gp, headers={"Accept": "text/plain"}).data == b"hello"
+    for kind in ("Consent", "AuditEvent"):
+        assert world.server.get(f"{kind}?patient=Patient/bob&_summary=count", world.gp)["total"] == 0
+    assert world.server.call("GET", f"Consent/{world.consents[-1]}", world.gp).status_code == 404
+
+
+def test_what_names_two_patients_stays_hidden_unless_both_permit(world: World) -> None:
+    world.server.put(consent(ANN, PRACTICE, status="inactive") | {"id": world.consents[0]}, world.ann)
+    assert _start(world, world.gp) == 200
+    assert world.server.call("GET", "Observation/both", world.gp).status_code == 404
+    assert _start(world, world.gp, path="Patient/ann/$break-glass") == 200
+    assert world.server.get("Observation/both", world.gp)["id"] == "both"
+
+
+def test_it_never_writes(world: World) -> None:
+    assert _start(world, world.gp) == 200
+    assert world.server.call("POST", "Observation", world.gp, observation(BOB)).status_code == 403
+    assert world.server.call("PUT", "Observation/b-1", world.gp, observation(BOB, "b-1")).status_code == 403
+    assert world.server.call("DELETE", "Observation/b-1", world.gp).status_code == 403
+    assert world.server.get("Observation/b-1", world.trust)["meta"]["versionId"] == "1"
+
+
+def test_it_ends_by_the_clock_to_the_second(world: World) -> None:
+    started = world.server.post("Patient/bob/$break-glass", world.gp, _body(), 200)
+    expires = {part["name"]: part for part in started["parameter"]}["expires"]["valueInstant"]
+    assert expires == "2026-11-22T10:00:00.000Z"
+    world.server.clock.at = START
+    world.server.clock.advance(minutes=59, seconds=59)
+    assert world.server.get("Patient/bob", world.gp)["id"] == "bob"
+    link = next(
+        link["url"] for link in world.server.get("Observation?_count=1", world.gp)["link"] if link["relation"] == "next"
+    )
+    world.server.clock.advance(seconds=1)
+    assert world.server.call("GET", "Patient/bob", world.gp).status_code == 404
+    entries = world.server.get(link, world.gp).get("entry", [])
+    assert all(entry["resource"]["subject"]["reference"] == ANN for entry in entries)
+
+
+def test_it_ends_by_its_operation_and_only_its_own(world: World) -> None:
+    other = world.server.token(CONSULTANT)
+    assert _start(world, world.gp) == 200
+    assert _start(world, other, path="Patient/bob/$end-break-glass") == 404
+    assert world.server.get("Patient/bob", world.gp)["id"] == "bob"
+    assert _start(world, world.gp, path="Patient/bob/$end-break-glass") == 200
+    assert world.server.call("GET", "Patient/bob", world.gp).status_code == 404
+    assert _start(world, world.gp, path="Patient/bob/$end-break-glass") == 404
+    assert len(_events(world, "110138")) == 1
+
+
+def test_it_belongs_to_one_sign_in(world: World) -> None:
+    assert _start(world, world.gp) == 200
+    elsewhere = world.server.token(GP)
+    assert world.server.call("GET", "Patient/bob", elsewhere).status_code == 404
+    assert world.server.call("GET", "Patient/bob", world.practice).status_code == 404
+
+
+def test_all_of_it_is_on_the_patients_log(world: World) -> None:
+    assert _start(world, world.gp) == 200
+    world.server.get("Observation/b-mh", world.gp)
+    world.server.get("Observation/a-1", world.gp)
+    started = _events(world, "110127")[0]
+    assert started["agent"][-1]["who"]["reference"].endswith(GP) or GP in str(started["agent"])
+    assert _WORDS in str(started) or base64.b64encode(_WORDS.encode()).decode() in str(started)
+    purposes = [event["purposeOfEvent"][0]["coding"][0]["code"] for event in _events(world, "read")]
+    assert purposes == ["BTG"]
+    assert [event["purposeOfEvent"][0]["coding"][0]["code"] for event in _events(world, "read", ANN)] == ["TREAT"]
+    own = world.server.get("AuditEvent?subtype=110127", world.bob)
+    assert own["entry"][0]["resource"]["id"] == started["id"]
+
+
+def test_a_privacy_officer_is_asked_to_review_it(world: World) -> None:
+    assert _start(world, world.gp) == 200
+    task = world.server.get("Task", world.operator)["entry"][0]["resource"]
+    assert task["focus"]["reference"] == f"AuditEvent/{_events(world, '110127')[0]['id']}"
+    assert task["restriction"]["period"]["end"] > "2026-11-22"
+    for token in (world.gp, world.bob, world.ann, world.trust, world.consultant):
+        assert world.server.get("Task?_summary=count", token)["total"] == 0
+
+
+def test_the_patient_is_told_by_a_message_without_content(world: World) -> None:
+    account = Account(
+        id="bobs", email="bob@example.org", name="Bob", role="patient", reference=BOB, organization="",
+        may_break_glass=False, active=True, created_at=START, email_confirmed_at=START,
+    )  # fmt: skip
+    with world.server.store.write() as session:
+        accounts.add(session, account, accounts.Secrets("", ""))
+    assert _start(world, world.gp) == 200
+    with world.server.store.write() as session:
+        queued = messages.lease(session, START, timedelta(minutes=1))
+    assert [message.recipient for message in queued] == ["bob@example.org"]
+    assert not set(f"{queued[0]}".lower().split()) & {"unconscious", "emergency", "mental-health", "practice"}
+
+
+def test_a_refused_one_is_on_the_patients_log_too(world: World) -> None:
+    world.server.clock.advance(minutes=6)
+    assert _start(world, world.gp) == 403
+    assert [event["outcome"] for event in _events(world, "operation")] == ["4"]

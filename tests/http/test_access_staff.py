@@ -1,0 +1,51 @@
+"""People who work for the record but not with it: what a coordinator, a service desk and a privacy officer see."""
+
+from __future__ import annotations
+
+import pytest
+
+from fhir_server.store import accounts
+from fhir_server.store.accounts import Account, Secrets
+from tests.consent.world import TRUST, World
+from tests.server import START, Server
+
+
+@pytest.fixture
+def world(server: Server) -> World:
+    return World(server).build()
+
+
+def _token(world: World, role: str) -> str:
+    account = Account(
+        id=role, email=f"{role}@example.org", name=role, role=role, reference="", organization=TRUST,
+        may_break_glass=True, active=True, created_at=START, email_confirmed_at=START,
+    )  # fmt: skip
+    with world.server.store.write() as session:
+        accounts.add(session, account, Secrets("", ""))
+    return world.server.token(f"account:{role}", account_id=role, organization=TRUST)
+
+
+@pytest.mark.parametrize("role", ["coordinator", "service-desk", "privacy-officer", "admin"])
+def test_staff_read_nothing_clinical_even_of_their_own_organisation(world: World, role: str) -> None:
+    token = _token(world, role)
+    for kind in ("Observation", "DocumentReference", "Binary", "Encounter", "Consent", "RelatedPerson", "Provenance"):
+        assert world.server.get(f"{kind}?_summary=count", token)["total"] == 0
+    assert world.server.call("GET", "Observation/a-1", token).status_code == 404
+    people = 2 if role == "coordinator" else 0
+    assert world.server.get("Patient?_summary=count", token)["total"] == people
+    assert world.server.ids("Patient?_revinclude=Observation:subject", token) <= {"Patient/ann", "Patient/bob"}
+    assert world.server.call("GET", TRUST, token).status_code == 200
+
+
+@pytest.mark.parametrize("role", ["coordinator", "service-desk", "privacy-officer", "admin"])
+def test_staff_break_no_glass(world: World, role: str) -> None:
+    body = {"resourceType": "Parameters", "parameter": []}
+    assert world.server.call("POST", "Patient/ann/$break-glass", _token(world, role), body).status_code == 403
+
+
+def test_an_account_that_ends_takes_its_tokens_along(world: World) -> None:
+    token = _token(world, "coordinator")
+    assert world.server.get("Patient?_summary=count", token)["total"] == 2
+    with world.server.store.write() as session:
+        accounts.set_active(session, "coordinator", active=False, now=START)
+    assert world.server.call("GET", "Patient", token).status_code == 401
