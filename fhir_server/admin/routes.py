@@ -129,7 +129,7 @@ def deactivate_client(client_id: str) -> None:
 def list_accounts(query: dict[str, Any]) -> dict[str, Any]:
     """List accounts, a page at a time."""
     with context().store.read() as session:
-        found = accounts.page(session, after=query["after"], role=query["role"], limit=query["count"] + 1)
+        found = accounts.page(session, after=query["after"], role=query.get("role", ""), limit=query["count"] + 1)
     listed = found[: query["count"]]
     audit(administrator(), f"{len(listed)} accounts")
     return {"accounts": listed} | ({"next": listed[-1].id} if len(found) > len(listed) else {})

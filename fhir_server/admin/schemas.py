@@ -86,7 +86,7 @@ class Clients(Schema):
 class AccountQuery(Schema):
     """Which accounts to list."""
 
-    role = fields.String(load_default="", validate=validate.OneOf(tuple(Role)))
+    role = fields.String(validate=validate.OneOf(tuple(Role)))
     after = fields.String(
         load_default="", validate=validate.Length(max=64), metadata=_said("`next` of the page before")
     )

@@ -9,6 +9,7 @@ from fhir_server.spec.outcome import FhirError, Issue, Kind
 
 _BASE64URL = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+_NEVER: dict[str, Any] = {"not": {}}
 _MOST_KEYS = 20
 
 
@@ -35,7 +36,7 @@ _SCHEMA: dict[str, Any] = {
                     "use": {"enum": ["sig"]},
                     **dict.fromkeys(("n", "e", "x", "y"), _BASE64URL),
                     "crv": {"enum": ["P-256", "P-384", "P-521"]},
-                    **dict.fromkeys(_PRIVATE, {"not": {}}),
+                    **dict.fromkeys(_PRIVATE, _NEVER),
                 },
                 "allOf": [
                     {"if": _of_kind("RSA"), "then": {"required": ["n", "e"]}},
