@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json as plain_json
 import os
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,17 +14,18 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
-from fhir_server import logs, worker
+from fhir_server import worker
 from fhir_server.admin import install as administration
 from fhir_server.admin.extension import Admin
 from fhir_server.admin.metrics import Metrics
 from fhir_server.admin.observing import observe
 from fhir_server.api import routes as api
+from fhir_server.assembly import audit_signer, configure_logging, make_context
 from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
 from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import transport
-from fhir_server.operations import BY_CODE, REGISTRY, end_break_glass
+from fhir_server.operations import REGISTRY, end_break_glass
 from fhir_server.portal import routes as portal
 from fhir_server.settings import Settings
 from fhir_server.settings import load as load_settings
@@ -36,19 +34,16 @@ from fhir_server.smart import authority, registry
 from fhir_server.smart import routes as smart
 from fhir_server.smart.discovery import oauth_uris
 from fhir_server.spec import json
-from fhir_server.spec.definitions import Definitions, load
 from fhir_server.store import oauth_codes
-from fhir_server.store.checkpoints import Signer, load_signer, sign_all
+from fhir_server.store.checkpoints import sign_all
 from fhir_server.store.condition import waiting_count
 from fhir_server.store.database import Store
 from fhir_server.store.keys import key_of_reference
-from fhir_server.store.recorder import Recorder
 from fhir_server.web import SignedIn, Web, install
 from fhir_server.worker import Job, limits_job, messages_job
 
 _MEGABYTE = 1024 * 1024
 _TOKENS_KEPT = timedelta(days=30)
-_PROFILES = (Path(__file__).parent / "profiles", Path(__file__).parent.parent / "profiles")
 
 
 def make() -> Flask:
@@ -98,40 +93,6 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     return app
 
 
-def configure_logging(settings: Settings) -> None:
-    """Let this process log as the settings say."""
-    # What an exception says may quote a record; only invented ones may be quoted.
-    invented = settings.environment == "demo" and settings.log_level == "DEBUG"
-    logs.configure(settings.log_level, settings.log_format, messages=invented)
-
-
-def make_context(settings: Settings, store: Store, *, now: Callable[[], datetime] | None = None) -> Context:
-    """Return everything impure that requests use, as one value."""
-    return Context(
-        store=store,
-        definitions=definitions(),
-        now=now or (lambda: datetime.now(UTC)),
-        new_id=lambda: str(uuid.uuid4()),
-        fhir_base=settings.fhir_base,
-        break_glass_minutes=settings.break_glass_minutes,
-        page_key=hashlib.blake2b(b"page cursor", key=settings.secret_key.encode()[:64], digest_size=32).digest(),
-        operations=BY_CODE,
-        recorder=Recorder(store),
-    )
-
-
-def definitions() -> Definitions:
-    """Return the R4 definitions with the search parameters of our own `profiles/`."""
-    return load(extra=[item for item in own_resources() if item.get("resourceType") == "SearchParameter"])
-
-
-def own_resources() -> Iterator[Mapping[str, Any]]:
-    """Yield the conformance resources of `profiles/`: in the package when installed, in the checkout otherwise."""
-    folder = next((path for path in _PROFILES if path.is_dir()), None)
-    for path in sorted(folder.glob("*.json")) if folder else ():
-        yield plain_json.loads(path.read_text(encoding="utf-8"))
-
-
 def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
     """Return the background jobs of this server."""
     host = urlsplit(settings.base_url).hostname or "localhost"
@@ -154,15 +115,6 @@ def _purge_tokens(context: Context) -> int:
     with context.store.write() as session:
         oauth_codes.purge(session, context.now() - _TOKENS_KEPT)
     return 0
-
-
-def audit_signer(settings: Settings) -> Signer:
-    """Return the key and name that checkpoints of the audit log are signed with.
-
-    Raises:
-        ValueError: The key file holds no Ed25519 key.
-    """
-    return load_signer(Path(settings.key_directory), f"{urlsplit(settings.base_url).netloc}/audit")
 
 
 def _sealing(settings: Settings, context: Context) -> Callable[[], int]:

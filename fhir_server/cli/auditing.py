@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fhir_server.app import audit_signer
+from fhir_server.assembly import audit_signer
 from fhir_server.cli.frame import opened, progress
 from fhir_server.settings import Settings
 from fhir_server.store import checkpoints

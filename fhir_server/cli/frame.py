@@ -77,7 +77,7 @@ def opened() -> Iterator[tuple[Settings, Context]]:
     """
     from sqlalchemy import inspect
 
-    from fhir_server.app import configure_logging, make_context
+    from fhir_server.assembly import configure_logging, make_context
     from fhir_server.store.database import Store
 
     found = settings()

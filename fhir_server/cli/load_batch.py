@@ -9,7 +9,7 @@ from typing import Any
 
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
-from fhir_server.app import make_context
+from fhir_server.assembly import make_context
 from fhir_server.cli.load_files import Item
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform
