@@ -115,7 +115,7 @@ def test_reverse_includes_leave_hidden_sources_out(world: World) -> None:
         "Observation?_has:Observation:has-member:code=44261-6",
         "Patient?_has:Observation:subject:has-member:Observation.code=44261-6",
         "Patient?_has:Consent:patient:status=active",
-        "Observation?has-member:missing=true&_id=a-mh",
+        "Observation?has-member:missing=false&_id=a-mh",
         "Observation?code:not=718-7",
         f"Observation?_security={LABEL}|mental-health",
         f"DocumentReference?_security={LABEL}|mental-health",
