@@ -83,6 +83,18 @@ def _check_role(job: Job, resource: Mapping[str, Any]) -> None:
         raise FhirError(Kind.FORBIDDEN, text, ("PractitionerRole.organization",))
 
 
+def _check_linked(job: Job, body: Mapping[str, Any]) -> None:
+    """Let people tie a Binary or Provenance to what they see only: else the answer would tell hidden from absent.
+
+    Raises:
+        FhirError: FORBIDDEN (403), the same as for a row that the caller may not write.
+    """
+    if not job.decision.writable.own_only:
+        return
+    if resources.outside(job.session, job.decision.readable, linked_keys(body, job.context.fhir_base)):
+        raise FhirError(Kind.FORBIDDEN, "The caller may not write this resource for this patient")
+
+
 def _take_over(job: Job, new: NewVersion, body: Mapping[str, Any]) -> None:
     linked = linked_keys(body, job.context.fhir_base)
     if not linked:
@@ -119,7 +131,9 @@ def settle(job: Job) -> None:
     """Give rows that share another's verdict its patients and label, now that all rows are there."""
     for new in job.pending.written.values():
         if new.type in _LINKED and new.content is not None:
-            _take_over(job, new, json.decode(new.content, len(new.content) + 1))
+            body = json.decode(new.content, len(new.content) + 1)
+            _check_linked(job, body)
+            _take_over(job, new, body)
     for key in job.pending.moved:
         _follow(job, job.pending.written[key])
     changed = [new.key for new in job.pending.written.values() if new.type not in _LINKED]

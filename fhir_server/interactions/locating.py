@@ -56,6 +56,8 @@ def locate(definitions: Definitions, method: str, path: str, query: Query) -> In
         return _type_level(method, parts[0], query)
     if parts[1:] == ["_search"]:
         return _only("POST", method, Interaction(Code.SEARCH, parts[0], query=query))
+    if len(parts) == len(("type", "id", "type")) and parts[2] in definitions.resource_types:
+        return _compartment(definitions, method, parts, query)
     return _instance(method, parts, query)
 
 
@@ -95,13 +97,19 @@ def _instance(method: str, parts: Sequence[str], query: Query) -> Interaction:
     if rest[:1] == ["_history"] and not rest[2:]:
         return _only("GET", method, Interaction(Code.VREAD, kind, logical_id, rest[1], query=query))
     if rest:
-        raise FhirError(
-            Kind.NOT_SUPPORTED, "Compartment search is not supported yet; search the type with the patient parameter"
-        )
+        raise FhirError(Kind.NOT_FOUND, "There is nothing at this URL")
     code = {"GET": Code.READ, "PUT": Code.UPDATE, "DELETE": Code.DELETE, "PATCH": Code.PATCH}.get(method)
     if code is None:
         raise _not_allowed(method)
     return Interaction(code, kind, logical_id, query=query)
+
+
+def _compartment(definitions: Definitions, method: str, parts: Sequence[str], query: Query) -> Interaction:
+    """Return a search in the compartment of one resource (https://hl7.org/fhir/R4/search.html#2.21.1.2)."""
+    owner, logical_id, kind = parts
+    if owner not in definitions.compartments or not _ID.fullmatch(logical_id):
+        raise FhirError(Kind.NOT_SUPPORTED, f"There is no compartment of {owner}")
+    return _only("GET", method, Interaction(Code.SEARCH, kind, query=query, compartment=(owner, logical_id)))
 
 
 def _operation(definitions: Definitions, method: str, parts: Sequence[str], query: Query) -> Interaction:

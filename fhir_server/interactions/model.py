@@ -44,6 +44,7 @@ class Interaction:
         id: Logical id, "" where none.
         version_id: Version for vread.
         query: Search or operation parameters in order, decoded: (name with modifier, value).
+        compartment: Compartment that a search is limited to, such as ("Patient", "1"), None for none.
         resource: Parsed body (decimals kept to the digit by `spec.json`), None where none.
         if_match: Version of `If-Match`, "" where absent.
         if_none_exist: Query of `If-None-Exist`, decoded, empty where absent.
@@ -59,6 +60,7 @@ class Interaction:
     id: str = ""
     version_id: str = ""
     query: tuple[tuple[str, str], ...] = ()
+    compartment: tuple[str, str] | None = None
     resource: Mapping[str, Any] | None = None
     if_match: str = ""
     if_none_exist: tuple[tuple[str, str], ...] = ()

@@ -7,7 +7,9 @@ from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.search import bundle, parse, run
+from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import parse_reference
+from fhir_server.store import resources
 from fhir_server.store.keys import reference_key
 
 
@@ -18,6 +20,8 @@ def search(job: Job, interaction: Interaction) -> Outcome:
         FhirError: INVALID_VALUE or NOT_SUPPORTED (400) naming the parameter that was not understood.
     """
     if interaction.type == "AuditEvent":
+        if interaction.compartment is not None:
+            raise FhirError(Kind.NOT_SUPPORTED, "Search AuditEvent with its patient parameter")
         return audit_search.search_interaction(job.session, interaction, job.principal, job.context)
     aimed_at(job, interaction)
     request = parse.parse(
@@ -26,29 +30,33 @@ def search(job: Job, interaction: Interaction) -> Outcome:
         interaction.query,
         fhir_base=job.context.fhir_base,
         handling=interaction.handling,
+        compartment=interaction.compartment,
     )
+    path = "/".join((*(interaction.compartment or ()), interaction.type))
     page = run.run(
         job.session,
         job.decision.readable,
         request,
         page_key=job.context.page_key,
-        binding=binding(job.principal),
+        binding=f"{binding(job.principal)}|{path}",
         definitions=job.definitions,
     )
-    for row in (*page.matches, *page.includes):
-        job.trace.touch((row.patient,), row.type, row.id, row.version)
-    return Outcome(
-        200, bundle.searchset(page, request, fhir_base=job.context.fhir_base, path=interaction.type), "Bundle"
-    )
+    rows = (*page.matches, *page.includes)
+    further = resources.further_patients(job.session, [row.key for row in rows])
+    for row in rows:
+        job.trace.touch((row.patient, *further.get(row.key, ())), row.type, row.id, row.version)
+    return Outcome(200, bundle.searchset(page, request, fhir_base=job.context.fhir_base, path=path), "Bundle")
 
 
 def binding(principal: Principal) -> str:
-    """Return what ties a page cursor to its caller: subject, client, scopes and purpose."""
+    """Return what ties a page cursor to its caller: subject, client, launch patient and purpose."""
     return f"{principal.subject}|{principal.client_id}|{principal.purpose}|{principal.patient}"
 
 
 def aimed_at(job: Job, interaction: Interaction) -> None:
     """Note the patient a search names, so that also an empty answer is on that patient's log."""
+    if interaction.compartment and interaction.compartment[0] == "Patient":
+        job.trace.touch((reference_key(*interaction.compartment),))
     for name, value in interaction.query:
         if name.partition(":")[0] in {"patient", "subject"} or (interaction.type == "Patient" and name == "_id"):
             text = value if "/" in value else f"Patient/{value}"

@@ -255,6 +255,17 @@ def owners(session: Session, keys: Sequence[int]) -> tuple[tuple[int, ...], int,
     return tuple(found), label, confidentiality
 
 
+def further_patients(session: Session, keys: Sequence[int]) -> dict[int, list[int]]:
+    """Return the patients beyond the first of those of these rows that belong to several."""
+    found: dict[int, list[int]] = {}
+    row = tables.resource_patient
+    for start in range(0, len(keys), _CHUNK):
+        statement = select(row.c.key, row.c.patient).where(row.c.key.in_(keys[start : start + _CHUNK]))
+        for key, patient in session.connection.execute(statement):
+            found.setdefault(key, []).append(patient)
+    return found
+
+
 def ids_of(session: Session, keys: Iterable[int]) -> dict[int, str]:
     """Return the logical ids of resources by key, for audit only; a key never changes its id, so they are kept."""
     known = session.store.known_ids

@@ -1,6 +1,7 @@
 """The FHIR REST door: status, headers and bodies of each interaction, and of each way to get one wrong."""
 
 import base64
+from typing import Any
 
 import orjson
 import pytest
@@ -214,6 +215,24 @@ def test_a_batch_answers_each_entry_on_its_own(server: Server, operator: str) ->
     assert [entry["response"]["status"][:3] for entry in body["entry"]] == ["201", "404", "200"]
     assert body["entry"][1]["response"]["outcome"]["resourceType"] == "OperationOutcome"
     assert body["entry"][2]["resource"]["total"] == 1
+
+
+def test_a_compartment_holds_what_names_its_patient(server: Server, operator: str) -> None:
+    for name in ("one", "two"):
+        server.put({**PATIENT, "id": name}, operator)
+        server.post("Observation", operator, _observation(f"Patient/{name}"))
+    for name in ("one", "two"):
+        found = server.get(f"Patient/{name}/Observation?_count=1", operator)
+        assert [entry["resource"]["subject"]["reference"] for entry in found["entry"]] == [f"Patient/{name}"]
+    assert found["link"][0]["url"].endswith("/fhir/Patient/two/Observation?_count=1")
+    server.get("Patient/one/Observation?status=unheard-of,final&_summary=count", operator)
+    server.get("Patient/one/Organization", operator, 400)
+    server.get("Organization/one/Observation", operator, 400)
+
+
+def _observation(subject: str) -> dict[str, Any]:
+    code = {"text": "probe"}
+    return {"resourceType": "Observation", "status": "final", "code": code, "subject": {"reference": subject}}
 
 
 def test_references_inside_a_transaction_become_the_ids_given(server: Server, operator: str) -> None:
