@@ -146,7 +146,7 @@ class World:
             self._put({"resourceType": "Encounter", "id": f"{prefix}-enc-mh", "meta": labelled(mental),
                        "status": "finished", "class": {"code": "IMP"}, "subject": ref(patient)}, trust)  # fmt: skip
             self._put(observation(patient, f"{prefix}-1", encounter=ref(f"Encounter/{prefix}-enc"), day=3), trust)
-            hidden_links = {
+            hidden_links: Json = {
                 "encounter": ref(f"Encounter/{prefix}-enc-mh"),
                 "hasMember": [ref(f"Observation/{prefix}-mh")],
             }

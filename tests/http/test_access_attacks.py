@@ -127,6 +127,20 @@ def test_a_patient_ties_a_binary_to_own_documents_only(world: World, context: st
     assert _status(world, world.ann, "POST", "Binary", binary) == 403
 
 
+@pytest.mark.parametrize("hidden", ["DocumentReference/b-doc", "DocumentReference/a-doc-mh", "Encounter/b-enc", BOB])
+def test_a_professional_cannot_feel_for_hidden_targets(world: World, hidden: str) -> None:
+    provenance = {"resourceType": "Provenance", "recorded": "2026-03-01T09:00:00Z", "agent": [{"who": ref(GP)}]}
+    binary = {"resourceType": "Binary", "contentType": "text/plain", "data": "aGk="}
+    answers = set()
+    for target in (hidden, f"{hidden.partition('/')[0]}/nowhere"):
+        first = world.server.call("POST", "Binary", world.gp, {**binary, "securityContext": ref(target)})
+        second = world.server.call("POST", "Provenance", world.gp, {**provenance, "target": [ref(target)]})
+        answers.add((first.status_code, first.text, second.status_code, second.text))
+    assert len(answers) == 1
+    seen = {**binary, "securityContext": ref("DocumentReference/a-doc")}
+    assert _status(world, world.gp, "POST", "Binary", seen) == 201
+
+
 def test_a_binary_header_cannot_name_a_foreign_document(world: World) -> None:
     headers = {"Content-Type": "text/plain", "X-Security-Context": "DocumentReference/b-doc"}
     assert _status(world, world.ann, "POST", "Binary", b"hi", headers=headers) == 403
