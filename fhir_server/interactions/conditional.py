@@ -18,7 +18,7 @@ from fhir_server.interactions.job import Job
 from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import resources
+from fhir_server.store import belonging, resources
 from fhir_server.store.keys import hash64
 
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
@@ -64,7 +64,7 @@ def find(job: Job, resource_type: str, criteria: Sequence[tuple[str, str]]) -> M
         raise FhirError(Kind.MULTIPLE_MATCHES, f"More than one {resource_type} matches the criteria")
     if not found:
         return None
-    patients = resources.owners(job.session, (found[0].key,))[0]
+    patients = belonging.owners(job.session, (found[0].key,))[0]
     return Match(resource_type, found[0].id, found[0].version, patients, mandate)
 
 

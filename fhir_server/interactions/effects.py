@@ -19,7 +19,7 @@ from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import parse_reference
-from fhir_server.store import grants, resources
+from fhir_server.store import belonging, grants, resources
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import hash64
 from fhir_server.store.resources import NewVersion, Version
@@ -43,7 +43,7 @@ def before_write(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None
             value = str(identifier["value"])
             job.session.lock(hash64(f"nhs-number|{value}"))
             job.pending.flush(job.session)
-            if any(key != new.key for key in resources.keys_with_identifier(job.session, "Patient", NHS_NUMBER, value)):
+            if any(key != new.key for key in belonging.keys_with_identifier(job.session, "Patient", NHS_NUMBER, value)):
                 text = "Another Patient has this NHS number; find it with If-None-Exist or a conditional update"
                 raise FhirError(Kind.DUPLICATE, text, ("Patient.identifier",))
 
@@ -99,8 +99,8 @@ def _take_over(job: Job, new: NewVersion, body: Mapping[str, Any]) -> None:
     linked = linked_keys(body, job.context.fhir_base)
     if not linked:
         return
-    patients, label, level = resources.owners(job.session, linked)
-    resources.take_over(job.session, new, patients, (label or new.label) | (new.label & labels.WITHHELD), level)
+    patients, label, level = belonging.owners(job.session, linked)
+    belonging.take_over(job.session, new, patients, (label or new.label) | (new.label & labels.WITHHELD), level)
 
 
 def _follow(job: Job, moved: NewVersion) -> None:
@@ -137,5 +137,5 @@ def settle(job: Job) -> None:
     for key in job.pending.moved:
         _follow(job, job.pending.written[key])
     changed = [new.key for new in job.pending.written.values() if new.type not in _LINKED]
-    for key in resources.contexts_among(job.session, changed):
-        resources.adopt(job.session, key, *resources.owners(job.session, (key,)))
+    for key in belonging.contexts_among(job.session, changed):
+        belonging.adopt(job.session, key, *belonging.owners(job.session, (key,)))

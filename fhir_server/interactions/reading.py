@@ -10,7 +10,7 @@ from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import date_interval
-from fhir_server.store import resources
+from fhir_server.store import belonging, resources
 from fhir_server.store.instants import from_us
 from fhir_server.store.resources import Version
 
@@ -89,7 +89,7 @@ def location(fhir_base: str, resource_type: str, logical_id: str, version: int) 
 
 def _patients(job: Job, version: Version) -> tuple[int, ...]:
     if version.multi:
-        return resources.owners(job.session, (version.key,))[0]
+        return belonging.owners(job.session, (version.key,))[0]
     return (version.patient,)
 
 

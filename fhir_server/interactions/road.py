@@ -13,7 +13,7 @@ from fhir_server.interactions import audit, reading, searching, writing
 from fhir_server.interactions.job import Job, Pending
 from fhir_server.interactions.model import Code, Context, Interaction, Operation, Outcome, Trace
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import events, resources
+from fhir_server.store import belonging, events
 from fhir_server.store.database import Session
 from fhir_server.store.keys import reference_key
 
@@ -88,7 +88,7 @@ def record_refusal(
     with context.store.read() as session:
         if interaction.type and interaction.id and not trace.patients:
             key = reference_key(interaction.type, interaction.id)
-            trace.touch(resources.owners(session, (key,))[0], interaction.type, interaction.id)
+            trace.touch(belonging.owners(session, (key,))[0], interaction.type, interaction.id)
         job = Job(session, principal, context, _REFUSED, trace, Pending())
         found = events_of(job, interaction, error.status, error)
     record(context, found)
@@ -96,7 +96,7 @@ def record_refusal(
 
 def events_of(job: Job, interaction: Interaction, status: int, error: FhirError | None = None) -> list[events.Event]:
     """Return the AuditEvents of an interaction, one per patient."""
-    patients = resources.ids_of(job.session, job.trace.patients)
+    patients = belonging.ids_of(job.session, job.trace.patients)
     emergency = next((access.id for access in job.decision.emergencies if access.patient in patients), "")
     return audit.disclosure_events(
         interaction,

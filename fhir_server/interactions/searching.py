@@ -9,7 +9,7 @@ from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.search import bundle, parse, run
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import parse_reference
-from fhir_server.store import resources
+from fhir_server.store import belonging
 from fhir_server.store.keys import reference_key
 
 
@@ -42,7 +42,7 @@ def search(job: Job, interaction: Interaction) -> Outcome:
         definitions=job.definitions,
     )
     rows = (*page.matches, *page.includes)
-    further = resources.further_patients(job.session, [row.key for row in rows])
+    further = belonging.further_patients(job.session, [row.key for row in rows])
     for row in rows:
         job.trace.touch((row.patient, *further.get(row.key, ())), row.type, row.id, row.version)
     return Outcome(200, bundle.searchset(page, request, fhir_base=job.context.fhir_base, path=path), "Bundle")

@@ -16,6 +16,7 @@ from typing import Any
 from fhir_server.access import labels, policy
 from fhir_server.access.decide import author_of
 from fhir_server.access.ownership import linked_keys, own_confidentiality, own_label, patients_of
+from fhir_server.access.principal import Caller
 from fhir_server.access.visibility import Gate
 from fhir_server.interactions import conditional, effects
 from fhir_server.interactions.job import Job
@@ -26,7 +27,7 @@ from fhir_server.search import index
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.validate import validate
-from fhir_server.store import directory, resources
+from fhir_server.store import belonging, directory, resources
 from fhir_server.store.instants import from_us, to_us
 from fhir_server.store.keys import reference_key
 from fhir_server.store.resources import NewVersion, Version
@@ -110,7 +111,7 @@ def delete(job: Job, interaction: Interaction) -> Outcome:
     if old is None or old.deleted:
         return Outcome(204)
     _check_replaceable(job, interaction, old)
-    patients = resources.owners(job.session, (old.key,))[0] if old.multi else tuple(filter(None, (old.patient,)))
+    patients = belonging.owners(job.session, (old.key,))[0] if old.multi else tuple(filter(None, (old.patient,)))
     new = NewVersion(
         old.key, old.type, old.id, old.version + 1, _now_us(job, old), None, patients,
         old.label, old.confidentiality, old.author, old.context,
@@ -269,6 +270,8 @@ def _body(interaction: Interaction) -> Mapping[str, Any]:
 
 def _author_organization(job: Job, author: int) -> Mapping[str, Any] | None:
     known = job.pending.authors
+    if job.principal.caller is Caller.PATIENT and author == author_of(job.principal):
+        return {}  # The patient is a known source without a speciality: general.
     if author not in known:
         content = directory.organization_content(job.session, author) if author else None
         known[author] = json.decode(content, len(content) + 1) if content else None

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from werkzeug.test import TestResponse
 
 from tests.server import Server
 
@@ -20,8 +21,8 @@ def test_a_created_resource_is_read_back_with_its_version_headers(server: Server
     made = server.call("POST", "Patient", operator, PATIENT)
     assert made.status_code == 201
     assert made.headers["ETag"] == 'W/"1"'
-    assert made.headers["Location"].endswith(f"/fhir/Patient/{made.json['id']}/_history/1")
-    read = server.call("GET", f"Patient/{made.json['id']}", operator)
+    assert made.headers["Location"].endswith(f"/fhir/Patient/{_json(made)['id']}/_history/1")
+    read = server.call("GET", f"Patient/{_json(made)['id']}", operator)
     assert read.data == made.data
     assert read.headers["ETag"] == 'W/"1"'
     assert read.headers["Last-Modified"].endswith("GMT")
@@ -84,7 +85,7 @@ def test_decimals_keep_their_digits(server: Server, operator: str) -> None:
     )
     made = server.call("POST", "Observation", operator, raw)
     assert made.status_code == 201, made.text
-    text = server.call("GET", f"Observation/{made.json['id']}", operator).data
+    text = server.call("GET", f"Observation/{_json(made)['id']}", operator).data
     assert b'"value":1.500' in text
     assert b'"value":1.0E3' in text
 
@@ -92,10 +93,10 @@ def test_decimals_keep_their_digits(server: Server, operator: str) -> None:
 def test_binary_is_served_raw_where_its_own_type_is_wanted(server: Server, operator: str) -> None:
     made = server.call("POST", "Binary", operator, b"\x89PNG", {"Content-Type": "image/png"})
     assert made.status_code == 201, made.text
-    raw = server.call("GET", f"Binary/{made.json['id']}", operator, headers={"Accept": "image/png"})
+    raw = server.call("GET", f"Binary/{_json(made)['id']}", operator, headers={"Accept": "image/png"})
     assert (raw.data, raw.headers["Content-Type"]) == (b"\x89PNG", "image/png")
     assert raw.headers["X-Content-Type-Options"] == "nosniff"
-    wrapped = server.get(f"Binary/{made.json['id']}", operator)
+    wrapped = server.get(f"Binary/{_json(made)['id']}", operator)
     assert base64.b64decode(wrapped["data"]) == b"\x89PNG"
 
 
@@ -113,7 +114,7 @@ def test_if_none_exist_finds_what_is_there(server: Server, operator: str) -> Non
     first = server.call("POST", "Patient", operator, body, condition)
     again = server.call("POST", "Patient", operator, body, condition)
     assert (first.status_code, again.status_code) == (201, 200)
-    assert again.json["id"] == first.json["id"]
+    assert _json(again)["id"] == _json(first)["id"]
 
 
 def test_a_second_patient_with_one_nhs_number_is_refused(server: Server, operator: str) -> None:
@@ -191,7 +192,7 @@ def test_without_a_valid_token_there_is_nothing_but_401(server: Server, header: 
     answer = server.call("GET", "Patient", headers={"Authorization": header} if header else {})
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert answer.json["resourceType"] == "OperationOutcome"
+    assert _json(answer)["resourceType"] == "OperationOutcome"
 
 
 def test_a_failed_entry_rolls_the_whole_transaction_back(server: Server, operator: str) -> None:
@@ -201,7 +202,7 @@ def test_a_failed_entry_rolls_the_whole_transaction_back(server: Server, operato
     ]
     answer = server.call("POST", "", operator, {"resourceType": "Bundle", "type": "transaction", "entry": entries})
     assert answer.status_code == 422
-    assert answer.json["issue"][0]["expression"] == ["Bundle.entry[1].resource.gender"]
+    assert _json(answer)["issue"][0]["expression"] == ["Bundle.entry[1].resource.gender"]
     assert server.get("Patient?_summary=count", operator)["total"] == 0
 
 
@@ -224,10 +225,20 @@ def test_a_compartment_holds_what_names_its_patient(server: Server, operator: st
     for name in ("one", "two"):
         found = server.get(f"Patient/{name}/Observation?_count=1", operator)
         assert [entry["resource"]["subject"]["reference"] for entry in found["entry"]] == [f"Patient/{name}"]
-    assert found["link"][0]["url"].endswith("/fhir/Patient/two/Observation?_count=1")
+        assert found["link"][0]["url"].endswith(f"/fhir/Patient/{name}/Observation?_count=1")
     server.get("Patient/one/Observation?status=unheard-of,final&_summary=count", operator)
     server.get("Patient/one/Organization", operator, 400)
     server.get("Organization/one/Observation", operator, 400)
+
+
+def test_what_a_patient_enters_is_general(server: Server, operator: str) -> None:
+    server.put({**PATIENT, "id": "one"}, operator)
+    made = server.post("Observation", server.token("Patient/one"), _observation("Patient/one"))
+    assert "general" in {coding["code"] for coding in made["meta"]["security"]}
+
+
+def _json(answer: TestResponse) -> Any:  # parsed JSON
+    return orjson.loads(answer.data)
 
 
 def _observation(subject: str) -> dict[str, Any]:
