@@ -1,5 +1,6 @@
 """What was acknowledged survives `kill -9`; what was not is there whole or not at all."""
 
+import contextlib
 import http.client
 import subprocess
 import sys
@@ -48,7 +49,10 @@ class Stream:
     enough: threading.Event = field(default_factory=threading.Event)
 
     def write(self, writer: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            self._write_on(connection, writer)
+
+    def _write_on(self, connection: http.client.HTTPConnection, writer: int) -> None:
         number = 0
         while True:
             number += 1
