@@ -16,8 +16,8 @@ SERVER := $(BIN)/fhir-server
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-# uv from pip, inside the environment: seconds instead of a minute. Where only pip knows the way to a package index, pip it is.
-UV := UV_LINK_MODE=copy VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet
+# uv from pip, inside the environment: seconds instead of a minute; it trusts the authorities that this machine trusts. Where only pip knows the way to a package index, pip it is.
+UV := UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What the build hook turns into the artefacts of the package.
@@ -30,7 +30,7 @@ install: $(DONE)/package
 $(DONE)/environment:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed (or: make PYTHON=/path/to/python3.11)"; exit 2; }
 	@echo "making $(VENV) with $(PYTHON)"
-	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: python3 -m venv does not work (Debian: apt-get install python3-venv)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "error: python3 -m venv does not work (Debian: apt-get install python3-venv)"; exit 2; }
 	@$(PIP) 'uv>=0.9,<1' || echo "no uv to be had: going on with pip, which is slower"
 	@mkdir -p $(DONE) && touch $@
 
