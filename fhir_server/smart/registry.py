@@ -73,7 +73,7 @@ def register_client(  # noqa: PLR0913 - a registration has this many fields
         trusted=trusted,
     )
     _check(new)
-    secret = secrets.token_urlsafe(32) if kind == "secret" else None
+    secret = f"fhsec_{secrets.token_urlsafe(32)}" if kind == "secret" else None
     oauth_clients.add_client(session, new, secret=secret)
     return new.client_id, secret
 
