@@ -223,3 +223,5 @@ _CRITERIA: dict[str, tuple[str, Callable[[_Value], Iterable[Any]]]] = {
     "purpose": ("purpose", _purpose),
     "_id": ("id", _id),
 }
+SUPPORTED = tuple(_CRITERIA)
+"""Search parameters of AuditEvent; the CapabilityStatement claims these."""

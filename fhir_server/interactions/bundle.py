@@ -19,6 +19,7 @@ from fhir_server.interactions.model import Code, Context, Interaction, Outcome, 
 from fhir_server.interactions.patching import parse_patch
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, error_outcome
+from fhir_server.spec.values import instant_text
 from fhir_server.store import events
 from fhir_server.store.database import Session
 
@@ -263,7 +264,7 @@ def _answer(entry: Entry, outcome: Outcome) -> bytes:
     if outcome.version:
         response["etag"] = f'W/"{outcome.version}"'
     if outcome.updated_at is not None:
-        response["lastModified"] = outcome.updated_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        response["lastModified"] = instant_text(outcome.updated_at)
     body = b""
     if outcome.content and entry.interaction.code not in _ORDER:
         body = b'"resource":' + outcome.content + b","

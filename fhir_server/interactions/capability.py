@@ -6,16 +6,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from fhir_server.interactions import audit_query
 from fhir_server.interactions.model import Operation
 from fhir_server.spec.definitions import Definitions, SearchParameter
+from fhir_server.spec.values import instant_text
 
 SEARCH_TYPES = frozenset({"number", "date", "string", "token", "reference", "composite", "quantity", "uri"})
 _INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type")
 _READ_ONLY = ("read", "search-type")
-_AUDIT_PARAMETERS = (
-    ("_id", "token"), ("patient", "reference"), ("date", "date"), ("agent", "reference"), ("action", "token"),
-    ("subtype", "token"), ("entity", "reference"),
-)  # fmt: skip
 _CANONICAL = "https://fhir-server.example.org"
 
 
@@ -42,7 +40,7 @@ def statement(
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "date": instant_text(now),
         "kind": "instance",
         "software": {"name": "fhir-server", "version": software_version},
         "implementation": {"description": "The record that belongs to the patient", "url": fhir_base},
@@ -66,7 +64,7 @@ def _resource(definitions: Definitions, name: str, operations: tuple[Operation, 
             "type": name,
             "interaction": [{"code": code} for code in _READ_ONLY],
             "versioning": "no-version",
-            "searchParam": [{"name": code, "type": kind} for code, kind in _AUDIT_PARAMETERS],
+            "searchParam": [_audit_parameter(definitions, code) for code in audit_query.SUPPORTED],
         }
     parameters = [item for item in definitions.search_parameters(name).values() if item.type in SEARCH_TYPES]
     references = [item.code for item in parameters if item.type == "reference"]
@@ -90,6 +88,12 @@ def _resource(definitions: Definitions, name: str, operations: tuple[Operation, 
     if own := [_operation(operation) for operation in operations if name in operation.types]:
         described["operation"] = own
     return described
+
+
+def _audit_parameter(definitions: Definitions, code: str) -> dict[str, Any]:
+    parameter = definitions.search_parameters("AuditEvent").get(code)
+    # R4 defines no parameter for the purpose of an event; ours is a token.
+    return _parameter(parameter) if parameter else {"name": code, "type": "token"}
 
 
 def _parameter(parameter: SearchParameter) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.spec.values import date_interval
+from fhir_server.spec.values import date_interval, instant_text
 from fhir_server.store import belonging, resources
 from fhir_server.store.instants import from_us
 from fhir_server.store.resources import Version
@@ -128,7 +128,7 @@ def _history_entry(url: str, version: Version) -> bytes:
         method, status = f'"POST","url":"{kind}"', "201"
     else:
         method, status = f'"PUT","url":"{kind}/{logical_id}"', "200"
-    changed = from_us(version.updated_at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    changed = instant_text(from_us(version.updated_at))
     resource = b',"resource":' + version.content if version.content is not None else b""
     rest = (
         f',"request":{{"method":{method}}},"response":{{"status":"{status}","lastModified":"{changed}",'

@@ -27,6 +27,7 @@ from fhir_server.search import index
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.validate import validate
+from fhir_server.spec.values import instant_text
 from fhir_server.store import belonging, directory, resources
 from fhir_server.store.instants import from_us, to_us
 from fhir_server.store.keys import reference_key
@@ -159,7 +160,7 @@ def assemble(job: Job, body: Mapping[str, Any], *, version: int, author: int, up
     linked = linked_keys(body, base)
     context = linked[0] if linked and kind == "Binary" else 0
     label = own_label(body, _author_organization(job, author))
-    meta: dict[str, Any] = {"versionId": str(version), "lastUpdated": _instant(updated_at)}
+    meta: dict[str, Any] = {"versionId": str(version), "lastUpdated": instant_text(from_us(updated_at))}
     sent_meta = body.get("meta") or {}
     meta |= {name: value for name, value in sent_meta.items() if name not in meta}
     added = labels.codings_for(label, body) if patients else []
@@ -281,7 +282,3 @@ def _author_organization(job: Job, author: int) -> Mapping[str, Any] | None:
 def _now_us(job: Job, old: Version) -> int:
     """Return now, but always after the version that is replaced, whatever the clock did."""
     return max(to_us(job.context.now()), old.updated_at + 1000)
-
-
-def _instant(value_us: int) -> str:
-    return from_us(value_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")

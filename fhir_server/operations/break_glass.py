@@ -23,6 +23,7 @@ from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.validate import validate
+from fhir_server.spec.values import instant_text
 from fhir_server.store import accounts, events, resources
 from fhir_server.store.grants import EmergencyAccess
 from fhir_server.store.instants import from_us
@@ -63,7 +64,7 @@ def start(job: Job, interaction: Interaction) -> Outcome:
         "resourceType": "Parameters",
         "parameter": [
             {"name": "patient", "valueReference": {"reference": f"Patient/{patient_id}"}},
-            {"name": "expires", "valueInstant": _instant(access.expires_at)},
+            {"name": "expires", "valueInstant": instant_text(from_us(access.expires_at))},
             {"name": "auditEvent", "valueReference": {"reference": f"AuditEvent/{event.id}"}},
         ],
     }
@@ -119,9 +120,9 @@ def _ask_for_review(job: Job, access: EmergencyAccess, event_id: str) -> None:
         },
         "focus": {"reference": f"AuditEvent/{event_id}"},
         "for": {"reference": f"Patient/{access.patient_id}"},
-        "authoredOn": _instant(access.started_at),
+        "authoredOn": instant_text(from_us(access.started_at)),
         "requester": {"reference": access.practitioner_reference},
-        "restriction": {"period": {"end": due.isoformat(timespec="seconds").replace("+00:00", "Z")}},
+        "restriction": {"period": {"end": instant_text(due)}},
     }
     new = writing.assemble(job, task, version=1, author=0, updated_at=access.started_at)
     resources.put(job.session, new)
@@ -142,10 +143,6 @@ def _reason(parameters: Mapping[str, Mapping[str, Any]]) -> break_glass.Reason:
         str(parameters.get("reason", {}).get("valueString", "")),
         parameters.get("declaration", {}).get("valueBoolean") is True,
     )
-
-
-def _instant(value_us: int) -> str:
-    return from_us(value_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 OPERATION = Operation("break-glass", ("Patient",), ("type", "instance"), writes=True, run=start)

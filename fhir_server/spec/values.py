@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -71,6 +71,11 @@ def date_interval(text: str) -> Interval:
     unit = 10 ** (_FRACTION_DIGITS - len(digits))
     start += int(digits) * unit
     return start, start + unit
+
+
+def instant_text(instant: datetime) -> str:
+    """Return an aware UTC instant as FHIR writes it, to the millisecond: `2026-01-31T10:00:00.000Z`."""
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _date_interval(year: int, month: str | None, day: str | None) -> Interval:

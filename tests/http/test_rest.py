@@ -132,6 +132,14 @@ def test_the_capability_statement_needs_no_token(server: Server) -> None:
     assert {item["url"] for item in uris} >= {"authorize", "token"}
 
 
+def test_what_is_claimed_for_audit_events_is_what_is_understood(server: Server, operator: str) -> None:
+    resources = server.get("metadata", "")["rest"][0]["resource"]
+    claimed = next(item["searchParam"] for item in resources if item["type"] == "AuditEvent")
+    refusal = server.get("AuditEvent?nonsense=1", operator, 400)["issue"][0]["diagnostics"]
+    understood = refusal.partition("supported on AuditEvent: ")[2].split(", ")
+    assert {item["name"] for item in claimed} | {"_count", "_sort", "_total", "_summary"} == set(understood)
+
+
 def test_a_browser_app_may_call_from_anywhere_with_a_token(server: Server) -> None:
     preflight = server.call("OPTIONS", "Patient", headers={"Origin": "https://app.test"})
     assert preflight.status_code == 204
