@@ -60,6 +60,14 @@ account_link = Table(
 )
 Index("ix_account_link_account", account_link.c.account_id)
 
+notice_choice = Table(
+    "notice_choice",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("notice", Text, primary_key=True),
+    Column("chosen_at", BigInteger, nullable=False),
+)
+
 invitation = Table(
     "invitation",
     metadata,

@@ -1,0 +1,33 @@
+"""Messages that somebody asked to be sent: a row is a yes, its absence a no."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+
+from fhir_server.store.account_tables import notice_choice
+from fhir_server.store.database import Session
+from fhir_server.store.instants import to_us
+
+EMERGENCIES = "emergencies"
+"""Tell a carer when a record shared with them is opened in an emergency."""
+
+
+def wants(session: Session, account_id: str, notice: str) -> bool:
+    """Return whether the account asked for this message."""
+    row = notice_choice.c
+    statement = select(row.account_id).where(row.account_id == account_id, row.notice == notice)
+    return session.connection.execute(statement).first() is not None
+
+
+def choose(session: Session, account_id: str, notice: str, *, wanted: bool, now: datetime) -> None:
+    """Ask for a message, or ask for it no longer; saying the same twice changes nothing."""
+    if wants(session, account_id, notice) is wanted:
+        return
+    if wanted:
+        values = {"account_id": account_id, "notice": notice, "chosen_at": to_us(now)}
+        session.connection.execute(insert(notice_choice), values)
+        return
+    row = notice_choice.c
+    session.connection.execute(delete(notice_choice).where(row.account_id == account_id, row.notice == notice))
