@@ -7,19 +7,13 @@ everybody else there are none: an empty searchset, 404 for a read. The restricti
 
 from __future__ import annotations
 
-import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
-from hashlib import sha256
-from secrets import token_bytes
 from urllib.parse import urlencode
 
 import orjson
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.interactions import audit_query
+from fhir_server.interactions.audit_pages import PageSeal
 from fhir_server.interactions.audit_query import Query
 from fhir_server.interactions.model import Context, Interaction, Outcome
 from fhir_server.spec.outcome import FhirError, Kind
@@ -30,8 +24,6 @@ from fhir_server.store.instants import from_us
 from fhir_server.store.keys import NONE, key_of_reference
 
 _TYPE = "AuditEvent"
-_NONCE_BYTES = 12
-_POSITION = struct.Struct(">qq")
 
 
 def readable_for(principal: Principal) -> Readable:
@@ -71,7 +63,7 @@ def search_interaction(session: Session, interaction: Interaction, principal: Pr
     """
     query = audit_query.parse(interaction, context)
     readable = readable_for(principal)
-    seal = _Seal.of(principal, query, context)
+    seal = PageSeal.of(principal, query.kept, context)
     before = seal.open(query.cursor) if query.cursor else None
     page = events.search(
         session, readable, query.criteria, limit=query.count + 1, before=before, oldest_first=query.oldest_first
@@ -108,38 +100,3 @@ def _searchset(page: list[StoredEvent], query: Query, fhir_base: str, total: int
 
 def _url(url: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return f"{url}?{urlencode(pairs)}" if pairs else url
-
-
-@dataclass(frozen=True, slots=True)
-class _Seal:
-    """Seals a page's position, bound to caller and query; it carries no authority."""
-
-    cipher: AESGCM
-    binding: bytes
-
-    @classmethod
-    def of(cls, principal: Principal, query: Query, context: Context) -> _Seal:
-        """Return the seal of this caller's query."""
-        # A key of its own: nothing sealed elsewhere opens here.
-        key = sha256(b"AuditEvent page\x00" + context.page_key).digest()
-        return cls(AESGCM(key), orjson.dumps([principal.subject, principal.client_id, query.kept]))
-
-    def close(self, recorded_at: int, seq: int) -> str:
-        """Return the position as opaque text."""
-        nonce = token_bytes(_NONCE_BYTES)
-        sealed = nonce + self.cipher.encrypt(nonce, _POSITION.pack(recorded_at, seq), self.binding)
-        return urlsafe_b64encode(sealed).decode().rstrip("=")
-
-    def open(self, text: str) -> tuple[int, int]:
-        """Return the position.
-
-        Raises:
-            FhirError: INVALID_VALUE (400) for another caller's, another query's or an invented cursor.
-        """
-        try:
-            sealed = urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
-            plain = self.cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.binding)
-            recorded_at, seq = _POSITION.unpack(plain)
-        except (ValueError, InvalidTag) as error:
-            raise FhirError(Kind.INVALID_VALUE, "This page link is not valid for this search; start again") from error
-        return recorded_at, seq

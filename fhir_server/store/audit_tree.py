@@ -10,11 +10,10 @@ What sealing needs is only not to overlook a late event, without searching the w
 
 * On SQLite writers queue, so numbers commit in order and everything sealed is settled.
 * On PostgreSQL a checkpoint notes its highest number and, after reading, the database's clock. Whoever holds a number
-up to
-  that one began its transaction before that moment. Once every transaction running in this database began later, all
-  of them have ended, and the events that will ever exist up to that number are visible to the statement that follows.
-  Where sessions of another role or prepared transactions hide their start, nothing settles until they end: slower,
-  never wrong.
+  up to that one began its transaction before that moment. Once every transaction running in this database began
+  later, all of them have ended, and the events that will ever exist up to that number are visible to the statement
+  that follows. Where sessions of another role or prepared transactions hide their start, nothing settles until they
+  end: slower, never wrong.
 
 Every 256 leaves, 65,536 leaves and so on the hash of the subtree is kept (`audit_tile`), so a root or a proof reads
 at most 255 hashes per level and sealing continues without the past.
@@ -22,7 +21,7 @@ at most 255 hashes per level and sealing continues without the past.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +37,7 @@ TILE_HEIGHT = 8
 
 _SEALING = hash64("audit sealing")
 _CLOCK_MARGIN_US = 5_000_000
+_CHUNK = 512
 
 _OLDEST_TRANSACTION = text(
     "SELECT (extract(epoch FROM coalesce(min(xact_start), statement_timestamp())) * 1000000)::bigint AS oldest, "
@@ -174,13 +174,17 @@ def frontier(session: Session, end: int, start: int = 0) -> Frontier:
 
     `start` is a multiple of a power of two that is no less than the width, as RFC 6962 splits trees.
     """
+    return _frontier(lambda *wanted: _hashes(session, *wanted), end, start)
+
+
+def _frontier(read: Callable[[int, int, int], list[bytes]], end: int, start: int) -> Frontier:
     tree = Frontier()
     level = max(end - start, 1).bit_length() // TILE_HEIGHT
     while start < end:
         width = 1 << (level * TILE_HEIGHT)
         count = (end - start) // width
         if count and start % width == 0:
-            for digest in _hashes(session, level, start // width, count):
+            for digest in read(level, start // width, count):
                 tree.append_subtree(level * TILE_HEIGHT, digest)
             start += count * width
         level -= 1
@@ -188,25 +192,77 @@ def frontier(session: Session, end: int, start: int = 0) -> Frontier:
 
 
 def _hashes(session: Session, level: int, first: int, count: int) -> list[bytes]:
-    table = audit_tile if level else audit_leaf
-    query = select(table.c.hash).where(table.c.position >= first, table.c.position < first + count)
-    if level:
-        query = query.where(audit_tile.c.level == level)
-    found = list(session.connection.execute(query.order_by(table.c.position)).scalars())
+    found = _stored(session, level, first, count)
     if len(found) != count:
         raise ValueError(f"the audit tree lacks hashes of level {level} from {first}")
     return found
 
 
-def inclusion(session: Session, seq: int, size: int) -> tuple[int, list[bytes]] | None:
-    """Return an event's position and audit path in the tree of `size` leaves, None while it is not sealed there."""
-    query = select(audit_leaf.c.position).where(audit_leaf.c.seq == seq)
-    position = session.connection.execute(query).scalar()
-    if position is None or position >= size:
-        return None
-    return position, inclusion_proof(position, size, lambda start, end: frontier(session, end, start).root())
+def _stored(session: Session, level: int, first: int, count: int) -> list[bytes]:
+    table = audit_tile if level else audit_leaf
+    query = select(table.c.hash).where(table.c.position >= first, table.c.position < first + count)
+    if level:
+        query = query.where(audit_tile.c.level == level)
+    return list(session.connection.execute(query.order_by(table.c.position)).scalars())
 
 
-def consistency(session: Session, old: int, new: int) -> list[bytes]:
-    """Return the proof that the tree of `new` leaves extends that of `old`."""
-    return consistency_proof(old, new, lambda start, end: frontier(session, end, start).root())
+class Prover:
+    """Makes proofs from the stored hashes; reads each block of 256 once, however many proofs meet in it."""
+
+    def __init__(self, session: Session) -> None:
+        """Prove from what this transaction sees."""
+        self._session = session
+        self._blocks: dict[tuple[int, int], list[bytes]] = {}
+
+    def inclusion(self, position: int, size: int) -> list[bytes]:
+        """Return the audit path of a leaf in the tree of `size` leaves."""
+        return inclusion_proof(position, size, self._subtree)
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the proof that the tree of `new` leaves extends that of `old`.
+
+        Raises:
+            ValueError: `old` is 0 or larger than `new`.
+        """
+        return consistency_proof(old, new, self._subtree)
+
+    def _subtree(self, start: int, end: int) -> bytes:
+        return _frontier(self._read, end, start).root()
+
+    def _read(self, level: int, first: int, count: int) -> list[bytes]:
+        found: list[bytes] = []
+        for block in range(first >> TILE_HEIGHT, ((first + count - 1) >> TILE_HEIGHT) + 1):
+            start = block << TILE_HEIGHT
+            if (level, block) not in self._blocks:
+                self._blocks[level, block] = _stored(self._session, level, start, 1 << TILE_HEIGHT)
+            found += self._blocks[level, block][max(first - start, 0) : max(first + count - start, 0)]
+        if len(found) != count:
+            raise ValueError(f"the audit tree lacks hashes of level {level} from {first}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That an event is in the tree.
+
+    Attributes:
+        leaf: What was hashed of it, see `leaf_data`.
+        position: Its place in the tree.
+        path: Hashes of its inclusion proof, lowest first.
+    """
+
+    leaf: bytes
+    position: int
+    path: list[bytes]
+
+
+def proofs(session: Session, prover: Prover, numbers: Sequence[int], size: int) -> dict[int, Proof]:
+    """Return the proofs of events, by `seq`, in the tree of `size` leaves; those not sealed there yet are left out."""
+    joined = audit_event.join(audit_leaf, audit_leaf.c.seq == audit_event.c.seq)
+    query = select(audit_leaf.c.position, *LEAF_COLUMNS).select_from(joined)
+    found: dict[int, Proof] = {}
+    for start in range(0, len(numbers), _CHUNK):
+        wanted = audit_event.c.seq.in_(numbers[start : start + _CHUNK])
+        for row in session.connection.execute(query.where(wanted, audit_leaf.c.position < size)):
+            found[row.seq] = Proof(leaf_data(tuple(row)[1:]), row.position, prover.inclusion(row.position, size))
+    return found

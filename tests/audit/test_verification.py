@@ -277,16 +277,16 @@ def test_proofs_from_the_database_verify(store: Store, signer: Signer) -> None:
     old = signed(store, signer)
     fill(store, 44, first=701)
     new = signed(store, signer)
+    numbers = [1, 256, 257, 700, 701, 744]
     with store.read() as session:
-        for seq in (1, 256, 257, 700, 701, 744):
-            row = session.connection.execute(select(*audit_tree.LEAF_COLUMNS).where(audit_event.c.seq == seq)).one()
-            proved = audit_tree.inclusion(session, seq, new.size)
-            assert proved is not None
-            position, path = proved
-            assert verify_inclusion(leaf_hash(audit_tree.leaf_data(row)), position, new.size, path, new.root)
-        assert audit_tree.inclusion(session, 744, old.size) is None
-        proof = audit_tree.consistency(session, old.size, new.size)
-    assert verify_consistency(old.size, old.root, new.size, new.root, proof)
+        prover = audit_tree.Prover(session)
+        proofs = audit_tree.proofs(session, prover, numbers, new.size)
+        assert sorted(proofs) == numbers
+        for proof in proofs.values():
+            assert verify_inclusion(leaf_hash(proof.leaf), proof.position, new.size, proof.path, new.root)
+        assert audit_tree.proofs(session, prover, [744], old.size) == {}
+        extended = prover.consistency(old.size, new.size)
+    assert verify_consistency(old.size, old.root, new.size, new.root, extended)
 
 
 def test_signing_again_without_news_returns_the_newest_checkpoint(store: Store, signer: Signer) -> None:
