@@ -13,7 +13,8 @@ from tests.consent.requests import Request
 from tests.consent.world import World
 
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_CURSOR: Final = re.compile(rb"_cursor=[A-Za-z0-9_%-]+")
+_RANDOM: Final = re.compile(rb"((?:_cursor|[?&;]page)=|nonce-|nonce=\"|\bform=|Expires=)[A-Za-z0-9_%., :-]+")
+"""Page positions, and what a page draws anew: the nonce of its scripts and the cookie of its forms."""
 _VARYING: Final = frozenset({"X-Request-Id", "Date", "Content-Length"})
 """Headers that differ between equal answers; the length follows from the body, whose random parts differ in length."""
 _PAGES: Final = 20
@@ -73,8 +74,8 @@ def plain(answer: TestResponse, *, body: bytes | None = None) -> Plain:
 
 
 def without_random(text: bytes) -> bytes:
-    """Return a text without ids just made and page positions."""
-    return _CURSOR.sub(b"_cursor=X", _UUID.sub(b"ID", text))
+    """Return a text without ids just made, page positions and what a page draws anew."""
+    return _RANDOM.sub(rb"\1X", _UUID.sub(b"ID", text))
 
 
 def _pages(world: World, token: str, request: Request) -> list[Plain]:

@@ -1,0 +1,127 @@
+"""The portal in a small world: more kinds of records to show, people with accounts, and every page they can open."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from fhir_server.portal.routes import PAGES, Page
+from fhir_server.store import accounts, sessions
+from fhir_server.store.accounts import Account, Secrets
+from tests.consent.world import ANN, BOB, CARER, GP, PRACTICE, Json, World, labelled, ref
+
+BASE: Final = "http://localhost"
+ROLES: Final = {"patient": ANN, "carer": CARER, "professional": GP}
+OWN_LOG: Final = frozenset({"/access-log", "/access-log.json"})
+"""What shows a patient the log of their own record, to which each request adds; so does their first page."""
+_VARIABLE: Final = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
+_FORM_TOKEN: Final = re.compile(r'name="csrf_token" value="([^"]+)"')
+_CODING: Final = {
+    "coding": [{"system": "http://snomed.info/sct", "code": "91936005", "display": "Allergy"}],
+    "text": "A",
+}
+_VALUES: Final[Mapping[str, tuple[str, ...]]] = {
+    "patient_id": ("ann", "bob", "nowhere"),
+    "appointment_id": ("a-app", "a-app-mh", "b-app", "nowhere"),
+    "letter_id": ("a-doc", "a-doc-mh", "b-doc", "b-doc-mh", "nowhere"),
+    "index": ("0", "1"),
+    "code": ("718-7", "44261-6", "none"),
+    "kind_code": ("weight", "none"),
+    "grantee_type": ("Practitioner", "Organization"),
+    "grantee_id": ("gp", "practice", "nowhere"),
+    "consent_id": ("first", "nowhere"),
+    "grant_id": ("nowhere",),
+    "invitation_id": ("nowhere",),
+    "action": ("cancel",),
+}
+
+
+def furnish(world: World) -> None:
+    """Add what pages show, of each kind one that is general and one that is not, for both patients."""
+    for patient, prefix in ((ANN, "a"), (BOB, "b")):
+        for end, label in (("", "general"), ("-mh", "mental-health")):
+            for body in _shown(patient):
+                logical_id = f"{prefix}-{str(body['resourceType']).lower()[:3]}{end}"
+                world.server.put({**body, "id": logical_id, "meta": labelled(label)}, world.trust)
+
+
+def _shown(patient: str) -> list[Json]:
+    return [
+        {"resourceType": "Appointment", "status": "booked", "start": "2026-12-01T10:00:00Z",
+         "end": "2026-12-01T10:20:00Z", "participant": [{"actor": ref(patient), "status": "accepted"}]},
+        {"resourceType": "AllergyIntolerance", "patient": ref(patient), "code": _CODING},
+        {"resourceType": "Condition", "subject": ref(patient), "code": _CODING},
+        {"resourceType": "MedicationRequest", "status": "active", "intent": "order", "subject": ref(patient),
+         "medicationCodeableConcept": _CODING},
+        {"resourceType": "Immunization", "status": "completed", "patient": ref(patient), "vaccineCode": _CODING,
+         "occurrenceDateTime": "2026-01-01"},
+    ]  # fmt: skip
+
+
+class Visitor:
+    """Somebody at a browser, signed in."""
+
+    def __init__(self, world: World, role: str, session_id: str = "") -> None:
+        """Give a person of this role an account and a session."""
+        self.world = world
+        self.session_id = session_id or f"session-{role}"
+        secret = f"secret-of-{self.session_id}"
+        now = world.server.clock()
+        account = Account(
+            id=f"account-{role}",
+            email=f"{role}@example.org",
+            name=role,
+            role=role,
+            reference=ROLES[role],
+            organization=PRACTICE if role == "professional" else "",
+            may_break_glass=role == "professional",
+            active=True,
+            created_at=now,
+            email_confirmed_at=now,
+        )
+        with world.server.store.write() as session:
+            accounts.add(session, account, Secrets("", ""))
+            token_hash = hashlib.sha256(secret.encode()).hexdigest()
+            sessions.start(session, self.session_id, token_hash, account_id=account.id, now=now)
+        self.account = account
+        self.client: FlaskClient = world.server.app.test_client()
+        self.client.set_cookie("session", secret)
+        self.open("/choose-record" if role == "carer" else "/account")  # the first page with a form sets its cookie
+
+    def open(self, path: str) -> TestResponse:
+        """Open a page."""
+        return self.client.get(path, base_url=BASE)
+
+    def send(self, path: str, form: Mapping[str, Any]) -> TestResponse:
+        """Send a form with the token of a page."""
+        found = _FORM_TOKEN.search(self.client.get("/contact", base_url=BASE).text)
+        token = found[1] if found else ""
+        return self.client.post(path, data={**form, "csrf_token": token}, base_url=BASE)
+
+
+def addresses(world: World, role: str) -> Iterator[str]:
+    """Yield every address that a person of this role can open, with ids that are visible, hidden and absent."""
+    for page in PAGES:
+        if role in page.roles and "GET" in page.methods and page.path not in OWN_LOG:
+            yield from _filled(world, page)
+    if role != "patient":
+        yield "/"
+    if role == "professional":
+        yield from ("/patients?q=b", "/patients?q=ann", "/patients?q=Bob")
+    if role == "patient":
+        yield from ("/sharing/add?q=pra", "/sharing/add?q=zz")
+
+
+def _filled(world: World, page: Page) -> Iterator[str]:
+    names = _VARIABLE.findall(page.path)
+    for values in itertools.product(*(_VALUES[name] for name in names)):
+        given = dict(zip(names, values, strict=True))
+        if given.get("consent_id") == "first":
+            given["consent_id"] = world.consents[0]
+        yield _VARIABLE.sub(lambda match, given=given: given[match[1]], page.path)  # type: ignore[misc]
