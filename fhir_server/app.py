@@ -25,7 +25,7 @@ from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
 from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import transport
-from fhir_server.operations import REGISTRY, end_break_glass
+from fhir_server.operations import REGISTRY, end_break_glass, start_signing
 from fhir_server.portal import routes as portal
 from fhir_server.settings import Settings
 from fhir_server.settings import load as load_settings
@@ -35,7 +35,7 @@ from fhir_server.smart import routes as smart
 from fhir_server.smart.discovery import oauth_uris
 from fhir_server.spec import json
 from fhir_server.store import oauth_codes
-from fhir_server.store.checkpoints import sign_all
+from fhir_server.store.checkpoints import Signer, sign_all
 from fhir_server.store.condition import waiting_count
 from fhir_server.store.database import Store
 from fhir_server.store.keys import key_of_reference
@@ -101,12 +101,14 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         "text": transport(settings.sms_url, sender_host=host),
     }
     letterhead = Letterhead(settings.brand_name, settings.base_url)
+    signer = audit_signer(settings)
     return (
         messages_job(context.store, transports, letterhead, context.now),
         limits_job(context.store, context.now),
         Job("emergency-ends", lambda: end_break_glass.record_expired(context), every_s=5.0),
+        Job("emergency-checkpoints", lambda: start_signing.sign_starts(context, signer)),
         Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),
-        Job("audit-checkpoints", _sealing(settings, context), every_s=60.0),
+        Job("audit-checkpoints", _sealing(signer, context), every_s=60.0),
     )
 
 
@@ -117,9 +119,7 @@ def _purge_tokens(context: Context) -> int:
     return 0
 
 
-def _sealing(settings: Settings, context: Context) -> Callable[[], int]:
-    signer = audit_signer(settings)
-
+def _sealing(signer: Signer, context: Context) -> Callable[[], int]:
     def seal() -> int:
         checkpoint = sign_all(context.store, signer, context.now())
         return checkpoint.size if checkpoint else 0

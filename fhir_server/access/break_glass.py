@@ -21,6 +21,8 @@ from fhir_server.store.keys import NONE, key_of_reference, reference_key
 FRESH_SIGN_IN = timedelta(minutes=5)
 SHORTEST_REASON = 20
 LONGEST_REASON = 2000
+NOT_POSSIBLE = "Emergency access to this record is not possible"
+"""For disabled sharing and for one's own record alike."""
 REASON_SYSTEMS = ("http://terminology.hl7.org/CodeSystem/v3-ActReason", "http://snomed.info/sct")
 
 
@@ -35,13 +37,18 @@ class Reason:
 
 
 def check_caller(principal: Principal, now: datetime) -> None:
-    """Refuse everybody but a human professional with the role and a fresh sign-in.
+    """Refuse everybody but a human professional with the role, a fresh sign-in and the right to read a record.
 
     Raises:
         FhirError: FORBIDDEN (403).
     """
     if principal.caller is not Caller.PROFESSIONAL or not principal.may_break_glass:
         raise FhirError(Kind.FORBIDDEN, "Emergency access is for professionals whose role allows it")
+    # INVARIANT: an app that acts while nobody is there must not hold an emergency open.
+    if "offline_access" in principal.scopes.other:
+        raise FhirError(Kind.FORBIDDEN, "Emergency access is not for an app with offline access")
+    if not principal.scopes.allows("r", "Patient"):
+        raise FhirError(Kind.FORBIDDEN, "The access token has no scope to read Patient")
     if now - principal.auth_time > FRESH_SIGN_IN:
         raise FhirError(Kind.FORBIDDEN, "Emergency access needs a sign-in at most 5 minutes old; sign in again")
 
@@ -76,19 +83,17 @@ def start(
     """Store and return the grant.
 
     Raises:
-        FhirError: FORBIDDEN (403) for the caller, for disabled sharing and for one's own record; INVALID_VALUE (400)
-            for the reason.
+        FhirError: FORBIDDEN (403) for the caller, for a token bound to another patient and for disabled sharing;
+            INVALID_VALUE (400) for the reason.
     """
     check_caller(principal, now)
     check_reason(reason)
-    patient = reference_key("Patient", patient_id)
-    if grants.sharing_disabled(session, patient, to_us(now)):
-        raise FhirError(Kind.FORBIDDEN, "Emergency access to this record is not possible")
+    check_patient(session, principal, patient_id, now)
     access = EmergencyAccess(
         id=str(uuid.uuid4()),
         practitioner=key_of_reference(principal.subject),
         practitioner_reference=principal.subject,
-        patient=patient,
+        patient=reference_key("Patient", patient_id),
         patient_id=patient_id,
         organization=key_of_reference(principal.organization) if principal.organization else NONE,
         reason_system=reason.system,
@@ -102,3 +107,15 @@ def start(
     )
     grants.start_emergency(session, access)
     return access
+
+
+def check_patient(session: Session, principal: Principal, patient_id: str, now: datetime) -> None:
+    """Refuse a patient whom the token does not reach, or who has disabled sharing.
+
+    Raises:
+        FhirError: FORBIDDEN (403).
+    """
+    if principal.patient and principal.patient != f"Patient/{patient_id}":
+        raise FhirError(Kind.FORBIDDEN, "The access token is for another patient")
+    if grants.sharing_disabled(session, reference_key("Patient", patient_id), to_us(now)):
+        raise FhirError(Kind.FORBIDDEN, NOT_POSSIBLE)

@@ -96,6 +96,14 @@ class Notice(Enum):
         "There is a new entry in your access log that you may want to see. Sign in to read it:\n\n{base_url}/access-log"
         + _ENDING,
     )
+    SHARED_RECORD = (
+        "shared-record",
+        EMAIL,
+        "A message from {brand}",
+        "There is a new entry in the access log of a record that is shared with you. You asked to be told of it. "
+        "Please ask the person whose record it is.\n\n"
+        "You can choose here not to get these messages: {base_url}/account/messages" + _ENDING,
+    )
     NEWS = (
         "news",
         EMAIL,

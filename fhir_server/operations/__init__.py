@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fhir_server.interactions.model import Operation
-from fhir_server.operations import access_log_proof, break_glass, end_break_glass
+from fhir_server.operations import access_log_proof, break_glass, close_review, end_break_glass
 
 REGISTRY: tuple[Operation, ...] = (
     access_log_proof.OPERATION,
     break_glass.OPERATION,
+    close_review.OPERATION,
     end_break_glass.OPERATION,
 )
 BY_CODE = {operation.code: operation for operation in REGISTRY}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from fhir_server.interactions import audit
-from fhir_server.interactions.audit_parts import Agent
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Context, Interaction, Operation, Outcome
-from fhir_server.operations.break_glass import emergency_of
+from fhir_server.operations.emergencies import close
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, operation_outcome
-from fhir_server.store import events, grants
+from fhir_server.store import emergencies, grants
 from fhir_server.store.database import Session
 from fhir_server.store.grants import EmergencyAccess
 from fhir_server.store.instants import to_us
@@ -28,7 +27,7 @@ def end(job: Job, interaction: Interaction) -> Outcome:
         raise FhirError(Kind.NOT_FOUND, "There is no emergency access of yours to this patient")
     agent = audit.agent_of(job.principal, job.context)
     for access in running:
-        _close(job.session, job.context, access, agent)
+        close(job.session, job.context, access, agent)
     job.trace.touch((patient,), "Patient", interaction.id)
     issue = Issue("information", "informational", "The emergency access has ended")
     return Outcome(200, json.encode(operation_outcome((issue,))), "OperationOutcome")
@@ -39,25 +38,24 @@ def end_of_session(context: Context, practitioner: int, session_id: str) -> None
     with context.store.write() as session:
         for access in grants.live_emergencies(session, practitioner, to_us(context.now())):
             if access.session == session_id:
-                _close(session, context, access, Agent(access.practitioner_reference))
+                close(session, context, access)
 
 
 def record_expired(context: Context) -> int:
-    """Record the end of each emergency access whose time is over (the clock stopped reading); return how many."""
+    """Record the end of each access whose time or sign-in is over (nobody can read by it any more); return how many."""
     with context.store.read() as session:
-        over = grants.unrecorded_ends(session, to_us(context.now()))
+        over = _over(session, context)
     if not over:
         return 0
     with context.store.write() as session:
-        for access in grants.unrecorded_ends(session, to_us(context.now())):
-            _close(session, context, access, Agent(access.practitioner_reference))
+        for access in _over(session, context):
+            close(session, context, access)
     return len(over)
 
 
-def _close(session: Session, context: Context, access: EmergencyAccess, agent: Agent) -> None:
-    ended_at = min(to_us(context.now()), access.expires_at)
-    if grants.end_emergency(session, access.id, ended_at, recorded=True):
-        events.append(session, [audit.emergency_event(emergency_of(access), agent, context, started=False)])
+def _over(session: Session, context: Context) -> tuple[EmergencyAccess, ...]:
+    now_us = to_us(context.now())
+    return (*grants.unrecorded_ends(session, now_us), *emergencies.abandoned(session, now_us))
 
 
 OPERATION = Operation("end-break-glass", ("Patient",), ("instance",), writes=True, run=end)

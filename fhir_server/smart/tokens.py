@@ -33,7 +33,8 @@ def for_person(session: Session, here: Here, authorization: Authorization, scope
             organization=authorization.organization,
             patient=authorization.patient,
             account_id=authorization.account_id,
-            may_break_glass=authorization.may_break_glass,
+            # INVARIANT: what a refresh token keeps alive while nobody is there opens and carries no emergency.
+            may_break_glass=authorization.may_break_glass and "offline_access" not in authorization.scope.split(),
             grant_id=authorization.id,
         ),
         here.now,
