@@ -19,6 +19,7 @@ from fhir_server.interactions.perform import perform
 from fhir_server.operations.end_break_glass import record_expired
 from fhir_server.smart.registry import register_client
 from fhir_server.spec import json as fhir_json
+from fhir_server.store import notice_choices
 from seed_data import Account, PastEmergency, Seed
 
 _BATCH = 100
@@ -90,7 +91,7 @@ def _add_people(context: Context, data: Seed, key_directory: str) -> None:
     jwks = _demo_key(Path(key_directory))
     with context.store.write() as session:
         for account in data.accounts:
-            create_account(
+            made = create_account(
                 session,
                 role=account.role,
                 email=account.email,
@@ -101,6 +102,8 @@ def _add_people(context: Context, data: Seed, key_directory: str) -> None:
                 may_break_glass=account.may_break_glass,
                 now=now,
             )
+            if account.role == "carer":
+                notice_choices.choose(session, made.id, notice_choices.EMERGENCIES, wanted=True, now=now)
         for client in data.clients:
             register_client(
                 session,

@@ -38,6 +38,7 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "consent_id": ("first", "nowhere"),
     "grant_id": ("nowhere",),
     "invitation_id": ("nowhere",),
+    "review_id": ("nowhere",),
     "action": ("cancel",),
 }
 

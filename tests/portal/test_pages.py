@@ -42,6 +42,7 @@ EXAMPLES = {
     "consent_id": "consent-amelia-hart-practice",
     "grant_id": "unknown",
     "invitation_id": "unknown",
+    "review_id": "unknown",
     "action": "resend",
 }
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
@@ -200,7 +201,7 @@ def test_the_privacy_officer_sees_each_emergency_access_with_its_reason(people: 
     page = people["privacy-officer"].get("/privacy")
     assert "Collapsed at home, brought in unconscious" in page
     assert "Dr Priya Raman" in page
-    assert "Waiting for review" in page
+    assert "Overdue" in page
 
 
 def test_the_audit_log_refuses_what_is_no_record_number(people: dict[str, Person]) -> None:

@@ -130,7 +130,7 @@ def test_an_emergency_access_opens_shows_its_end_and_closes(server: Server) -> N
     page = priya.follow(priya.send("/emergency-access", EMERGENCY))
     assert "<strong>Emergency access.</strong> Ends at" in page
     assert "Sertraline" in page
-    assert page.index("Allergies") < page.index("Latest test results")
+    assert page.index("Allergies") < page.index("Recent results")
     assert "Emergency access has ended" in priya.follow(priya.send(f"{RECORD}/end-emergency", {}))
     priya.get(RECORD, 404)
 

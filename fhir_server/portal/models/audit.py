@@ -15,7 +15,6 @@ from typing import Any, Final
 from fhir_server.portal.models.words import (
     Json,
     Moment,
-    concept,
     display,
     first,
     items,
@@ -64,6 +63,7 @@ _PURPOSE: Final = {
     "HOPERAT": "Running the service",
     "HPAYMT": "Payment",
     "COC": "For your care",
+    "HCOMPL": "To check that the rules were kept",
     "CAREMGT": "For your care",
     "HRESCH": "Research",
 }
@@ -72,6 +72,7 @@ _TRIED: Final = {"Looked at": "Tried to see", "Added": "Tried to add", "Changed"
 _SPECIAL: Final = {
     "$break-glass": "Asked for emergency access",
     "$end-break-glass": "Ended emergency access",
+    "$close-emergency-review": "Reviewed the emergency access",
     "110127": "Started emergency access",
     "110138": "Ended emergency access",
     "110122": "Signed in",
@@ -80,7 +81,14 @@ _SPECIAL: Final = {
     "110106": "Took a copy",
     "export": "Took a copy",
 }
-_EMERGENCY_SUBTYPES: Final = frozenset({"110127", "110138", "$break-glass", "$end-break-glass"})
+_VERDICT: Final = {
+    "appropriate": "and found it appropriate",
+    "inappropriate": "and found that it should not have happened",
+    "enquiry": "and is looking into it further",
+}
+_EMERGENCY_SUBTYPES: Final = frozenset(
+    {"110127", "110138", "$break-glass", "$end-break-glass", "$close-emergency-review"}
+)
 _EMERGENCY_PURPOSES: Final = frozenset({"BTG"})
 
 
@@ -190,6 +198,7 @@ def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
     codes = {str(tag.get("code")) for tag in items(event, "subtype")} | {_type_code(event), _operation(event)}
     purposes = _purposes(event, agents)
     actor = reference(asked.get("who"))
+    action = next((_SPECIAL[code] for code in codes if code in _SPECIAL), _VERB.get(str(event.get("action")), "Used"))
     return Access(
         id=str(event.get("id", "")),
         at=moment(event.get("recorded")),
@@ -197,9 +206,7 @@ def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
         actor=actor,
         organization=_organization(agents, asked, names),
         app=first(names.get(_client(agent), _client(agent)) for agent in agents),
-        action=next(
-            (_SPECIAL[code] for code in codes if code in _SPECIAL), _VERB.get(str(event.get("action")), "Used")
-        ),
+        action=" ".join(filter(None, (action, _verdict(event)))),
         information=_information(event) if not codes & set(_SPECIAL) else (),
         why=next((_PURPOSE[code] for code in purposes if code in _PURPOSE), ""),
         reason=_reason(event),
@@ -337,6 +344,13 @@ def _operation(event: Json) -> str:
     return next((f"${text.partition('$')[2]}" for text in texts if "$" in text), "")
 
 
+def _verdict(event: Json) -> str:
+    """Return how a review of an emergency access ended, "" for any other event."""
+    texts = [_query(entity) for entity in items(event, "entity")]
+    called = (text.partition("?") for text in texts if "$close-emergency-review?" in text)
+    return next((_VERDICT.get(query.partition("outcome=")[2], "") for _, _, query in called), "")
+
+
 def _role(entity: Json) -> str:
     role = entity.get("role")
     return str(role.get("code", "")) if isinstance(role, dict) else ""
@@ -351,10 +365,3 @@ def _reason(event: Json) -> str:
 def why_words(code: str) -> str:
     """Return a purpose of use in words."""
     return _PURPOSE.get(code, code)
-
-
-def verdict(task: Json) -> str:
-    """Return the state of an emergency review in words."""
-    return concept(task.get("businessStatus")) or {"completed": "Closed", "in-progress": "Being looked at"}.get(
-        str(task.get("status")), "Waiting for review"
-    )

@@ -79,7 +79,7 @@ def person(resource: Json, today: date) -> Person:
         practices=tuple(
             str(entry["display"]) for entry in items(resource, "generalPractitioner") if entry.get("display")
         ),
-        contacts=tuple(_contact(entry) for entry in items(resource, "contact")),
+        contacts=tuple(contact(entry) for entry in items(resource, "contact")),
         gender=str(resource.get("gender", "")),
     )
 
@@ -108,11 +108,12 @@ def _telecom(resource: Json, system: str) -> tuple[str, ...]:
     return tuple(str(entry["value"]) for entry in entries if entry.get("value"))
 
 
-def _contact(entry: Json) -> Contact:
+def contact(entry: Json) -> Contact:
+    """Return a `Patient.contact` or a RelatedPerson."""
     name = entry.get("name")
     relations = [str(text) for relation in items(entry, "relationship") if (text := _relation(relation))]
     return Contact(
-        human_name({"name": [name]}) if isinstance(name, dict) else "Name not recorded",
+        human_name({"name": [name]} if isinstance(name, dict) else entry) or "Name not recorded",
         ", ".join(relations),
         _telecom(entry, "phone"),
     )

@@ -22,7 +22,8 @@ from fhir_server.portal.views.whose import Record, open_record
 _PER_PAGE: Final = 200
 _MOST_PAGES: Final = 5
 _DOWNLOAD_PAGES: Final = 100
-_EMERGENCIES: Final = ("purpose", "BTG")
+_EMERGENCIES: Final = ("purpose", "BTG,HCOMPL")
+"""Emergency accesses, and their reviews."""
 _OWN_NAMES: Final = {
     "portal": "this website",
     "command-line": "the command line of the server",

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
-from flask import abort, make_response, redirect, render_template, request
+from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.identifiers import nhs_number_answer
 from fhir_server.portal.models.words import NHS_NUMBER
-from fhir_server.portal.road import Road, road
-from fhir_server.portal.views.whose import EMERGENCY, set_cookie
+from fhir_server.portal.road import road
 from fhir_server.spec.outcome import FhirError, Kind
 
 REASON_LENGTH: Final = 20
@@ -64,7 +63,7 @@ def emergency_access() -> str | Response:
             raise
         problems = (Problem(_refusal(error), "#nhs-number" if error.kind is Kind.NOT_FOUND else ""),)
         return make_response(_form(problems, request.form), error.status)
-    return _opened(way, answer)
+    return _opened(answer, request.form)
 
 
 def end_emergency(patient_id: str) -> Response:
@@ -76,9 +75,7 @@ def end_emergency(patient_id: str) -> Response:
         # It may just have ended by itself.
         if error.kind not in {Kind.NOT_FOUND, Kind.FORBIDDEN, Kind.BUSINESS_RULE}:
             raise
-    response = redirect("/patients?ended=yes", 303)
-    response.delete_cookie(EMERGENCY, path="/")
-    return response
+    return redirect("/patients?ended=yes", 303)
 
 
 def _answers(form: Mapping[str, str]) -> tuple[tuple[Problem, ...], list[dict[str, Any]]]:
@@ -113,17 +110,13 @@ def _refusal(error: FhirError) -> str:
     return error.diagnostics
 
 
-def _opened(way: Road, answer: Mapping[str, Any]) -> Response:
-    values = {entry.get("name"): entry for entry in answer.get("parameter", ())}
-    patient_id = str(values.get("patient", {}).get("valueReference", {}).get("reference", "")).partition("/")[2]
-    expires = str(values.get("expires", {}).get("valueInstant", ""))
-    if not patient_id:
-        abort(500)
-    response = redirect(f"/patients/{patient_id}", 303)
-    left_s = max(60, int((datetime.fromisoformat(expires) - way.now).total_seconds())) if expires else 3600
-    ends_at = way.now + timedelta(seconds=left_s)
-    set_cookie(response, EMERGENCY, f"{patient_id}|{ends_at.astimezone(UTC).isoformat()}", max_age_s=left_s)
-    return response
+def _opened(answer: Mapping[str, Any], form: Mapping[str, str]) -> Response:
+    if answer.get("resourceType") == "OperationOutcome":
+        # A refusal that is kept for the privacy officer; the form says no more than for disabled sharing.
+        return make_response(_form((Problem(answer["issue"][0]["diagnostics"]),), form), 403)
+    values = {entry["name"]: entry for entry in answer["parameter"]}
+    patient_id = values["patient"]["valueReference"]["reference"].partition("/")[2]
+    return redirect(f"/patients/{patient_id}", 303)
 
 
 def _form(problems: tuple[Problem, ...], answers: Mapping[str, str]) -> str:

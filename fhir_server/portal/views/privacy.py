@@ -3,63 +3,69 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from flask import make_response, render_template, request
+from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server.portal.forms import Problem
-from fhir_server.portal.models.audit import Access, access, verdict
-from fhir_server.portal.models.words import Json, Moment, display, first, moment, reference
-from fhir_server.portal.road import road
+from fhir_server.portal.models.audit import Access, access, log
+from fhir_server.portal.models.review import VERDICTS, Review, event_id, review
+from fhir_server.portal.models.words import reference
+from fhir_server.portal.road import Parameter, Road, road
+from fhir_server.portal.views import directory
 from fhir_server.portal.views.access_log import names_of
+from fhir_server.spec.outcome import FhirError, Kind
 
+NOTE_LIMIT: Final = 2000
 _TOGETHER: Final = 100
-_OPEN: Final = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold", "draft"})
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """One emergency access to be judged.
-
-    Attributes:
-        id: Id of the Task.
-        who: Who used it.
-        organization: For whom.
-        patient_id: Logical id of the patient.
-        started: When.
-        due: By when it is to be judged.
-        reason: What was given as reason.
-        state: Where the review stands.
-        open: Whether it still waits.
-    """
-
-    id: str
-    who: str
-    organization: str
-    patient_id: str
-    started: Moment | None
-    due: Moment | None
-    reason: str
-    state: str
-    open: bool
+_OLDEST: Final = ("_sort", "authored-on")
+_NEWEST: Final = ("_sort", "-authored-on")
+_WAITING: Final = ("status:not", "completed")
+_CLOSED: Final = ("status", "completed")
 
 
 def reviews() -> str:
-    """List emergency accesses, those that wait first, with the reason from the AuditEvent of each."""
+    """List emergency accesses: open ones (the default, overdue first), overdue ones, or closed ones page by page."""
     way = road()
-    tasks = way.search_all("Task", ("_sort", "-authored-on"))
-    ids = [reference(task.get("focus")).partition("/")[2] for task in tasks]
-    events: dict[str, Access] = {}
-    for start in range(0, len(ids), _TOGETHER):
-        wanted = ",".join(entry for entry in ids[start : start + _TOGETHER] if _ID.fullmatch(entry))
-        found = way.search("AuditEvent", ("_id", wanted), ("_count", str(_TOGETHER))).matches if wanted else ()
-        names = names_of(way, list(found))
-        events |= {str(event["id"]): access(event, "", names) for event in found}
-    shown = [review(task, events.get(event_id)) for task, event_id in zip(tasks, ids, strict=True)]
-    return render_template("portal/privacy/reviews.html", reviews=sorted(shown, key=lambda entry: not entry.open))
+    waiting = _reviews(way, way.search_all("Task", _WAITING, _OLDEST))
+    waiting.sort(key=lambda entry: not entry.overdue)
+    overdue = [entry for entry in waiting if entry.overdue]
+    show = request.args.get("show", "open")
+    shown, next_page = (overdue if show == "overdue" else waiting), ""
+    if show == "closed":
+        found = way.search("Task", _CLOSED, _NEWEST, ("_count", "25"), page=request.args.get("page", ""))
+        shown, next_page = _reviews(way, found.matches), found.next_page
+    return render_template(
+        "portal/privacy/reviews.html",
+        reviews=shown,
+        show=show if show in {"overdue", "closed"} else "open",
+        counts={"open": len(waiting), "overdue": len(overdue)},
+        next_page=next_page,
+    )
+
+
+def one_review(review_id: str) -> str | Response:
+    """Show one emergency access with all that happened during it, and take the verdict."""
+    way = road()
+    task = way.find("Task", review_id) if _ID.fullmatch(review_id) else None
+    if task is None:
+        return redirect("/privacy")
+    if request.method == "GET":
+        return _one(way, task, (), {})
+    problems = _problems(request.form)
+    if not problems:
+        try:
+            way.operate("close-emergency-review", "Task", review_id, _answers(request.form))
+        except FhirError as error:
+            if error.kind not in {Kind.FORBIDDEN, Kind.BUSINESS_RULE, Kind.CONFLICT}:
+                raise
+            problems = (Problem(error.diagnostics),)
+        else:
+            return redirect(f"/privacy?closed={request.form['outcome']}", 303)
+    return make_response(_one(way, task, problems, request.form), 400)
 
 
 def audit_search() -> str | Response:
@@ -75,21 +81,61 @@ def audit_search() -> str | Response:
     return _page([access(event, "", names) for event in found.matches], found.next_page, ())
 
 
-def review(task: Json, event: Access | None) -> Review:
-    """Return the Task of an emergency access, and the event it is about, as the page shows them."""
-    restriction = task.get("restriction")
-    period = restriction.get("period") if isinstance(restriction, dict) else None
-    return Review(
-        id=str(task.get("id", "")),
-        who=first((event.who if event else "", display(task.get("requester")), "Not recorded")),
-        organization=event.organization if event else "",
-        patient_id=reference(task.get("for")).partition("/")[2],
-        started=moment(task.get("authoredOn")),
-        due=moment(period.get("end")) if isinstance(period, dict) else None,
-        reason=event.reason if event else "",
-        state=verdict(task),
-        open=task.get("status") in _OPEN,
+def _reviews(way: Road, tasks: Sequence[dict[str, Any]]) -> list[Review]:
+    """Return Tasks as pages show them, each with the name and organisation that its AuditEvent has."""
+    ids = sorted({event_id(task) for task in tasks} - {""})
+    events: list[dict[str, Any]] = []
+    for start in range(0, len(ids), _TOGETHER):
+        wanted = ",".join(entry for entry in ids[start : start + _TOGETHER] if _ID.fullmatch(entry))
+        events += way.search("AuditEvent", ("_id", wanted), ("_count", str(_TOGETHER))).matches
+    names = names_of(way, events) | directory.names(way, {reference(task.get("requester")) for task in tasks})
+    known: dict[str, Access] = {str(event["id"]): access(event, "", names) for event in events}
+    return [review(task, known.get(event_id(task)), names, way.now) for task in tasks]
+
+
+def _one(way: Road, task: dict[str, Any], errors: tuple[Problem, ...], answers: Mapping[str, str]) -> str:
+    (shown,) = _reviews(way, [task])
+    seen = _during(way, task, shown)
+    return render_template(
+        "portal/privacy/review.html",
+        review=shown,
+        visits=log(seen, "", names_of(way, seen)).emergencies,
+        verdicts=[(code, text) for code, (text, _) in VERDICTS.items()],
+        note_limit=NOTE_LIMIT,
+        errors=errors,
+        answers=answers,
     )
+
+
+def _during(way: Road, task: dict[str, Any], shown: Review) -> list[dict[str, Any]]:
+    """Return what the professional did with the record from the start of this emergency access to its end."""
+    if shown.refused or shown.started is None:
+        return []
+    about: tuple[Parameter, ...] = (("patient", reference(task.get("for"))), ("agent", shown.practitioner))
+    since = ("date", f"ge{shown.started.iso}")
+    found = way.search("AuditEvent", *about, ("purpose", "BTG"), since, ("_sort", "date"), ("_count", "200")).matches
+    codes = [{str(tag.get("code")) for tag in event.get("subtype", ())} for event in found]
+    ended = next((number for number, each in enumerate(codes) if "110138" in each), len(found))
+    return list(reversed(found[: ended + 1]))
+
+
+def _problems(form: Mapping[str, str]) -> tuple[Problem, ...]:
+    problems = []
+    if form.get("outcome") not in VERDICTS:
+        problems.append(Problem("Choose what you found", "#outcome"))
+    note = form.get("note", "").strip()
+    if not note:
+        problems.append(Problem("Write down why", "#note"))
+    elif len(note) > NOTE_LIMIT:
+        problems.append(Problem(f"Write {NOTE_LIMIT:,} characters or less", "#note"))
+    return tuple(problems)
+
+
+def _answers(form: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"name": "outcome", "valueCode": form["outcome"]},
+        {"name": "note", "valueString": form["note"].strip()},
+    ]
 
 
 def _page(events: list[Access], next_page: str, errors: tuple[Problem, ...]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from fhir_server.operations.emergencies import running
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.identifiers import nhs_number_answer
 from fhir_server.portal.models.person import person
@@ -24,6 +26,15 @@ class LookedUp:
     born: str
 
 
+@dataclass(frozen=True, slots=True)
+class OpenEmergency:
+    """An emergency access that runs: whose record, until when (aware UTC)."""
+
+    patient_id: str
+    name: str
+    ends_at: datetime
+
+
 def patients() -> str:
     """List the patients whose record the professional can open."""
     way = road()
@@ -34,8 +45,23 @@ def patients() -> str:
     today = way.now.astimezone(LONDON).date()
     shown = [person(entry, today) for entry in found.matches]
     return render_template(
-        "portal/professional/patients.html", patients=shown, q=text, next_page=found.next_page, later=bool(page)
+        "portal/professional/patients.html",
+        patients=shown,
+        q=text,
+        next_page=found.next_page,
+        later=bool(page),
+        emergencies=_open_emergencies(way),
     )
+
+
+def _open_emergencies(way: Road) -> list[OpenEmergency]:
+    """Return the emergency accesses of this sign-in that run, the one that ends first on top."""
+    today = way.now.astimezone(LONDON).date()
+    found = []
+    for patient_id, ends_at in sorted(running(way.context, way.principal).items(), key=lambda each: each[1]):
+        if patient := way.find("Patient", patient_id):
+            found.append(OpenEmergency(patient_id, person(patient, today).name, ends_at))
+    return found
 
 
 def find_patient() -> str | Response:

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 from fhir_server.portal.calendar_file import calendar
 from fhir_server.portal.models.appointment import diary, visit
 from fhir_server.portal.models.chart import chart
+from fhir_server.portal.models.person import Contact, contact
 from fhir_server.portal.models.result import latest_by_test, newest_first
 from fhir_server.portal.models.summary import SUMMARY_TYPES, summary
 from fhir_server.portal.views.whose import Record, open_record
@@ -19,19 +20,30 @@ def record_summary(patient_id: str = "") -> str:
     resources = [
         entry for kind in SUMMARY_TYPES for entry in record.road.search_all(kind, ("patient", record.reference))
     ]
+    emergency = record.emergency_ends_at is not None
     return render_template(
-        "portal/record/summary.html",
+        "portal/record/emergency.html" if emergency else "portal/record/summary.html",
         record=record,
         summary=summary(resources),
-        results=_recent_results(record),
+        results=_recent(record, "laboratory"),
+        vital_signs=_recent(record, "vital-signs") if emergency else (),
+        contacts=next_of_kin(record) if emergency else record.person.contacts,
     )
 
 
-def _recent_results(record: Record) -> tuple[object, ...]:
+def _recent(record: Record, category: str) -> tuple[object, ...]:
     found = record.road.search(
-        "Observation", ("patient", record.reference), ("category", "laboratory"), ("_sort", "-date"), ("_count", "8")
+        "Observation", ("patient", record.reference), ("category", category), ("_sort", "-date"), ("_count", "8")
     )
     return newest_first(found.matches)
+
+
+def next_of_kin(record: Record) -> tuple[Contact, ...]:
+    """Return the contacts of the Patient and the RelatedPersons who are not among them."""
+    listed = record.person.contacts
+    known = {contact.name for contact in listed}
+    related = (contact(entry) for entry in record.road.search_all("RelatedPerson", ("patient", record.reference)))
+    return (*listed, *(person for person in related if person.name not in known))
 
 
 def appointments(patient_id: str = "") -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any, Final
 
 from flask import Response, make_response, redirect, render_template, request
@@ -13,13 +14,13 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.access.principal import Caller
+from fhir_server.operations.emergencies import running
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.person import Person, person
 from fhir_server.portal.models.words import LONDON
 from fhir_server.portal.road import Road, road
 
 CHOSEN: Final = "record"
-EMERGENCY: Final = "emergency"
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
@@ -56,6 +57,12 @@ class Record:
     def patient_reference(self) -> dict[str, str]:
         """Return a Reference to the patient."""
         return {"reference": self.reference, "display": self.person.name}
+
+    @property
+    def emergency_left_s(self) -> int:
+        """Return the whole seconds after which the emergency access is over, 0 where there is none."""
+        left = self.emergency_ends_at - self.road.now if self.emergency_ends_at else timedelta()
+        return max(0, ceil(left.total_seconds()))
 
     @property
     def possessive(self) -> str:
@@ -97,7 +104,8 @@ def _professional(way: Road, patient_id: str) -> Record:
     if patient is None:
         # The same answer whether there is no such person or nothing is shared.
         raise Elsewhere(make_response(render_template("portal/professional/not_shared.html"), 404))
-    return _record(way, patient_id, patient, root=f"/patients/{patient_id}", ends_at=emergency_end(way, patient_id))
+    ends_at = running(way.context, way.principal).get(patient_id)
+    return _record(way, patient_id, patient, root=f"/patients/{patient_id}", ends_at=ends_at)
 
 
 def _carer(way: Road) -> Record:
@@ -124,21 +132,6 @@ def _record(
 ) -> Record:
     shown = person(patient, way.now.astimezone(LONDON).date())
     return Record(way, patient_id, patient, shown, root, own, caring, ends_at)
-
-
-def emergency_end(way: Road, patient_id: str) -> datetime | None:
-    """Return when the emergency access to this patient ends, from the note the browser keeps for the countdown.
-
-    INVARIANT: for show only. The access itself is decided and ended on the server, whatever the cookie says.
-    """
-    noted_id, _, text = request.cookies.get(EMERGENCY, "").partition("|")
-    if noted_id != patient_id:
-        return None
-    try:
-        ends_at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return ends_at if ends_at.tzinfo and ends_at > way.now else None
 
 
 def set_cookie(response: BaseResponse, name: str, value: str, *, max_age_s: int) -> None:

@@ -3,27 +3,35 @@ import { initAll } from "../vendor/nhsuk/nhsuk-frontend.min.js";
 
 initAll();
 
-// An emergency access: say how long is left. The server ends it, whatever this clock says.
+// An emergency access: say how long is left, aloud at some moments only. The server ends it, whatever this clock says.
+const TELL_AT = [10, 5, 2, 1];
 for (const time of document.querySelectorAll("[data-countdown]")) {
-  const endsAt = Date.parse(time.dateTime);
-  const clock = time.textContent.trim();
+  // Counted from the server's word, for the clock of this machine may be wrong.
+  const endsAt = Date.now() + 1000 * Number(time.dataset.countdown);
+  const status = document.querySelector("[data-countdown-status]");
   const left = document.createElement("span");
-  left.setAttribute("aria-live", "off");
+  left.setAttribute("aria-hidden", "true");
   time.after(left);
+  let told = Math.ceil((endsAt - Date.now()) / 60000) + 1;
+  const tell = (minutes) => {
+    const due = TELL_AT.find((each) => minutes <= each && each < told);
+    if (due === undefined) {
+      return;
+    }
+    told = minutes;
+    status.textContent = `Emergency access ends in ${minutes} ${minutes === 1 ? "minute" : "minutes"}.`;
+  };
   const tick = () => {
     const seconds = Math.max(0, Math.round((endsAt - Date.now()) / 1000));
     if (seconds === 0) {
       location.reload();
       return;
     }
-    const minutes = Math.floor(seconds / 60);
-    left.textContent = ` (${minutes}:${String(seconds % 60).padStart(2, "0")} left)`;
+    left.textContent = ` (${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left)`;
+    tell(Math.ceil(seconds / 60));
     setTimeout(tick, 1000);
   };
-  if (endsAt > Date.now()) {
-    time.textContent = clock;
-    tick();
-  }
+  tick();
 }
 
 // Charts: the server's drawing stays unless the script for a finer one loads.
