@@ -36,6 +36,7 @@ _VALUES_LIMIT = 2_000
 _KNOWN_KEYS_LIMIT = 4
 _HAS_PARTS = 4
 _NAMED_TARGETS = 10
+_EVERY = 9
 
 
 @dataclass(slots=True)
@@ -120,7 +121,7 @@ class Builder:
         if texts not in (["true"], ["false"]):
             raise syntax.invalid(f"{code}:missing", "is true or false.")
         if code in index.ON_THE_ROW:
-            return LogicalId((), (), negated=texts == ["false"])
+            return LogicalId((), (), negated=texts == ["false"], rank=_EVERY)
         table, suffix = SHAPES.get(parameters[0].type), ""
         if table is None:
             part = component_parameter(self.reading.definitions, parameters[0], parameters[0].components[0])
@@ -142,7 +143,8 @@ class Builder:
         ids = tuple(syntax.unescape(text) for text in texts)
         known = 0 < len(types) <= _KNOWN_KEYS_LIMIT
         row_keys = tuple(reference_key(name, each) for name in types for each in ids) if known else ()
-        return LogicalId(ids, row_keys, negated=modifier == "not")
+        negated = modifier == "not"
+        return LogicalId(ids, row_keys, negated=negated, rank=_EVERY if negated or not known else 0)
 
     def _indexed(
         self,

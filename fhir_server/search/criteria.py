@@ -7,9 +7,10 @@ breaks the path.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, literal_column, or_, select, true
 
 from fhir_server.search.date import DateTest
 from fhir_server.search.keys import CANONICAL, SEVERAL, of_parameters
@@ -19,13 +20,18 @@ from fhir_server.store import index_rows
 from fhir_server.store.visibility import readable
 
 _MANY = 9
+_NARROW = 1
 
 
 def _found(
-    row: FromClause, keys: Select[tuple[int]], *, leads: bool, correlated: ColumnElement[bool]
+    row: FromClause, keys: Select[tuple[int]], scope: Scope, *, leads: bool, correlated: ColumnElement[bool]
 ) -> ColumnElement[bool]:
     """Return that the row is among `keys`: as a set to start from, or as a look-up per row."""
-    return row.c.key.in_(keys) if leads else exists(keys.where(correlated).correlate(row))
+    if leads:
+        return row.c.key.in_(keys)
+    looked_up = keys.where(correlated).correlate(row)
+    # PostgreSQL starts from a subquery if that seems narrow, but never from one with an OFFSET.
+    return exists(looked_up.offset(literal_column("0")) if scope.narrow else looked_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +56,18 @@ class Indexed:
     codes: tuple[int, ...] = value_field(default=())
     codes_suffice: bool = False
 
-    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
         index = index_rows.alias(self.table)
         keys = select(index.c.key).where(of_parameters(index, self.params), self.test.on(index))
         if self.negated:
-            return ~_found(row, keys, leads=False, correlated=index.c.key == row.c.key)
+            return ~_found(row, keys, scope, leads=False, correlated=index.c.key == row.c.key)
         if self.codes:
-            held = _found(row, keys, leads=False, correlated=index.c.key == row.c.key)
+            held = _found(row, keys, scope, leads=False, correlated=index.c.key == row.c.key)
             if self.codes_suffice:
                 held = or_(row.c.code != SEVERAL, held)
             return and_(row.c.code.in_((*self.codes, SEVERAL)), held)
-        return _found(row, keys, leads=leads, correlated=index.c.key == row.c.key)
+        return _found(row, keys, scope, leads=leads, correlated=index.c.key == row.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +151,12 @@ class Composite:
     alternatives: tuple[tuple[Part, ...], ...]
     rank: int = 5
 
-    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
-        return or_(*(self._alternative(row, parts, leads=leads) for parts in self.alternatives))
+        return or_(*(self._alternative(row, parts, scope, leads=leads) for parts in self.alternatives))
 
     @staticmethod
-    def _alternative(row: FromClause, parts: tuple[Part, ...], *, leads: bool) -> ColumnElement[bool]:
+    def _alternative(row: FromClause, parts: tuple[Part, ...], scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         first, *others = [(part, index_rows.alias(part.table)) for part in parts]
         held = [of_parameters(first[1], first[0].params), first[0].test.on(first[1])]
         for part, index in others:
@@ -161,7 +167,7 @@ class Composite:
                 part.test.on(index),
             ]
         keys = select(first[1].c.key).where(*held)
-        return _found(row, keys, leads=leads, correlated=first[1].c.key == row.c.key)
+        return _found(row, keys, scope, leads=leads, correlated=first[1].c.key == row.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +201,7 @@ class Chain:
                 self.criterion.condition(target, scope, leads=True),
             )
         )
-        return _found(row, keys, leads=leads, correlated=index.c.key == row.c.key)
+        return _found(row, keys, scope, leads=leads, correlated=index.c.key == row.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +228,7 @@ class Has:
                 self.criterion.condition(source, scope, leads=leads),
             )
         )
-        return _found(row, keys, leads=leads, correlated=index.c.target == row.c.key)
+        return _found(row, keys, scope, leads=leads, correlated=index.c.target == row.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +251,8 @@ def all_of(row: FromClause, scope: Scope, criteria: tuple[Criterion, ...]) -> li
     """Return the conditions of a search; the criterion that leaves fewest rows leads."""
     leader = min(criteria, key=lambda criterion: criterion.rank, default=None)
     return [criterion.condition(row, scope, leads=criterion is leader) for criterion in criteria]
+
+
+def is_narrow(criteria: Sequence[Criterion]) -> bool:
+    """Return whether one criterion leaves few rows whatever its values are: a patient, an id, an identifier."""
+    return min((criterion.rank for criterion in criteria), default=_MANY) <= _NARROW

@@ -49,6 +49,8 @@ class Match:
         suffix: Part of the key that the write face derived from the parameter's, "" for its own (see `search.keys`).
         negated: Resources without such a row match.
         rank: Rough share of rows that match, 0 one, 9 most; the smallest leads the query on SQLite.
+            INVARIANT: 0 and 1 are few rows whatever the values are (a patient's, an identifier's): such a search is
+            planned once for all values.
         hot: Code keys one of which every match has, as the hot column `code` would hold it; () when unknown.
     """
 
@@ -62,9 +64,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The rows a criterion may reach: everything it joins comes from here."""
+    """The rows a criterion may reach: everything it joins comes from here.
+
+    Attributes:
+        visibility: Which rows exist.
+        narrow: The leading criterion leaves few rows whatever its values are: the others are looked up for those.
+    """
 
     visibility: Visibility
+    narrow: bool = False
 
 
 class Criterion(Protocol):

@@ -91,7 +91,8 @@ def _compartment(definitions: Definitions, types: tuple[str, ...], compartment: 
     params = tuple(each.key for each in found if each is not None and each.type == "reference")
     if not params:
         raise FhirError(Kind.NOT_SUPPORTED, f"No resource of type {every[0]} is ever in the compartment of a {kind}")
-    return Indexed("index_reference", params, ReferenceTest((reference_key(kind, logical_id),)), rank=1)
+    rank = 1 if kind == "Patient" else 2
+    return Indexed("index_reference", params, ReferenceTest((reference_key(kind, logical_id),)), rank=rank)
 
 
 @dataclass(slots=True)

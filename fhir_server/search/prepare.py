@@ -20,6 +20,7 @@ from sqlalchemy.types import TypeEngine
 
 from fhir_server.store import prepared
 from fhir_server.store.database import Session
+from fhir_server.store.prepared import Plan
 from fhir_server.store.visibility import Visibility, execute
 
 _VALUES_LIMIT = 40
@@ -49,16 +50,21 @@ class Question:
 
 
 def run(
-    session: Session, visibility: Visibility, question: Question, build: Callable[[Any], Select[Any]]
+    session: Session,
+    visibility: Visibility,
+    question: Question,
+    build: Callable[[Any], Select[Any]],
+    plan: Plan = Plan.THESE_VALUES,
 ) -> CursorResult[Any]:
     """Run the statement that `build` makes of the question's tree, from memory where its shape is known."""
     values: dict[str, Any] = {}
     shape = (question.kind, question.fixed, visibility.shape, _shape(question.tree, values))
     if len(values) > _VALUES_LIMIT:
+        prepared.plan_for(session, Plan.THESE_VALUES)
         return execute(session, visibility, build(question.tree))
     _remember(session, shape)
     return prepared.run(
-        session, shape, lambda: build(_emptied(question.tree, count())), {**visibility.parameters(), **values}
+        session, shape, lambda: build(_emptied(question.tree, count())), {**visibility.parameters(), **values}, plan
     )
 
 

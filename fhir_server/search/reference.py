@@ -29,6 +29,9 @@ _VERSIONS_SPELLED_OUT = 20
 _BY_URL = frozenset({"canonical", "uri"})
 _SYNTAX = "is [id], [type]/[id], [type]/[id]/_history/[version] or an absolute URL."
 
+_NARROW = frozenset({"Patient", "RelatedPerson", "Encounter", "EpisodeOfCare"})
+"""Types of what a single one of has few references to it; an organisation has any number."""
+
 
 def write(kind: str, value: Any, _parameter: SearchParameter, reading: Reading) -> Iterator[Mapping[str, Any]]:
     """Yield the columns of the rows of one node; one without a literal reference is a row too, so it is not missing."""
@@ -76,21 +79,25 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], readin
     types = (modifier,) if modifier else (parameter.targets or tuple(sorted(reading.definitions.resource_types)))
     targets: list[int] = []
     versions: list[tuple[int, int]] = []
+    kinds: set[str | None] = set()
     for text in texts:
         value = unescape(text)
         if not value:
             raise invalid(parameter.code, _SYNTAX)
         if "/" not in value and ":" not in value and not value.startswith("#"):
             targets += [reference_key(name, value) for name in types]
+            kinds.add("Patient" if "Patient" in types else types[0])
             continue
         reference = parse_reference(value, reading.fhir_base)
         if modifier and reference.type not in {None, modifier}:
             raise invalid(f"{parameter.code}:{modifier}", f"names another type in {shown(value)}.")
+        kinds.add(reference.type)
         if reference.version:
             versions.append((_target(reference), keys.text_key(reference.version)))
         else:
             targets.append(_target(reference))
-    return Match(TABLE, ReferenceTest(tuple(targets), tuple(versions)), rank=1 if len(texts) == 1 else 3)
+    rank = 3 if len(texts) > 1 else 1 if kinds <= _NARROW else 2
+    return Match(TABLE, ReferenceTest(tuple(targets), tuple(versions)), rank=rank)
 
 
 @dataclass(frozen=True, slots=True)

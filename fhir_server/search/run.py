@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from fhir_server.search import cursor, prepare, syntax
-from fhir_server.search.criteria import all_of
+from fhir_server.search.criteria import all_of, is_narrow
 from fhir_server.search.include import INCLUDED_LIMIT, included
 from fhir_server.search.model import Criterion, Found, Scope, SearchPage, SearchRequest
 from fhir_server.search.order import after, order_keys
@@ -24,6 +24,7 @@ from fhir_server.search.rows import row_columns, row_of, type_names
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.database import Session
+from fhir_server.store.prepared import Plan
 from fhir_server.store.visibility import Visibility, readable
 
 
@@ -57,7 +58,9 @@ def run(
     if position is not None and len(position) != len(request.sort) + 1:
         raise FhirError(Kind.INVALID_VALUE, "The page link does not fit the order of this search")
     question = prepare.Question("search page", _fixed(request), _Asked(request.criteria, position or ()))
-    records = prepare.run(session, visibility, question, lambda asked: _statement(visibility, request, asked)).all()
+    records = prepare.run(
+        session, visibility, question, lambda asked: _statement(visibility, request, asked), _plan(request)
+    ).all()
     page, more = records[: request.count], len(records) > request.count
     matches = tuple(row_of(record, names) for record in page)
     next_cursor = cursor.seal(tuple(page[-1][-len(request.sort) - 1 :]), **sealing) if more else None
@@ -85,10 +88,11 @@ def count(session: Session, visibility: Visibility, request: SearchRequest) -> i
 
     def build(asked: _Asked) -> Select[Any]:
         row = readable(visibility, request.types)
-        return select(func.count()).select_from(row).where(*all_of(row, Scope(visibility), asked.criteria))
+        scope = Scope(visibility, is_narrow(request.criteria))
+        return select(func.count()).select_from(row).where(*all_of(row, scope, asked.criteria))
 
     question = prepare.Question("search count", request.types, _Asked(request.criteria, ()))
-    return int(prepare.run(session, visibility, question, build).scalar_one())
+    return int(prepare.run(session, visibility, question, build, _plan(request)).scalar_one())
 
 
 def find(
@@ -144,10 +148,14 @@ def _statement(visibility: Visibility, request: SearchRequest, asked: _Asked) ->
     later = [after(keys, asked.position)] if asked.position else []
     return (
         select(*row_columns(row), *(key.expression.label(f"order_{number}") for number, key in enumerate(keys)))
-        .where(*all_of(row, Scope(visibility), asked.criteria), *later)
+        .where(*all_of(row, Scope(visibility, is_narrow(request.criteria)), asked.criteria), *later)
         .order_by(*(key.clause() for key in keys))
         .limit(request.count + 1)
     )
+
+
+def _plan(request: SearchRequest) -> Plan:
+    return Plan.ANY_VALUES if is_narrow(request.criteria) else Plan.THESE_VALUES
 
 
 def _bound(request: SearchRequest) -> tuple[tuple[str, str], ...]:

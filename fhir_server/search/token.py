@@ -92,7 +92,8 @@ def read(parameter: SearchParameter, modifier: str, values: Sequence[str], readi
             return Match(TABLE, _read_sets(parameter, values, reading), negated=modifier == "not-in", rank=6)
         case _:
             test = _read_codes(parameter, values, reading)
-            rank = 1 if parameter.code in _SELECTIVE else 6
+            selective = parameter.code in _SELECTIVE and not modifier and not test.systems
+            rank = 1 if selective else 6
             return Match(TABLE, test, negated=modifier == "not", rank=rank, hot=_hot(test))
 
 

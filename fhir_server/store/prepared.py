@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, cast
 
+import psycopg
 from sqlalchemy import BindParameter, ClauseElement, CursorResult, Executable, bindparam
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from fhir_server.store.database import Session
+from fhir_server.store.database import PLAN, Session
 
 _LIMIT = 4096
 
@@ -40,8 +42,23 @@ class Prepared:
         return {name: constants[name] if name in constants else values[name] for name in self.names}
 
 
+class Plan(Enum):
+    """How PostgreSQL is to plan a prepared statement; SQLite has one plan for all values.
+
+    Planning a guarded statement costs more than running it, so `ANY_VALUES` is for whatever starts from a key or a
+    patient. Where the best plan depends on how frequent a value is, only `THESE_VALUES` finds it.
+    """
+
+    ANY_VALUES = "force_generic_plan"
+    THESE_VALUES = "force_custom_plan"
+
+
 def run(
-    session: Session, shape: Hashable, build: Callable[[], Executable], values: Mapping[str, Any]
+    session: Session,
+    shape: Hashable,
+    build: Callable[[], Executable],
+    values: Mapping[str, Any],
+    plan: Plan = Plan.ANY_VALUES,
 ) -> CursorResult[Any]:
     """Run the statement of a shape with these values; rows have the driver's plain types.
 
@@ -50,7 +67,9 @@ def run(
         shape: What the text depends on, including which statement it is.
         build: Returns the statement; called only when the shape is new.
         values: Values of named bound parameters.
+        plan: How PostgreSQL plans it.
     """
+    plan_for(session, plan)
     known = session.store.prepared
     statement = known.get(shape)
     if statement is None:
@@ -58,6 +77,18 @@ def run(
             known.clear()
         statement = known[shape] = _compile(session, build(), values)
     return session.connection.exec_driver_sql(statement.text, statement.bind(values))
+
+
+_SET = {plan: f"SET LOCAL plan_cache_mode = {plan.value}".encode() for plan in Plan}
+
+
+def plan_for(session: Session, plan: Plan) -> None:
+    """Let PostgreSQL plan the statements that follow this way, until another is asked for or the transaction ends."""
+    if not session.is_postgresql or session.connection.info.get(PLAN, Plan.ANY_VALUES) is plan:
+        return
+    driver = cast("psycopg.Connection[Any]", session.connection.connection.driver_connection)
+    driver.execute(_SET[plan])
+    session.connection.info[PLAN] = plan
 
 
 def _compile(session: Session, statement: Executable, values: Mapping[str, Any]) -> Prepared:
