@@ -77,6 +77,7 @@ def render_error(error: Exception) -> Response:
     refusal = of_exception(error)
     response = _face(refusal)
     response.status_code = refusal.status
+    response.headers["Cache-Control"] = "no-store"  # a 404 may be kept by default, and outlive the consent that ends it
     if refusal.kind is Kind.THROTTLED:
         response.headers.setdefault("Retry-After", "60")
     if isinstance(error, HTTPException) and refusal.kind is Kind.METHOD_NOT_ALLOWED:
@@ -96,7 +97,6 @@ def _face(refusal: FhirError) -> Response:
     if path.startswith("/oauth/"):
         code = _OAUTH.get(refusal.kind, "invalid_request")
         response = make_response({"error": code, "error_description": shown})
-        response.headers["Cache-Control"] = "no-store"
         if refusal.kind is Kind.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Basic realm="oauth"'
         return response
