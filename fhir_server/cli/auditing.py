@@ -1,4 +1,4 @@
-"""audit verify, audit check, audit checkpoint, audit public-key."""
+"""audit verify, audit check, audit checkpoint, audit public-key, audit grants."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fhir_server.settings import Settings
 from fhir_server.store import checkpoints
 from fhir_server.store.audit_verification import verify as verify_log
 from fhir_server.store.checkpoints import Checkpoint, Signer
+from fhir_server.store.database_role import grants
 
 _KEY_BYTES = 32
 
@@ -73,6 +74,17 @@ def verify(*, kept: Path | None, as_json: bool) -> None:
 def public_key() -> None:
     """Print the public key of this server's checkpoints, in base64; publish it where patients trust you."""
     click.echo(b64encode(_signer(load_settings()).public_key).decode())
+
+
+@audit.command("grants", epilog='Example: fhir-server audit grants fhir_web | psql "$OWNER_URL"')
+@click.argument("role")
+def grants_for(role: str) -> None:
+    """Print the SQL that lets a PostgreSQL role serve, adding to the audit log but never changing it."""
+    try:
+        statements = grants(role)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="ROLE") from error
+    click.echo("".join(f"{statement};\n" for statement in ("BEGIN", *statements, "COMMIT")), nl=False)
 
 
 @audit.command("check", epilog="Example: fhir-server audit check my-access-log.json --older last-year.json")

@@ -1,8 +1,9 @@
 """Parse the search parameters of AuditEvent.
 
-Supported: `patient`, `date`, `agent`, `action`, `type`, `subtype`, `outcome`, `purpose` (ours), `entity`, `_id`,
-    `_lastUpdated`, `_count`, `_sort`, `_total`, `_summary`. Values of one parameter separated by commas are
-    alternatives, repeated parameters must all hold (https://hl7.org/fhir/R4/search.html#combining).
+Supported: `patient`, `date`, `agent` (with `:not`: done by none of these), `action`, `type`, `subtype`, `outcome`,
+`purpose` (ours), `entity`, `_id`, `_lastUpdated`, `_count`, `_sort`, `_total`, `_summary`. Values of one parameter
+separated by commas are alternatives, repeated parameters must all hold
+(https://hl7.org/fhir/R4/search.html#combining).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ CURSOR = "_cursor"
 _COUNT_DEFAULT = 50
 _COUNT_LIMIT = 1000
 _ALTERNATIVES_LIMIT = 100
+_NOT = "not"
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _REST = "http://hl7.org/fhir/restful-interaction"
 
@@ -85,6 +87,8 @@ def parse(interaction: Interaction, context: Context) -> Query:
         elif name.partition(":")[0] in _CRITERIA and _supports(name):
             code, _, modifier = name.partition(":")
             field, read = _CRITERIA[code]
+            if modifier == _NOT:
+                field, modifier = f"not_{field}", ""
             values = [item for item in value.split(",") if item]
             if not values or len(values) > _ALTERNATIVES_LIMIT:
                 raise _invalid(name, f"has 1 to {_ALTERNATIVES_LIMIT} values separated by commas")
@@ -124,6 +128,8 @@ class _Value:
 
 def _supports(name: str) -> bool:
     code, _, modifier = name.partition(":")
+    if modifier == _NOT:
+        return code == "agent"
     return not modifier or (code in {"agent", "entity", "patient"} and modifier.isalpha() and modifier[0].isupper())
 
 

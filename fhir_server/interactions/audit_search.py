@@ -15,7 +15,7 @@ from fhir_server.access.principal import Caller, Principal
 from fhir_server.interactions import audit_query
 from fhir_server.interactions.audit_pages import PageSeal
 from fhir_server.interactions.audit_query import Query
-from fhir_server.interactions.model import Context, Interaction, Outcome
+from fhir_server.interactions.model import Context, Interaction, Outcome, Trace
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import events
 from fhir_server.store.database import Session
@@ -41,8 +41,10 @@ def readable_for(principal: Principal) -> Readable:
     return Readable(everything=False, patient=NONE)
 
 
-def read_interaction(session: Session, interaction: Interaction, principal: Principal, context: Context) -> Outcome:
-    """Return one AuditEvent.
+def read_interaction(
+    session: Session, interaction: Interaction, principal: Principal, context: Context, trace: Trace
+) -> Outcome:
+    """Return one AuditEvent; to look at it is an access to the record that it is about.
 
     Raises:
         FhirError: NOT_FOUND (404), the same for hidden and absent.
@@ -51,24 +53,31 @@ def read_interaction(session: Session, interaction: Interaction, principal: Prin
     if not found or interaction.version_id not in {"", "1"}:
         raise FhirError(Kind.NOT_FOUND, f"{_TYPE}/{interaction.id} is not known")
     event = found[0]
+    trace.touch((event.patient,), _TYPE, event.id, 1)
     location = f"{context.fhir_base}/{_TYPE}/{event.id}/_history/1"
     return Outcome(200, event.content, _TYPE, event.id, 1, from_us(event.recorded_at), location)
 
 
-def search_interaction(session: Session, interaction: Interaction, principal: Principal, context: Context) -> Outcome:
+def search_interaction(
+    session: Session, interaction: Interaction, principal: Principal, context: Context, trace: Trace
+) -> Outcome:
     """Return a searchset of the events that exist for the caller, newest first unless told otherwise.
+
+    To look at them is an access to the records that they are about; which events they were follows from the query.
 
     Raises:
         FhirError: NOT_SUPPORTED or INVALID_VALUE (400) naming the parameter and what is supported.
     """
     query = audit_query.parse(interaction, context)
     readable = readable_for(principal)
+    trace.touch(patient for group in query.criteria.patient for patient in group)
     seal = PageSeal.of(principal, query.kept, context)
     before = seal.open(query.cursor) if query.cursor else None
     page = events.search(
         session, readable, query.criteria, limit=query.count + 1, before=before, oldest_first=query.oldest_first
     )
     more, page = len(page) > query.count, page[: query.count]
+    trace.touch(event.patient for event in page)
     total = None
     if query.total:
         total = events.count(session, readable, query.criteria)

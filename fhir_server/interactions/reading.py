@@ -25,7 +25,7 @@ def read(job: Job, interaction: Interaction) -> Outcome:
         FhirError: NOT_FOUND for absent and hidden alike; GONE (410) for deleted.
     """
     if interaction.type == "AuditEvent":
-        return audit_search.read_interaction(job.session, interaction, job.principal, job.context)
+        return audit_search.read_interaction(job.session, interaction, job.principal, job.context, job.trace)
     found = resources.get(job.session, job.decision.readable, interaction.type, interaction.id)
     return _answer(job, interaction, found)
 

@@ -22,7 +22,7 @@ def search(job: Job, interaction: Interaction) -> Outcome:
     if interaction.type == "AuditEvent":
         if interaction.compartment is not None:
             raise FhirError(Kind.NOT_SUPPORTED, "Search AuditEvent with its patient parameter")
-        return audit_search.search_interaction(job.session, interaction, job.principal, job.context)
+        return audit_search.search_interaction(job.session, interaction, job.principal, job.context, job.trace)
     aimed_at(job, interaction)
     request = parse.parse(
         job.definitions,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import LiteralString
 
-from sqlalchemy import ColumnElement, LargeBinary, and_, false, func, literal, or_, select
+from sqlalchemy import ColumnElement, LargeBinary, and_, false, func, literal, not_, or_, select
 
 from fhir_server.store.database import Session
 from fhir_server.store.event_tables import audit_event
@@ -99,6 +99,7 @@ class StoredEvent:
     seq: int
     id: str
     recorded_at: int
+    patient: int
     content: bytes
 
 
@@ -111,6 +112,7 @@ class Criteria:
     Attributes:
         patient: Keys of patients.
         agent: Literal references of who asked; an Organization matches everybody who acted for it.
+        not_agent: Literal references of which none may be that.
         entity: Literal references of resources touched, such as `Observation/1`.
         recorded: Closed-open intervals in microseconds.
         kind: Codes of the first subtype.
@@ -122,6 +124,7 @@ class Criteria:
 
     patient: tuple[tuple[int, ...], ...] = ()
     agent: tuple[tuple[str, ...], ...] = ()
+    not_agent: tuple[tuple[str, ...], ...] = ()
     entity: tuple[tuple[str, ...], ...] = ()
     recorded: tuple[tuple[tuple[int, int], ...], ...] = ()
     kind: tuple[tuple[str, ...], ...] = ()
@@ -172,8 +175,8 @@ def search(
             conditions.append(or_(c.recorded_at < recorded_at, and_(c.recorded_at == recorded_at, c.seq < seq)))
             conditions.append(c.recorded_at <= recorded_at)
     order = (c.recorded_at, c.seq) if oldest_first else (c.recorded_at.desc(), c.seq.desc())
-    query = select(c.seq, c.id, c.recorded_at, c.content).where(*conditions).order_by(*order).limit(limit)
-    return [StoredEvent(row.seq, row.id, row.recorded_at, row.content) for row in session.connection.execute(query)]
+    query = select(c.seq, c.id, c.recorded_at, c.patient, c.content).where(*conditions).order_by(*order).limit(limit)
+    return [StoredEvent(*row) for row in session.connection.execute(query)]
 
 
 def count(session: Session, readable: Readable, criteria: Criteria) -> int:
@@ -192,6 +195,7 @@ def _conditions(session: Session, readable: Readable, criteria: Criteria) -> lis
     for name in ("patient", "kind", "action", "outcome", "purpose", "id"):
         conditions += [c[name].in_(group) for group in getattr(criteria, name)]
     conditions += [or_(false(), *map(_by_agent, group)) for group in criteria.agent]
+    conditions += [not_(_by_agent(each)) for group in criteria.not_agent for each in group]
     conditions += [or_(false(), *(_by_entity(session, each) for each in group)) for group in criteria.entity]
     conditions += [
         or_(false(), *(and_(c.recorded_at >= low, c.recorded_at < high) for low, high in group))

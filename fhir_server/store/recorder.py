@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, LiteralString, cast
 
@@ -18,6 +19,8 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Store
 from fhir_server.store.events import Event, append, insert_statement, rows
 
+_NEWS_S = 60.0
+_NEWS_LIMIT = 1_000
 _ONE_STATEMENT_LIMIT = 100
 """Events of one request that go to PostgreSQL as one statement, which is atomic and one round trip."""
 
@@ -43,6 +46,23 @@ class Recorder:
         self._queue: list[_Ticket] = []
         self._queue_lock = threading.Lock()
         self._leader = threading.Lock()
+        self._news: dict[str, datetime] = {}
+
+    def is_news(self, key: str, now: datetime) -> bool:
+        """Return whether the last minute saw nothing under this key: of a flood, one event says it all.
+
+        At most 1,000 keys a minute are news; what comes from more places at once is for the ordinary log.
+        """
+        with self._queue_lock:
+            if len(self._news) >= _NEWS_LIMIT:
+                self._news = {each: at for each, at in self._news.items() if (now - at).total_seconds() < _NEWS_S}
+            known = self._news.get(key)
+            if known is None and len(self._news) >= _NEWS_LIMIT:
+                return False
+            if known is not None and (now - known).total_seconds() < _NEWS_S:
+                return False
+            self._news[key] = now
+            return True
 
     def record(self, events: Sequence[Event]) -> None:
         """Return when the events are committed.

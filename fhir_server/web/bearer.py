@@ -8,6 +8,8 @@ from flask import g, request
 
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
+from fhir_server.interactions.audit_strangers import record_stranger
+from fhir_server.interactions.model import Context
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web.extension import context
 
@@ -20,13 +22,22 @@ def caller() -> Principal:
     """
     known = g.get("bearer")
     if known is None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise FhirError(Kind.UNAUTHENTICATED, "A bearer access token is required")
         here = context()
-        with here.store.read() as session:
-            known = g.bearer = tokens.resolve(session, token.strip(), here.now())
+        try:
+            known = g.bearer = _resolved(here)
+        except FhirError as error:
+            if error.kind is Kind.UNAUTHENTICATED:
+                record_stranger(here, error)
+            raise
     return cast("Principal", known)
+
+
+def _resolved(here: Context) -> Principal:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise FhirError(Kind.UNAUTHENTICATED, "A bearer access token is required")
+    with here.store.read() as session:
+        return tokens.resolve(session, token.strip(), here.now())
 
 
 def known_client() -> str:

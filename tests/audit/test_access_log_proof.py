@@ -23,11 +23,11 @@ PROOF = "Patient/ann/$access-log-proof"
 
 @pytest.fixture
 def world(server: Server) -> World:
-    """Return a record with some reads behind it: of Ann's by the GP, in vain by the consultant, and of Bob's."""
+    """Return a record with some reads behind it: of Ann's by the GP, in vain by Bob, and of Bob's."""
     made = World(server).build()
     for number in range(3):
         server.call("GET", f"Observation/a-{number}", made.gp)
-        server.call("GET", "Patient/ann", made.consultant)
+        server.call("GET", "Patient/ann", made.bob)
         server.get("Patient/bob", made.bob)
     return made
 

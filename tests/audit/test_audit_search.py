@@ -11,7 +11,7 @@ import pytest
 from fhir_server.access import scopes
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.interactions import audit
-from fhir_server.interactions.model import Code, Context, Interaction
+from fhir_server.interactions.model import Code, Context, Interaction, Trace
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import events
 from fhir_server.store.database import Store
@@ -55,7 +55,7 @@ def log(store: Store) -> None:
 def search(principal: Principal, context: Context, *query: tuple[str, str], handling: str = "strict") -> dict[str, Any]:
     interaction = Interaction(Code.SEARCH, "AuditEvent", query=query, handling=handling)
     with context.store.read() as session:
-        outcome = audit.search_interaction(session, interaction, principal, context)
+        outcome = audit.search_interaction(session, interaction, principal, context, Trace())
     assert (outcome.status, outcome.type) == (200, "Bundle")
     bundle: dict[str, Any] = json.loads(outcome.content)
     assert bundle["type"] == "searchset"
@@ -110,7 +110,7 @@ def test_nobody_else_sees_any(
         bundle = search(principal, context, *query)
         assert (bundle["total"], bundle.get("entry")) == (0, None)
     with context.store.read() as session, pytest.raises(FhirError) as refused:
-        audit.read_interaction(session, Interaction(Code.READ, "AuditEvent", "e1"), principal, context)
+        audit.read_interaction(session, Interaction(Code.READ, "AuditEvent", "e1"), principal, context, Trace())
     assert refused.value.kind is Kind.NOT_FOUND
 
 
@@ -128,7 +128,7 @@ def test_naming_another_patient_widens_nothing(patient: Principal, context: Cont
 
 def test_read_gives_the_stored_bytes(patient: Principal, context: Context) -> None:
     with context.store.read() as session:
-        outcome = audit.read_interaction(session, Interaction(Code.READ, "AuditEvent", "e1"), patient, context)
+        outcome = audit.read_interaction(session, Interaction(Code.READ, "AuditEvent", "e1"), patient, context, Trace())
     assert outcome.content == plain_event(1).content
     assert (outcome.id, outcome.version) == ("e1", 1)
 
@@ -137,7 +137,7 @@ def test_hidden_and_absent_read_the_same(patient: Principal, context: Context) -
     said = []
     for logical_id in ("e6", "e999"):
         with context.store.read() as session, pytest.raises(FhirError) as refused:
-            audit.read_interaction(session, Interaction(Code.READ, "AuditEvent", logical_id), patient, context)
+            audit.read_interaction(session, Interaction(Code.READ, "AuditEvent", logical_id), patient, context, Trace())
         said.append((refused.value.kind, refused.value.diagnostics.replace(logical_id, "")))
     assert said[0] == said[1]
 
@@ -151,6 +151,9 @@ def test_hidden_and_absent_read_the_same(patient: Principal, context: Context) -
         ((("agent", "Practitioner/gp"),), ["e2"]),
         ((("agent:Practitioner", "gp"),), ["e2"]),
         ((("agent", "Organization/trust"),), ["e2"]),
+        ((("agent:not", "Practitioner/d1"),), ["e2"]),
+        ((("agent:not", "Organization/trust"), ("action", "R")), ["e6", "e1"]),
+        ((("agent:not", "Practitioner/d1,Practitioner/gp"),), []),
         ((("entity", "Observation/o1"),), ["e4", "e1"]),
         ((("entity", "Observation/o1"), ("entity", "Observation/o12")), []),
         ((("action", "U,E"),), ["e7", "e5", "e4", "e3"]),
@@ -238,6 +241,7 @@ def test_a_count_alone_has_no_entries(officer: Principal, context: Context, quer
     [
         ("colour", "red", Kind.NOT_SUPPORTED),
         ("patient:exact", "p1", Kind.NOT_SUPPORTED),
+        ("patient:not", "p1", Kind.NOT_SUPPORTED),
         ("patient.name", "x", Kind.NOT_SUPPORTED),
         ("date:missing", "true", Kind.NOT_SUPPORTED),
         ("patient", "Observation/1", Kind.INVALID_VALUE),

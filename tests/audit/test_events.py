@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -173,3 +174,19 @@ def test_after_a_lost_connection_one_answer_is_refused_and_the_next_is_recorded(
     for each in (store, other):
         each.close()
     databases.close()
+
+
+def test_what_repeats_within_a_minute_is_no_news(store: Store) -> None:
+    recorder = Recorder(store)
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    assert recorder.is_news("192.0.2.1", start)
+    assert not recorder.is_news("192.0.2.1", start + timedelta(seconds=59))
+    assert recorder.is_news("192.0.2.2", start + timedelta(seconds=59))
+    assert recorder.is_news("192.0.2.1", start + timedelta(seconds=60))
+
+
+def test_a_flood_from_everywhere_is_bounded(store: Store) -> None:
+    recorder = Recorder(store)
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    assert sum(recorder.is_news(f"2001:db8::{number:x}", start) for number in range(5_000)) == 1_000
+    assert recorder.is_news("192.0.2.1", start + timedelta(minutes=1))
