@@ -44,6 +44,9 @@ class Settings:
     break_glass_minutes: int = _setting(60, "How long an emergency access lasts", unit="minutes")
     session_idle_minutes: int = _setting(30, "Portal session ends after this long without a request", unit="minutes")
     session_max_hours: int = _setting(12, "Portal session ends after this long in any case", unit="hours")
+    audit_retention_years: int = _setting(
+        30, "How long an AuditEvent is kept at least; nothing removes one", unit="years"
+    )
     max_body_mb: int = _setting(32, "Largest request body accepted", unit="megabytes")
     brand_name: str = _setting("Care Information Exchange", "Name shown in the portal and in messages")
     brand_logo: str = _setting("", "URL path of a logo shown in the portal's header; empty shows the name only")
