@@ -1,4 +1,4 @@
-"""audit checkpoint, audit verify."""
+"""audit checkpoint, verify, check, public-key, grants."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.cli.conftest import Run
+from tests.server import build
 
 _UNPROTECT = {
     "sqlite": ("DROP TRIGGER audit_event_no_update",),
@@ -42,3 +43,41 @@ def test_a_file_that_is_no_checkpoint_is_a_sentence(run: Run, tmp_path: Path, co
     kept = tmp_path / "kept.txt"
     kept.write_text(content)
     assert "not a checkpoint" in run("audit", "verify", "--checkpoint", str(kept), expected=1).output
+
+
+def test_a_downloaded_log_is_checked_without_server_or_database(
+    run: Run, patients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    kept = tmp_path / "kept.txt"
+    kept.write_text(run("audit", "checkpoint").output)
+    key = run("audit", "public-key").output.strip()
+    run("load", str(patients), "--state", str(tmp_path / "again"))
+    run("audit", "checkpoint")
+    path = tmp_path / "log.json"
+    path.write_text(_download(environment, tmp_path, f"from={kept.read_text().splitlines()[1]}"))
+    for name in environment:
+        monkeypatch.delenv(name)
+    found = json.loads(run("audit", "check", str(path), "--older", str(kept), "--public-key", key, "--json").stdout)
+    assert found["ok"]
+    assert found["proved"] >= 1
+    assert found["public_key"] == key
+    assert key in run("audit", "check", str(path)).output
+    path.write_text(path.read_text().replace('"outcome":"0"', '"outcome":"8"'))
+    assert "does NOT hold: entry 1 " in run("audit", "check", str(path), expected=1).output
+    assert not json.loads(run("audit", "check", str(path), "--json", expected=1).stdout)["ok"]
+    assert "32 bytes" in run("audit", "check", str(path), "--public-key", "x", expected=2).output
+
+
+def _download(environment: dict[str, str], folder: Path, query: str) -> str:
+    server = build(environment["FHIR_SERVER_DATABASE_URL"], folder)
+    try:
+        return server.call("GET", f"Patient/p0/$access-log-proof?{query}", server.token("Patient/p0")).text
+    finally:
+        server.store.close()
+
+
+def test_grants_are_one_transaction_of_sql(run: Run) -> None:
+    statements = run("audit", "grants", 'a"b').output.splitlines()
+    assert (statements[0], statements[-1]) == ("BEGIN;", "COMMIT;")
+    assert 'GRANT USAGE ON SCHEMA public TO "a""b";' in statements
+    assert run("audit", "grants", "", expected=2).output

@@ -2,9 +2,12 @@
 
 import contextlib
 import http.client
+import itertools
+import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,11 +49,30 @@ class Stream:
     sent: list[str] = field(default_factory=list)
     acknowledged: dict[str, list[str]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    disclosed: list[str] = field(default_factory=list)
+    """Ids of the requests whose answer arrived, with a record in it or a refusal."""
     enough: threading.Event = field(default_factory=threading.Event)
 
     def write(self, writer: int) -> None:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             self._write_on(connection, writer)
+
+    def read(self, reader: int) -> None:
+        """Read, look for what is not there, and search, until the connection breaks."""
+        paths = ("Organization/read-me", "Organization/absent", f"Observation?identifier={SYSTEM}%7C0-1")
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            for number in itertools.count():
+                request_id = f"reader-{reader}-{number}"
+                headers = {"Authorization": f"Bearer {self.token}", "X-Request-Id": request_id}
+                try:
+                    connection.request("GET", f"/fhir/{paths[number % len(paths)]}", headers=headers)
+                    answer = connection.getresponse()
+                    # One byte of an answer is a disclosure.
+                    if answer.status in {200, 404}:
+                        self.disclosed.append(request_id)
+                    answer.read()
+                except (OSError, http.client.HTTPException):
+                    return
 
     def _write_on(self, connection: http.client.HTTPConnection, writer: int) -> None:
         number = 0
@@ -86,10 +108,16 @@ def killed(databases: Databases, tmp_path: Path) -> Iterator[tuple[Stream, LiveS
     token = operator_token(url)
     server = LiveServer(url, tmp_path)
     stream = Stream(server.port, token)
+    with contextlib.closing(server.connection()) as connection:
+        organization = {"resourceType": "Organization", "id": "read-me", "name": "Read me"}
+        assert send(connection, "PUT", "Organization/read-me", token, organization)[0] == 201
     writers = [threading.Thread(target=stream.write, args=(number,)) for number in range(4)]
+    writers += [threading.Thread(target=stream.read, args=(number,)) for number in range(2)]
     for writer in writers:
         writer.start()
     in_time = stream.enough.wait(60)
+    # At no particular moment of any request.
+    time.sleep(random.uniform(0, 0.3))
     server.kill()
     for writer in writers:
         writer.join(30)
@@ -100,7 +128,7 @@ def killed(databases: Databases, tmp_path: Path) -> Iterator[tuple[Stream, LiveS
     assert again.stop() == 0
 
 
-def test_a_killed_server_loses_nothing_acknowledged_and_keeps_no_half_transaction(
+def test_a_killed_server_loses_nothing_acknowledged_keeps_no_half_transaction_and_disclosed_nothing_unrecorded(
     killed: tuple[Stream, LiveServer],
 ) -> None:
     stream, server = killed
@@ -119,5 +147,24 @@ def test_a_killed_server_loses_nothing_acknowledged_and_keeps_no_half_transactio
     _, events = send(connection, "GET", "AuditEvent?subtype=create&_total=accurate&_count=1", stream.token)
     assert events["total"] >= written
     connection.close()
+    assert len(stream.disclosed) >= 10
+    assert set(stream.disclosed) - _recorded_requests(server, stream.token) == set()
     command = [sys.executable, "-m", "fhir_server", "audit", "verify"]
     assert subprocess.run(command, env=server.environment, check=False, capture_output=True).returncode == 0
+
+
+def _recorded_requests(server: LiveServer, token: str) -> set[str]:
+    """Return the ids of every request that the audit log names."""
+    found: set[str] = set()
+    url = "AuditEvent?_count=1000"
+    with contextlib.closing(server.connection()) as connection:
+        while url:
+            _, bundle = send(connection, "GET", url, token)
+            for entry in bundle.get("entry", ()):
+                named = [
+                    entity["what"].get("identifier", {}) for entity in entry["resource"]["entity"] if "what" in entity
+                ]
+                found.update(identifier["value"] for identifier in named if "value" in identifier)
+            following = [link["url"] for link in bundle["link"] if link["relation"] == "next"]
+            url = following[0].partition("/fhir/")[2] if following else ""
+    return found
