@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from fhir_server.access import labels
 from fhir_server.access.consent import compile_consent
 from fhir_server.portal.models import sharing
 from fhir_server.portal.models.sharing import Grantee
@@ -23,28 +24,28 @@ def permit(labels: tuple[str, ...] = ("general",), until: date | None = None, **
 
 
 def test_a_choice_compiles_to_exactly_what_was_ticked() -> None:
-    (grant,) = compile_consent(permit(("general", "social-care")), consent_key=7)
+    (grant,) = compile_consent(permit(("general", "social-care")), consent_key=7, types=())
     assert grant.permit
     assert grant.patient == key_of_reference("Patient/1")
     assert grant.actor == key_of_reference("Organization/p")
-    assert grant.labels == 0b1001
+    assert grant.labels & labels.UNSET == labels.GENERAL | labels.SOCIAL_CARE
     assert grant.valid_from <= to_us(NOW)
 
 
 def test_a_permission_works_from_the_moment_it_is_saved_until_the_end_of_its_last_day() -> None:
-    (grant,) = compile_consent(permit(until=date(2026, 11, 30)), consent_key=7)
+    (grant,) = compile_consent(permit(until=date(2026, 11, 30)), consent_key=7, types=())
     assert grant.valid_from == to_us(NOW)
     assert grant.valid_to == to_us(datetime(2026, 12, 1, tzinfo=UTC))
 
 
 def test_switching_off_refuses_emergency_access_too() -> None:
-    grants = compile_consent(sharing.deny_all(patient=PATIENT, now=NOW), consent_key=7)
+    grants = compile_consent(sharing.deny_all(patient=PATIENT, now=NOW), consent_key=7, types=())
     assert {grant.permit for grant in grants} == {False}
     assert any(grant.blocks_emergency for grant in grants)
 
 
 def test_a_stopped_consent_grants_nothing() -> None:
-    assert compile_consent(sharing.stopped(permit()), consent_key=7) == ()
+    assert compile_consent(sharing.stopped(permit()), consent_key=7, types=()) == ()
 
 
 def test_an_edit_keeps_the_id_and_the_start() -> None:

@@ -15,13 +15,15 @@ from werkzeug.wrappers import Response
 
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.models import sharing as model
+from fhir_server.portal.models import viewers
 from fhir_server.portal.models.labels import BY_CODE, LABELS, Label, in_order
 from fhir_server.portal.models.sharing import Grantee, Overview, Share
 from fhir_server.portal.models.words import LONDON, party_name, spoken_day
-from fhir_server.portal.views.directory import find_grantees, grantee_of
+from fhir_server.portal.views.directory import find_grantees, grantee_of, names
 from fhir_server.portal.views.whose import Record, open_record
 from fhir_server.spec.outcome import FhirError, Kind
 
+_FOR_TREATMENT = {"name": "purpose", "valueCode": "TREAT"}
 _CHANGED_MEANWHILE = frozenset({Kind.VERSION_REQUIRED, Kind.CONFLICT, Kind.DUPLICATE})
 
 
@@ -46,8 +48,15 @@ class Choice:
 def sharing() -> str:
     """Show who can see what now."""
     record = _own_record()
+    report = record.road.operate("access-report", "Patient", record.patient_id, [_FOR_TREATMENT])
+    known = names(record.road, viewers.references(report))
     return render_template(
-        "portal/sharing/overview.html", record=record, sharing=_overview(record), labels=LABELS, notice=_notice()
+        "portal/sharing/overview.html",
+        record=record,
+        sharing=_overview(record),
+        viewers=viewers.viewers(report, known, record.reference),
+        labels=LABELS,
+        notice=_notice(),
     )
 
 
@@ -207,19 +216,39 @@ def _check(record: Record, grantee: Grantee, choice: Choice, current: Share | No
         hidden=hidden,
         fields=fields,
         current=current,
+        preview=_preview(record, grantee, choice, current),
     )
 
 
-def _save(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> Response:
-    existing = record.road.read("Consent", current.id) if current else None
-    consent = model.permit(
+def _preview(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> tuple[str, str] | None:
+    """Return what the grantee sees now and would see; None where the choice could not be saved as things stand."""
+    consent = _chosen(record, grantee, choice, current)
+    actor = {"name": "actor", "valueReference": {"reference": grantee.reference}}
+    try:
+        found = record.road.operate(
+            "preview-consent", "Patient", record.patient_id, [{"name": "consent", "resource": consent}, actor]
+        )
+    except FhirError as error:
+        if error.kind not in _CHANGED_MEANWHILE:
+            raise
+        return None
+    return viewers.previewed(found)
+
+
+def _chosen(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> dict[str, Any]:
+    """Return the Consent that a choice makes."""
+    return model.permit(
         patient=record.patient_reference,
         grantee=grantee,
         labels=[label.code for label in choice.labels],
         until=choice.until,
         now=record.road.now,
-        existing=existing,
+        existing=record.road.read("Consent", current.id) if current else None,
     )
+
+
+def _save(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> Response:
+    consent = _chosen(record, grantee, choice, current)
     return _stored(record, consent, current.version if current else "", "saved")
 
 
