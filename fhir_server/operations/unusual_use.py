@@ -92,9 +92,11 @@ def _repetition(job: Job, patient: Json, now: datetime) -> dict[Flag, bool]:
 
 
 def _no_visit(job: Job, patient: Json) -> bool:
-    """Return whether no visit of the patient to the professional's organisation is recorded."""
-    at = job.principal.organization
-    return not at or not _find(job, "Encounter", (("patient", str(patient["id"])), ("service-provider", at)))
+    """Return whether visits of the patient are recorded, but none to the professional's organisation."""
+    at, whose = job.principal.organization, ("patient", str(patient["id"]))
+    if at and _find(job, "Encounter", (whose, ("service-provider", at))):
+        return False
+    return bool(_find(job, "Encounter", (whose, ("service-provider:missing", "false"))))
 
 
 def _find(job: Job, kind: str, criteria: Sequence[tuple[str, str]]) -> list[Any]:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from fhir_server.access import tokens
+from fhir_server.operations import end_break_glass
+from fhir_server.smart import authority
+from fhir_server.smart import tokens as smart_tokens
 from fhir_server.store import accounts, messages
 from fhir_server.store.accounts import Account
+from fhir_server.store.oauth import Authorization
 from tests.consent.world import ANN, BOB, CONSULTANT, GP, NHS, PRACTICE, Json, World, consent, observation
 from tests.server import START
 
 _ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _WORDS = "Unconscious in the emergency department"
+_FORGED = (
+    ("Category", "break-glass"),
+    ("Category", "BTG; scheme=http://terminology.hl7.org/CodeSystem/v3-ActReason"),
+    ("X-Break-Glass", "true"),
+    ("X-Purpose", "BTG"),
+    ("X-Purpose-Of-Use", "BTG"),
+    ("Purpose-Of-Use", "BTG"),
+    ("X-Provenance", '{"resourceType":"Provenance","reason":[{"text":"BTG"}]}'),
+    ("X-Forwarded-User", "system"),
+    ("X-HTTP-Method-Override", "GET"),
+)
 _PEOPLE = {"identifier": {"system": NHS, "value": "999 000 0002"}, "birthDate": "1981-04-02"}
 
 
@@ -43,6 +60,12 @@ def _start(
 def _events(world: World, kind: str, patient: str = BOB) -> list[Json]:
     found = world.server.get(f"AuditEvent?patient={patient}&subtype={kind}", world.operator)
     return [entry["resource"] for entry in found.get("entry", [])]
+
+
+def _grant(event: Json) -> str:
+    """Return the id of the emergency access that an AuditEvent names, "" for none."""
+    named = (entity.get("what", {}).get("identifier", {}) for entity in event["entity"])
+    return next((each["value"] for each in named if each.get("system", "").endswith("/break-glass")), "")
 
 
 def test_it_starts_by_number_and_birth_date_and_by_id(world: World) -> None:
@@ -114,8 +137,10 @@ def test_it_is_for_professionals_with_the_role_only(world: World, who: str) -> N
         "carer": world.server.token("RelatedPerson/carer", may_break_glass=True),
         "operator": world.operator,
     }[who]
+    # By id, and by number and date of birth: either way the refusal is on the log of the patient it was aimed at.
     assert _start(world, token) == 403
-    assert [event["outcome"] for event in _events(world, "operation")] == ["4"]
+    assert _start(world, token, _body(**_PEOPLE), "Patient/$break-glass") == 403
+    assert [event["outcome"] for event in _events(world, "operation")] == ["4", "4"]
     assert not _events(world, "110127")
 
 
@@ -129,22 +154,70 @@ def test_disabled_sharing_refuses_it_and_ends_a_running_one(world: World) -> Non
     assert _start(world, world.server.token(CONSULTANT)) == 403
 
 
+def test_no_header_does_anything_at_all(world: World) -> None:
+    receptionist = world.server.token(GP, may_break_glass=False)
+    requests: tuple[tuple[str, str, str, Json | None], ...] = (
+        ("GET", "Patient/bob", world.gp, None),
+        ("GET", "Observation/b-mh", world.gp, None),
+        ("GET", "Observation?subject=Patient/bob", world.gp, None),
+        ("GET", "Observation?subject=Patient/ann", world.gp, None),
+        ("POST", "Patient/bob/$break-glass", receptionist, _body()),
+    )
+    for method, path, token, body in requests:
+        plain = world.server.call(method, path, token, body)
+        for name, value in _FORGED:
+            forged = world.server.call(method, path, token, body, headers={name: value})
+            assert (forged.status_code, forged.data) == (plain.status_code, plain.data), (name, path)
+    assert {event["outcome"] for event in _events(world, "read")} == {"4"}
+    assert not _events(world, "110127")
+
+
+def test_a_refusal_for_disabled_sharing_or_an_old_sign_in_names_the_patient_too(world: World) -> None:
+    world.server.clock.advance(minutes=6)
+    assert _start(world, world.gp, _body(**_PEOPLE), "Patient/$break-glass") == 403
+    world.share(consent(BOB, GP, type="deny", labels=(), policy="https://profiles.ihe.net/ITI/PCF/Policy-deny"))
+    assert _start(world, world.server.token(GP), _body(**_PEOPLE), "Patient/$break-glass") == 403
+    assert [event["outcome"] for event in _events(world, "operation")] == ["4", "4"]
+
+
 @pytest.mark.parametrize(
-    "headers",
-    [
-        {"Category": "break-glass"},
-        {"X-Break-Glass": "true"},
-        {"X-Purpose-Of-Use": "BTG"},
-        {"Purpose-Of-Use": "BTG"},
-        {"X-Forwarded-User": "system"},
-        {"X-HTTP-Method-Override": "GET"},
-    ],
+    "scope", ["user/Observation.rs", "user/*.rs offline_access", "openid fhirUser"], ids=["narrow", "offline", "none"]
 )
-def test_no_header_opens_anything(world: World, headers: dict[str, str]) -> None:
-    assert world.server.call("GET", "Patient/bob", world.gp, headers=headers).status_code == 404
-    assert world.server.call("GET", "Observation/a-mh", world.gp, headers=headers).status_code == 404
-    token = world.server.token(GP, may_break_glass=False)
-    assert _start(world, token, headers=headers) == 403
+def test_a_token_that_may_not_read_a_record_or_lives_on_by_itself_opens_none(world: World, scope: str) -> None:
+    assert _start(world, world.server.token(GP, scope)) == 403
+    assert world.server.call("GET", "Patient/bob", world.gp).status_code == 404
+
+
+def test_a_token_bound_to_one_patient_opens_no_other(world: World) -> None:
+    assert _start(world, world.server.token(GP, patient=ANN)) == 403
+    assert _start(world, world.server.token(GP, patient=BOB)) == 200
+
+
+def test_an_app_with_offline_access_has_no_emergency_right_and_carries_nobodys(world: World) -> None:
+    """A refresh token issues from a permission with `offline_access`, whatever the scope of the new token."""
+    with world.server.app.test_request_context():
+        here = authority.here()
+    permission = Authorization(
+        id="permission", client_id="app", account_id="", subject=GP, patient="", scope="user/*.rs offline_access",
+        purpose="TREAT", organization="", may_break_glass=True, auth_time=START, granted_at=START,
+    )  # fmt: skip
+    with world.server.store.write() as session:
+        kept = smart_tokens.for_person(session, here, permission, "user/*.rs")["access_token"]
+        online = dataclasses.replace(permission, id="online", scope="user/*.rs")
+        alive = smart_tokens.for_person(session, here, online, "user/*.rs")["access_token"]
+    assert _start(world, kept) == 403
+    assert _start(world, alive) == 200, "an app in the hands of a professional who signed in just now may"
+    assert world.server.get("Patient/bob", alive)["id"] == "bob"
+    for other in (kept, world.gp):
+        assert world.server.call("GET", "Patient/bob", other).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["$export", "Patient/$export", "Patient/bob/$export", "Group/any/$export"])
+def test_nothing_is_exported_during_it(world: World, path: str) -> None:
+    assert _start(world, world.gp) == 200
+    answer = world.server.call("GET", path, world.gp, headers={"Prefer": "respond-async"})
+    assert answer.status_code in {400, 403, 404, 405}
+    assert b"b-mh" not in answer.data
 
 
 def test_it_opens_the_whole_record_of_that_patient_but_not_consents_nor_the_log(world: World) -> None:
@@ -202,6 +275,35 @@ def test_it_ends_by_its_operation_and_only_its_own(world: World) -> None:
     assert len(_events(world, "110138")) == 1
 
 
+def test_a_second_start_replaces_the_first(world: World) -> None:
+    assert _start(world, world.gp) == 200
+    world.server.clock.advance(minutes=4)
+    assert _start(world, world.gp) == 200
+    assert (len(_events(world, "110127")), len(_events(world, "110138"))) == (2, 1)
+    assert _start(world, world.gp, path="Patient/bob/$end-break-glass") == 200
+    assert len(_events(world, "110138")) == 2
+
+
+def test_it_ends_with_the_token_it_belongs_to(world: World) -> None:
+    assert _start(world, world.gp) == 200
+    with world.server.store.write() as session:
+        tokens.revoke(session, world.gp, world.server.clock())
+    context = world.server.app.extensions["fhir"].base
+    assert end_break_glass.record_expired(context) == 1
+    assert end_break_glass.record_expired(context) == 0
+    assert len(_events(world, "110138")) == 1
+
+
+def test_its_end_by_the_clock_is_recorded_once(world: World) -> None:
+    context = world.server.app.extensions["fhir"].base
+    assert _start(world, world.gp) == 200
+    assert end_break_glass.record_expired(context) == 0
+    world.server.clock.advance(hours=1)
+    assert end_break_glass.record_expired(context) == 1
+    assert end_break_glass.record_expired(context) == 0
+    assert len(_events(world, "110138")) == 1
+
+
 def test_it_belongs_to_one_sign_in(world: World) -> None:
     assert _start(world, world.gp) == 200
     elsewhere = world.server.token(GP)
@@ -216,6 +318,9 @@ def test_all_of_it_is_on_the_patients_log(world: World) -> None:
     started = _events(world, "110127")[0]
     assert started["agent"][-1]["who"]["reference"].endswith(GP) or GP in str(started["agent"])
     assert _WORDS in str(started) or base64.b64encode(_WORDS.encode()).decode() in str(started)
+    grant = _grant(started)
+    assert grant
+    assert [_grant(event) for event in _events(world, "read")] == [grant]
     purposes = [event["purposeOfEvent"][0]["coding"][0]["code"] for event in _events(world, "read")]
     assert purposes == ["BTG"]
     assert [event["purposeOfEvent"][0]["coding"][0]["code"] for event in _events(world, "read", ANN)] == ["TREAT"]

@@ -69,10 +69,11 @@ _PURPOSE: Final = {
 }
 _VERB: Final = {"C": "Added", "R": "Looked at", "U": "Changed", "D": "Deleted", "E": "Looked at"}
 _TRIED: Final = {"Looked at": "Tried to see", "Added": "Tried to add", "Changed": "Tried to change"}
+_REVIEWED: Final = "Reviewed the emergency access"
 _SPECIAL: Final = {
     "$break-glass": "Asked for emergency access",
     "$end-break-glass": "Ended emergency access",
-    "$close-emergency-review": "Reviewed the emergency access",
+    "$close-emergency-review": _REVIEWED,
     "110127": "Started emergency access",
     "110138": "Ended emergency access",
     "110122": "Signed in",
@@ -143,6 +144,7 @@ class LogVisit:
         reasons: Reasons given for an emergency access.
         lines: What was done, one sentence per verb.
         emergency: Whether it was an emergency access.
+        review: Whether it was the review of one.
         refused: Whether everything was refused.
         own: Whether it was the patient.
     """
@@ -158,6 +160,7 @@ class LogVisit:
     reasons: tuple[str, ...]
     lines: tuple[str, ...]
     emergency: bool
+    review: bool
     refused: bool
     own: bool
 
@@ -246,6 +249,7 @@ def _visit(entries: list[Access]) -> LogVisit:
         reasons=tuple(dict.fromkeys(entry.reason for entry in entries if entry.reason)),
         lines=_lines(entries),
         emergency=newest.emergency,
+        review=all(entry.action.startswith(_REVIEWED) for entry in entries),
         refused=all(entry.refused for entry in entries),
         own=newest.own,
     )

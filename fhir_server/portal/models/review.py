@@ -21,7 +21,7 @@ FLAGS: Final = {
     "same-address": "The professional and the patient have the same address",
     "repeated-use": "The professional used emergency access 3 times or more in 7 days",
     "same-patient-again": "The professional opened the same record in the 7 days before",
-    "no-visit": "No visit of the patient to the professional's organisation is recorded",
+    "no-visit": "The patient's visits were to other organisations",
 }
 REASONS: Final = {
     "ETREAT": "Emergency treatment",

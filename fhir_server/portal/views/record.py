@@ -9,7 +9,7 @@ from fhir_server.portal.calendar_file import calendar
 from fhir_server.portal.models.appointment import diary, visit
 from fhir_server.portal.models.chart import chart
 from fhir_server.portal.models.person import Contact, contact
-from fhir_server.portal.models.result import latest_by_test, newest_first
+from fhir_server.portal.models.result import Result, latest_by_test, newest_first
 from fhir_server.portal.models.summary import SUMMARY_TYPES, summary
 from fhir_server.portal.views.whose import Record, open_record
 
@@ -26,12 +26,12 @@ def record_summary(patient_id: str = "") -> str:
         record=record,
         summary=summary(resources),
         results=_recent(record, "laboratory"),
-        vital_signs=_recent(record, "vital-signs") if emergency else (),
+        vital_signs=latest_by_test(_recent(record, "vital-signs")) if emergency else (),
         contacts=next_of_kin(record) if emergency else record.person.contacts,
     )
 
 
-def _recent(record: Record, category: str) -> tuple[object, ...]:
+def _recent(record: Record, category: str) -> tuple[Result, ...]:
     found = record.road.search(
         "Observation", ("patient", record.reference), ("category", category), ("_sort", "-date"), ("_count", "8")
     )
