@@ -147,7 +147,8 @@ def _store(kind: str) -> Iterator[tuple[Store, psutil.Process | None]]:
         PostgresServer._lock = type(PostgresServer._lock)(folder / "lock")  # noqa: SLF001 - it has no other way
         server = get_server(folder / f"pgdata-{os.getpid()}", cleanup_mode="stop")
         try:
-            store = Store(server.get_uri(driver="psycopg"))
+            # No connection ends while it is measured: the CPU time of a process that ended is lost.
+            store = Store(server.get_uri(driver="psycopg"), pool_size=max(_THREADS))
             store.create_all()
             yield store, psutil.Process(server.get_pid())
             store.close()
