@@ -9,7 +9,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +42,7 @@ def make_context(settings: Settings, store: Store, *, now: Callable[[], datetime
         new_id=lambda: str(uuid.uuid4()),
         fhir_base=settings.fhir_base,
         break_glass_minutes=settings.break_glass_minutes,
+        result_embargo=timedelta(days=settings.result_embargo_days),
         page_key=hashlib.blake2b(b"page cursor", key=settings.secret_key.encode()[:64], digest_size=32).digest(),
         operations=BY_CODE,
         recorder=Recorder(store),

@@ -42,6 +42,9 @@ class Settings:
     sms_url: str = _setting("file://var/outbox", "Transport of text messages: file://folder", secret=True)
     key_directory: str = _setting("var/keys", "Folder of the server's own signing keys; made at first start")
     break_glass_minutes: int = _setting(60, "How long an emergency access lasts", unit="minutes")
+    result_embargo_days: int = _setting(
+        0, "A new result is hidden from patient and carers for this long, so that somebody can tell them", unit="days"
+    )
     session_idle_minutes: int = _setting(30, "Portal session ends after this long without a request", unit="minutes")
     session_max_hours: int = _setting(12, "Portal session ends after this long in any case", unit="hours")
     audit_retention_years: int = _setting(
@@ -76,7 +79,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         try:
             values[item.name] = _parse(item, environ[name])
         except ValueError:
-            problems.append(f"{name}: {environ[name]!r} is not a whole number above 0")
+            problems.append(f"{name}: {environ[name]!r} is not a whole number, or too small")
     settings = Settings(**values)
     problems += _check(settings)
     if problems:
@@ -87,7 +90,7 @@ def load(environ: Mapping[str, str]) -> Settings:
 def _parse(item: Field[Any], text: str) -> Any:
     if item.default is not MISSING and isinstance(item.default, int):
         number = int(text)
-        if number <= 0:
+        if number < min(1, item.default):
             raise ValueError(text)
         return number
     return text.rstrip("/") if item.name == "base_url" else text

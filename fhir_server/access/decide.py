@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from fhir_server.access import policy
-from fhir_server.access.consent import PURPOSE_BITS
+from fhir_server.access import policy, purposes
+from fhir_server.access.closure import closure
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.access.scopes import Clinical
 from fhir_server.access.visibility import Gate, ScopeFilter
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Session
-from fhir_server.store.grants import EmergencyAccess, live_emergencies
+from fhir_server.store.grants import WRITE, EmergencyAccess, any_rare, live_emergencies
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import NONE, hash64, key_of_reference, type_key
+
+_FAMILY = frozenset({Caller.PATIENT, Caller.RELATED})
+"""Those from whom a record may be withheld by its author or under embargo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,39 +72,73 @@ def decide(
     own = key_of_reference(principal.subject) if principal.caller is Caller.PATIENT else NONE
     authored = principal.organizations
     own_data_types: tuple[int, ...] = ()
-    if principal.caller in {Caller.PATIENT, Caller.PROFESSIONAL}:
+    if principal.caller is Caller.PROFESSIONAL:
         authored = (*authored, key_of_reference(principal.subject))
     if principal.caller is Caller.STAFF:
         # Staff have no clinical rights: a coordinator knows whom the organisation registered, nobody else even that.
         authored = authored if principal.role == "coordinator" else ()
         own_data_types = (type_key("Patient"),)
+    actors = () if own else principal.actors
+    bits, others = purposes.of_caller(principal.purpose)
     readable = Gate(
         at_us,
         own=own,
-        actors=() if own else principal.actors,
+        actors=actors,
         organizations=() if own else authored,
         directory=True,
-        purposes=PURPOSE_BITS.get(principal.purpose, 0),
+        purposes=bits,
+        other_purposes=others if actors else (),
+        rare=bool(actors) and any_rare(session, actors),
+        shielded=principal.caller in _FAMILY,
         emergencies=tuple(access.patient for access in emergencies),
         reviewed_types=(type_key("Task"),) if principal.role == "privacy-officer" else (),
         own_data_types=own_data_types,
         scopes=readable_scopes,
     )
-    return Decision(readable, _writable(principal, readable, authored), emergencies)
+    return Decision(readable, _writable(principal, readable), emergencies)
 
 
-def _writable(principal: Principal, readable: Gate, authored: tuple[int, ...]) -> Gate:
+def gate_of(session: Session, reference: str, purpose: str, now: datetime) -> Gate:
+    """Return what an actor would see, by consent and own data alone: no token, no emergency access.
+
+    Args:
+        session: The transaction; the actor's roles, teams and groups are read from it.
+        reference: `Practitioner/1`, `PractitionerRole/2`, `Organization/3`, `RelatedPerson/4`, `CareTeam/5`, …
+        purpose: Purposes of use, as a token has them.
+        now: The instant.
+    """
+    at_us = to_us(now)
+    found = closure(session, reference, at_us)
+    bits, others = purposes.of_caller(purpose)
+    family = reference.startswith("RelatedPerson/")
+    person = (key_of_reference(reference),) if reference.startswith("Practitioner/") else ()
+    return Gate(
+        at_us,
+        actors=found.actors,
+        organizations=(*found.organizations, *person),
+        directory=True,
+        purposes=bits,
+        other_purposes=others,
+        rare=any_rare(session, found.actors),
+        shielded=family,
+    )
+
+
+def _writable(principal: Principal, readable: Gate) -> Gate:
     """Return what the caller may bring about; the scopes of the token narrow it as they narrow reading."""
     empty = Gate(readable.at_us, scopes=readable.scopes)
-    if principal.caller is Caller.PATIENT:
-        managed = (type_key("Consent"),)
-        return replace(empty, own=readable.own, organizations=authored, own_only=True, managed_types=managed)
-    if principal.caller is Caller.PROFESSIONAL:
+    if principal.caller in _FAMILY:
         return replace(
-            empty, actors=principal.actors, organizations=authored, purposes=readable.purposes, own_only=True
+            readable,
+            organizations=(key_of_reference(principal.subject),),
+            action=WRITE,
+            own_only=True,
+            managed_types=(type_key("Consent"),),
         )
+    if principal.caller is Caller.PROFESSIONAL:
+        return replace(readable, action=WRITE, own_only=True, emergencies=())
     if principal.caller is Caller.ORGANIZATION or principal.role == "coordinator":
-        return replace(empty, organizations=authored)
+        return replace(empty, organizations=readable.organizations)
     return replace(empty, reviewed_types=readable.reviewed_types)
 
 

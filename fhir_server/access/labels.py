@@ -1,7 +1,8 @@
 """Privacy labels as bit masks, and the label a resource gets on write (access.md §4, nhs.md §6).
 
-Each record row carries exactly one of the four labels, or all four bits when it is unset: then a permit must list all
-of them and any deny hits it. A label system that is not known counts as unset.
+Each record row carries exactly one of the four labels (or the finer codes of v3-ActCode that belong to it), or all four
+bits when it is unset: then a permit must list all of them and any deny hits it. A label system that is not known counts
+as unset. A Patient carries none: who somebody is belongs to whatever of theirs is shared.
 """
 
 from __future__ import annotations
@@ -12,14 +13,9 @@ from typing import Any
 SYSTEM = "https://fhir-server.example.org/CodeSystem/privacy-label"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+_NOT_TO_PATIENT = "NOPAT"
 
 GENERAL, MENTAL_HEALTH, SEXUAL_HEALTH, SOCIAL_CARE = 1, 2, 4, 8
-UNSET = GENERAL | MENTAL_HEALTH | SEXUAL_HEALTH | SOCIAL_CARE
-EVERY = 0x7F
-"""What a permit without labels covers: all that may be given to anybody."""
-WITHHELD = 0x80
-"""Beyond every permit and every emergency: what tells of a Consent tells a grantee what is hidden from it."""
-
 BY_CODE = {
     "general": GENERAL,
     "mental-health": MENTAL_HEALTH,
@@ -27,10 +23,36 @@ BY_CODE = {
     "social-care": SOCIAL_CARE,
 }
 CODE_OF = {mask: code for code, mask in BY_CODE.items()}
+UNSET = GENERAL | MENTAL_HEALTH | SEXUAL_HEALTH | SOCIAL_CARE
 
-_SENSITIVITY = dict.fromkeys(
-    ("MH", "PSY", "PSYTHPN", "BH", "ETH", "ETHUD", "OPIOIDUD", "EMOTDIS"), MENTAL_HEALTH
-) | dict.fromkeys(("SEX", "STD", "HIV", "SDV"), SEXUAL_HEALTH)
+# Codes of v3-ActCode that are finer than a privacy label: each has a bit of its own and belongs to the label.
+_FINER = {
+    "PSY": MENTAL_HEALTH, "PSYTHPN": MENTAL_HEALTH, "EMOTDIS": MENTAL_HEALTH, "COGN": MENTAL_HEALTH,
+    "DVD": MENTAL_HEALTH, "SUD": MENTAL_HEALTH, "ETH": MENTAL_HEALTH, "ETHUD": MENTAL_HEALTH,
+    "OPIOIDUD": MENTAL_HEALTH, "HIV": SEXUAL_HEALTH, "STD": SEXUAL_HEALTH, "SDV": SEXUAL_HEALTH,
+}  # fmt: skip
+# Further sensitivities, which are no kind of any privacy label: a permit has to name them, or all four labels.
+_FURTHER = (
+    "GDIS", "MST", "SCA", "SICKLE", "SPI", "TBOO", "VIO", "ADOL", "CEL", "DIA", "DRGIS", "EMP", "PDS", "PHY", "PRS",
+    "DEMO", "DOB", "GENDER", "LIVARG", "MARST", "RACE", "REL", "B", "EMPL", "LOCIS", "SSP", "COMPT",
+)  # fmt: skip
+_ACT_BITS = {code: 16 << index for index, code in enumerate((*_FINER, *_FURTHER))}
+# Codes that say the same as a privacy label, and codes that cover others.
+_SAME = {"MH": MENTAL_HEALTH, "BH": MENTAL_HEALTH, "SEX": SEXUAL_HEALTH}
+_KINDS = {"SUD": ("ETH", "ETHUD", "OPIOIDUD"), "ETH": ("ETHUD", "OPIOIDUD")}
+_OF_LABEL = {
+    label: label | sum(_ACT_BITS[code] for code, group in _FINER.items() if group == label) for label in CODE_OF
+}
+
+UNKNOWN = 1 << 59
+"""A label that is not understood: any deny of a label hits it, only a permit of all four labels covers it."""
+NO_DISCLOSURE_TO_PATIENT = 1 << 60
+"""v3-ActCode#NOPAT: its author withheld it from the patient and family; plays no part for anybody else."""
+WITHHELD = 1 << 61
+"""Beyond every permit and every emergency: what tells of a Consent tells a grantee what is hidden from it."""
+EVERY = WITHHELD - 1
+"""What a permit without labels covers: all that may be given to anybody."""
+
 LEVELS = {"U": 0, "L": 1, "M": 2, "N": 3, "R": 4, "V": 5}
 NORMAL, RESTRICTED, HIGHEST = 3, 4, 5
 
@@ -60,22 +82,52 @@ _STANDARD = {
 
 
 def mask_of_coding(system: str, code: str) -> int | None:
-    """Return the label mask of a security coding, None where it is no label, `UNSET` where it is not known."""
+    """Return the bits that a security coding puts on a resource, None where it is no label.
+
+    Only what says nothing of a label is None: its confidentiality, and `NOPAT`, which concerns the patient alone.
+    """
     if system == SYSTEM:
-        return BY_CODE.get(code, UNSET)
+        return BY_CODE.get(code, UNSET | UNKNOWN)
+    if system == ACT_CODE and code == _NOT_TO_PATIENT:
+        return None
     if system == ACT_CODE:
-        return _SENSITIVITY.get(code, UNSET)
+        return _SAME.get(code) or _ACT_BITS.get(code, UNSET | UNKNOWN)
     if system == CONFIDENTIALITY or system in _NEUTRAL_SYSTEMS:
         return None
-    return UNSET
+    return UNSET | UNKNOWN
+
+
+def covered_by(system: str, code: str) -> int:
+    """Return the bits that a label in a provision stands for: itself and what it covers; 0 for one not known."""
+    if system == SYSTEM:
+        return _OF_LABEL.get(BY_CODE.get(code, 0), 0)
+    if system != ACT_CODE:
+        return 0
+    if code in _SAME:
+        return _OF_LABEL[_SAME[code]]
+    return _ACT_BITS.get(code, 0) | sum(_ACT_BITS[kind] for kind in _KINDS.get(code, ()))
 
 
 def sent(resource: Mapping[str, Any]) -> int:
-    """Return the mask of the labels the sender put on the resource, 0 where there are none."""
+    """Return the bits of the labels the sender put on the resource, 0 where there are none.
+
+    A finer code takes the place of the privacy label it belongs to, which is written beside it.
+    """
     mask = 0
     for coding in _security(resource):
         mask |= mask_of_coding(coding.get("system", ""), coding.get("code", "")) or 0
+    if mask & UNKNOWN:
+        return mask
+    for label, whole in _OF_LABEL.items():
+        if mask & whole & ~label:
+            mask &= ~label
     return mask
+
+
+def withheld_from_patient(resource: Mapping[str, Any]) -> int:
+    """Return `NO_DISCLOSURE_TO_PATIENT` where the author withheld the resource from the patient, else 0."""
+    marked = any((each.get("system"), each.get("code")) == (ACT_CODE, _NOT_TO_PATIENT) for each in _security(resource))
+    return NO_DISCLOSURE_TO_PATIENT if marked else 0
 
 
 def confidentiality(resource: Mapping[str, Any]) -> int:
@@ -107,13 +159,23 @@ def by_source(resource: Mapping[str, Any], organization: Mapping[str, Any] | Non
 
 def codings_for(mask: int, resource: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the codings to add to `meta.security` so that the local label and the standard ones are in step."""
-    if mask not in CODE_OF:
+    label = label_of(mask)
+    if not label:
         return []
     present = {(coding.get("system"), coding.get("code")) for coding in _security(resource)}
     has_level = any(system == CONFIDENTIALITY for system, _ in present)
-    wanted = [(SYSTEM, CODE_OF[mask])]
-    wanted += [pair for pair in _STANDARD[mask] if not (has_level and pair[0] == CONFIDENTIALITY)]
+    wanted = [(SYSTEM, CODE_OF[label])]
+    for system, code in _STANDARD[label]:
+        has_finer = system == ACT_CODE and mask != label
+        if not has_finer and not (has_level and system == CONFIDENTIALITY):
+            wanted.append((system, code))
     return [{"system": system, "code": code} for system, code in wanted if (system, code) not in present]
+
+
+def label_of(mask: int) -> int:
+    """Return the one privacy label that a resource with these bits has, 0 where it has none or several."""
+    own = mask & EVERY & ~NO_DISCLOSURE_TO_PATIENT
+    return next((label for label, whole in _OF_LABEL.items() if own and own & whole == own), 0)
 
 
 def kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Mapping[str, str]]:
@@ -131,7 +193,7 @@ def kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Mapping[str, st
         if system == CONFIDENTIALITY:
             if not has_level:
                 found.append(coding)
-        elif mask_of_coding(system, coding.get("code", "")):
+        elif mask_of_coding(system, coding.get("code", "")) or withheld_from_patient({"meta": {"security": [coding]}}):
             found.append(coding)
     return found
 

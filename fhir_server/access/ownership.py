@@ -15,7 +15,8 @@ from fhir_server.spec.extract import nodes
 from fhir_server.spec.values import parse_reference
 from fhir_server.store.keys import reference_key
 
-_NOT_LABELLED = frozenset({"Patient", "Consent"})
+# Categories of Observation that nobody has to explain: what is measured, asked or seen at a visit.
+_NO_RESULTS = frozenset({"vital-signs", "social-history", "survey", "exam", "activity", "therapy"})
 
 
 def patients_of(definitions: Definitions, resource: Mapping[str, Any], fhir_base: str) -> tuple[int, ...]:
@@ -56,17 +57,28 @@ def linked_keys(resource: Mapping[str, Any], fhir_base: str) -> tuple[int, ...]:
 
 
 def own_label(resource: Mapping[str, Any], organization: Mapping[str, Any] | None) -> int:
-    """Return the label of a resource by its sender, else by its source; sensitive contained resources raise it.
+    """Return the label bits of a resource by its sender, else by its source; sensitive contained resources raise it.
 
-    A Provenance of a Consent is withheld like the Consent: it would tell that something is hidden.
+    A Patient has none of its own: who somebody is belongs to whatever of theirs is shared. A Provenance of a Consent is
+    withheld like the Consent: it would tell that something is hidden.
     """
     mask = labels.sent(resource)
-    if not mask:
-        unlabelled = resource["resourceType"] in _NOT_LABELLED
-        mask = labels.GENERAL if unlabelled else labels.by_source(resource, organization)
+    if not mask and resource["resourceType"] != "Patient":
+        mask = labels.GENERAL if resource["resourceType"] == "Consent" else labels.by_source(resource, organization)
     for inner in resource.get("contained", ()):
-        mask |= labels.sent(inner) & ~labels.GENERAL
+        mask |= labels.sent(inner) & ~labels.GENERAL | labels.withheld_from_patient(inner)
+    mask |= labels.withheld_from_patient(resource)
     return mask | (labels.WITHHELD if _tells_of_consent(resource) else 0)
+
+
+def is_result(resource: Mapping[str, Any]) -> bool:
+    """Return whether a resource is a result that somebody may want to explain before the patient reads it."""
+    if resource["resourceType"] == "DiagnosticReport":
+        return True
+    if resource["resourceType"] != "Observation":
+        return False
+    found = {coding.get("code") for each in resource.get("category", ()) for coding in each.get("coding", ())}
+    return not found or bool(found - _NO_RESULTS)
 
 
 def own_confidentiality(resource: Mapping[str, Any]) -> int:

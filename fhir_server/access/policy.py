@@ -18,6 +18,8 @@ _NOT_CLINICAL = DIRECTORY_TYPES | {
     "AuditEvent", "Consent", "Parameters", "Bundle", "Subscription", "Task", "OperationOutcome", "TestScript",
     "TestReport",
 }  # fmt: skip
+_MEMBERSHIP = frozenset({"CareTeam", "Group"})
+"""Whoever is in one counts as it: an organisation's system says so, nobody for themselves."""
 _STAFF_WRITES = {"coordinator": frozenset({"Patient"}), "privacy-officer": frozenset({"Task"})}
 
 
@@ -29,12 +31,12 @@ def may(principal: Principal, right: str, resource_type: str) -> bool:
         return False
     if principal.caller is Caller.OPERATOR:
         return True
-    if principal.caller is Caller.PATIENT:
+    if principal.caller in {Caller.PATIENT, Caller.RELATED}:
         return resource_type in _PATIENT_WRITES
     if principal.caller is Caller.ORGANIZATION:
         return resource_type in _FEED_DIRECTORY or resource_type not in _NOT_CLINICAL
     if principal.caller is Caller.PROFESSIONAL:
-        return resource_type not in _NOT_CLINICAL and resource_type != "Patient"
+        return resource_type not in _NOT_CLINICAL | _MEMBERSHIP and resource_type != "Patient"
     if principal.caller is Caller.STAFF:
         return resource_type in _STAFF_WRITES.get(principal.role, ())
     return False

@@ -20,6 +20,7 @@ class Caller(Enum):
     RELATED = "related"
     PROFESSIONAL = "professional"
     ORGANIZATION = "organization"
+    DEVICE = "device"
     OPERATOR = "operator"
     STAFF = "staff"
     """A signed-in person without clinical rights: coordinator, service desk, privacy officer, administrator."""

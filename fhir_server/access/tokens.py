@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from fhir_server.access import scopes
+from fhir_server.access.closure import closure
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import directory
@@ -27,6 +28,7 @@ _CALLERS = {
     "RelatedPerson": Caller.RELATED,
     "Practitioner": Caller.PROFESSIONAL,
     "Organization": Caller.ORGANIZATION,
+    "Device": Caller.DEVICE,
 }
 
 
@@ -209,7 +211,7 @@ def _caller(subject: str) -> Caller:
 
 
 def _with_closure(session: Session, principal: Principal, now_us: int) -> Principal:
-    """Add the subjects closure: the person, current PractitionerRoles, their organisations."""
+    """Add the subjects closure, see `access.closure`."""
     organization = key_of_reference(principal.organization) if principal.organization else NONE
     if principal.caller is Caller.OPERATOR:
         return principal
@@ -217,16 +219,15 @@ def _with_closure(session: Session, principal: Principal, now_us: int) -> Princi
         return replace(principal, organizations=(organization,) if organization else ())
     own = key_of_reference(principal.subject)
     if principal.caller is Caller.ORGANIZATION:
-        return replace(principal, actors=(own,), organizations=(own,), organization=principal.subject)
+        actors = closure(session, principal.subject, now_us).actors
+        return replace(principal, actors=actors, organizations=(own,), organization=principal.subject)
+    found = closure(session, principal.subject, now_us)
     if principal.caller is not Caller.PROFESSIONAL:
-        return replace(principal, actors=(own,))
-    roles = directory.roles_of(session, own, now_us)
-    organizations = tuple(dict.fromkeys(role.organization for role in roles if role.organization))
-    actors = tuple(dict.fromkeys((own, *(role.key for role in roles), *organizations)))
+        return replace(principal, actors=found.actors)
     # INVARIANT: an organisation counts only while a current PractitionerRole says so; a token's or account's word
     # adds none.
-    acting_for = principal.organization if organization in organizations else ""
+    acting_for = principal.organization if organization in found.organizations else ""
     # Where several would do none is taken: whoever adds a role for somebody must not become the author of their data.
-    if not acting_for and len(organizations) == 1:
-        acting_for = directory.reference_of(session, organizations[0], "Organization")
-    return replace(principal, actors=actors, organizations=organizations, organization=acting_for)
+    if not acting_for and len(found.organizations) == 1:
+        acting_for = directory.reference_of(session, found.organizations[0], "Organization")
+    return replace(principal, actors=found.actors, organizations=found.organizations, organization=acting_for)

@@ -6,15 +6,15 @@ votes. Tests hold them to the same answer for every caller and record, and what 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from fhir_server.access import labels
+from fhir_server.access.rare import AUTHORS, BINARY, PATIENT, PROVENANCE
 from fhir_server.access.visibility import DIRECTORY_TYPES, Gate, ScopeFilter
-from fhir_server.store.grants import Grant
+from fhir_server.store.grants import AUTHORED_BY, INSTANCE, RELATED, Grant
 from fhir_server.store.keys import type_key
 
 _DIRECTORY = frozenset(type_key(name) for name in DIRECTORY_TYPES)
@@ -31,10 +31,27 @@ class Reason(Enum):
     OWNER = "owner"
     CONSENT = "consent"
     EMERGENCY = "emergency"
+    WITHHELD = "withheld"
     OUT_OF_SCOPE = "out-of-scope"
     DENIED = "denied"
     NO_PERMIT = "no-permit"
     NOT_WRITABLE = "not-writable"
+
+
+class Vote(NamedTuple):
+    """A node of a Consent that hit.
+
+    Attributes:
+        consent: Key of the Consent.
+        node: FHIRPath of the node.
+        permit: Permits, or denies.
+        stands: Counts: a permit always, a deny unless a permit within it hits.
+    """
+
+    consent: int
+    node: str
+    permit: bool
+    stands: bool
 
 
 class Verdict(NamedTuple):
@@ -44,11 +61,13 @@ class Verdict(NamedTuple):
         visible: Whether the record exists for the caller.
         reason: The rule that decided.
         consents: Keys of the Consents whose votes counted, in ascending order.
+        votes: Every node that hit, of all patients asked.
     """
 
     visible: bool
     reason: Reason
     consents: tuple[int, ...] = ()
+    votes: tuple[Vote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +80,13 @@ class Record:
         label: Mask of privacy labels.
         confidentiality: Level of v3-Confidentiality.
         author: Key of the organisation or person who created it, 0 for the operator.
-        tokens: (parameter, system, code) of its token index, for granular scopes.
+        tokens: (parameter, system, code) of its token index, for granular scopes and codes.
+        key: Its own key.
+        released_at: From when the patient sees it, microseconds since the epoch.
+        dates: Clinical time, half-open; None where it has none.
+        references: (parameter, key of the target) of what it refers to.
+        referred_by: Keys of what refers to it.
+        subject: The record that a Binary belongs to.
     """
 
     type: int
@@ -70,6 +95,12 @@ class Record:
     confidentiality: int
     author: int
     tokens: frozenset[tuple[int, int, int]] = frozenset()
+    key: int = 0
+    released_at: int = 0
+    dates: tuple[int, int] | None = None
+    references: frozenset[tuple[int, int]] = frozenset()
+    referred_by: frozenset[int] = frozenset()
+    subject: Record | None = None
 
 
 def verdict(gate: Gate, record: Record, grants: Iterable[Grant]) -> Verdict:
@@ -99,7 +130,7 @@ def verdict(gate: Gate, record: Record, grants: Iterable[Grant]) -> Verdict:
 
 def _may_write(gate: Gate, record: Record, grants: Sequence[Grant], *, written_here: bool) -> Verdict:
     refused = Verdict(visible=False, reason=Reason.NOT_WRITABLE)
-    if gate.own:
+    if gate.managed_types:
         if not record.patients or not (written_here or record.type in gate.managed_types):
             return refused
     elif not written_here:
@@ -111,46 +142,97 @@ def _all(gate: Gate, record: Record, grants: Sequence[Grant]) -> Verdict:
     """Ask every patient; the first who does not permit decides."""
     found = Verdict(visible=False, reason=Reason.NO_PERMIT)
     consents: set[int] = set()
+    votes: list[Vote] = []
     for patient in record.patients:
         found = _patient(gate, record, patient, [grant for grant in grants if grant.patient == patient])
         consents.update(found.consents)
+        votes += found.votes
         if not found.visible:
-            return found
-    return found._replace(consents=tuple(sorted(consents)))
+            return found._replace(votes=tuple(votes))
+    return found._replace(consents=tuple(sorted(consents)), votes=tuple(votes))
 
 
 def _patient(gate: Gate, record: Record, patient: int, grants: Sequence[Grant]) -> Verdict:
+    if gate.shielded and (record.label & labels.NO_DISCLOSURE_TO_PATIENT or record.released_at > gate.at_us):
+        return Verdict(visible=False, reason=Reason.WITHHELD)
     if gate.own == patient:
         return Verdict(visible=True, reason=Reason.OWNER)
-    if record.type == _CONSENT:
-        return Verdict(visible=False, reason=Reason.NO_PERMIT)
-    votes = _votes(gate, record, grants) if gate.actors else {}
-    if votes and all(votes.values()):
-        return Verdict(visible=True, reason=Reason.CONSENT, consents=tuple(sorted(votes)))
+    votes = _votes(gate, record, grants) if gate.actors else ()
+    against = tuple(sorted({vote.consent for vote in votes if not vote.permit and vote.stands}))
+    permits = tuple(sorted({vote.consent for vote in votes if vote.permit}))
+    if permits and not against:
+        return Verdict(visible=True, reason=Reason.CONSENT, consents=permits, votes=votes)
     blocked = any(grant.blocks_emergency and grant.valid_from <= gate.at_us < grant.valid_to for grant in grants)
-    if patient in gate.emergencies and not blocked and not record.label & ~labels.EVERY:
-        return Verdict(visible=True, reason=Reason.EMERGENCY)
-    against = tuple(sorted(consent for consent, permits in votes.items() if not permits))
-    return Verdict(visible=False, reason=Reason.DENIED if against else Reason.NO_PERMIT, consents=against)
+    if patient in gate.emergencies and not blocked and not record.label & ~labels.EVERY and record.type != _CONSENT:
+        return Verdict(visible=True, reason=Reason.EMERGENCY, votes=votes)
+    reason = Reason.DENIED if against else Reason.NO_PERMIT
+    return Verdict(visible=False, reason=reason, consents=against, votes=votes)
 
 
-def _votes(gate: Gate, record: Record, grants: Sequence[Grant]) -> dict[int, bool]:
-    """Return what each Consent says: True permits, False denies; one that says nothing is not in it."""
-    hits: dict[int, dict[int, set[bool]]] = defaultdict(lambda: defaultdict(set))
-    for grant in grants:
-        if _hits(gate, record, grant):
-            hits[grant.consent][grant.depth].add(grant.permit)
-    return {consent: levels[max(levels)] == {True} for consent, levels in hits.items()}
+def _votes(gate: Gate, record: Record, grants: Sequence[Grant]) -> tuple[Vote, ...]:
+    """Return the nodes that hit; a deny within which a permit hits is excepted."""
+    hits = [grant for grant in grants if not grant.blocks_emergency and _hits(gate, record, grant)]
+    found: dict[Vote, None] = {}
+    for grant in hits:
+        excepted = not grant.permit and any(
+            other.permit and other.consent == grant.consent and grant.position < other.position <= grant.ends
+            for other in hits
+        )
+        found[Vote(grant.consent, grant.node, grant.permit, not excepted)] = None
+    return tuple(found)
 
 
 def _hits(gate: Gate, record: Record, grant: Grant) -> bool:
     if grant.actor and grant.actor not in gate.actors:
         return False
-    if not grant.valid_from <= gate.at_us < grant.valid_to or not grant.purposes & gate.purposes:
+    if not grant.valid_from <= gate.at_us < grant.valid_to or not grant.actions & gate.action:
+        return False
+    if not grant.purposes & gate.purposes and (not grant.purpose or grant.purpose not in gate.other_purposes):
         return False
     if grant.permit:
-        return not record.label & ~grant.labels and record.confidentiality <= grant.confidentiality
-    return bool(record.label & grant.labels) or record.confidentiality >= grant.confidentiality
+        labelled = not record.label & ~grant.labels and record.confidentiality <= grant.confidentiality
+        labelled = labelled and (record.type != _CONSENT or grant.type == _CONSENT)
+    else:
+        labelled = bool(record.label & grant.labels) or record.confidentiality >= grant.confidentiality
+    return labelled and (not grant.rare or _meets(record, grant))
+
+
+def _meets(record: Record, grant: Grant) -> bool:
+    """Return whether the record meets the node's criteria on content; a deny hits where the record does not say."""
+    if record.type == PROVENANCE:
+        return not grant.permit
+    if record.type == BINARY:
+        return record.subject is not None and _meets(record.subject, grant)
+    if grant.type and grant.type != record.type:
+        return False
+    codes = {(code, system) for _, system, code in record.tokens}
+    if grant.code and not any(code == grant.code and grant.system in {0, system} for code, system in codes):
+        return False
+    return _in_time(record, grant) and _relates(record, grant)
+
+
+def _in_time(record: Record, grant: Grant) -> bool:
+    if grant.data_from is None or grant.data_to is None:
+        return True
+    if record.dates is None:
+        return not grant.permit and record.type != PATIENT
+    if grant.permit:
+        return grant.data_from <= record.dates[0] and record.dates[1] <= grant.data_to
+    return record.dates[0] < grant.data_to and grant.data_from < record.dates[1]
+
+
+def _relates(record: Record, grant: Grant) -> bool:
+    refers_to = {target for _, target in record.references}
+    match grant.meaning:
+        case 0:
+            return True
+        case meaning if meaning == AUTHORED_BY:
+            written = {target for param, target in record.references if param in AUTHORS}
+            return grant.target == record.author or grant.target in written
+        case meaning if record.key == grant.target or meaning == INSTANCE:
+            return record.key == grant.target
+        case meaning:
+            return grant.target in refers_to or (meaning == RELATED and grant.target in record.referred_by)
 
 
 def _in_scope(scope: ScopeFilter, record: Record) -> bool:

@@ -25,7 +25,8 @@ from sqlalchemy import (
     true,
 )
 
-from fhir_server.access import labels
+from fhir_server.access import labels, rare
+from fhir_server.store.grants import READ
 from fhir_server.store.keys import type_key
 from fhir_server.store.visibility import Rules
 
@@ -64,10 +65,16 @@ class Gate:
         actors: Subjects closure whose consents count; empty means that no consent counts.
         organizations: Organisations (or the person) whose own data is visible, or writable.
         directory: Directory rows are visible.
-        purposes: Bit of the purpose of use.
+        purposes: Bits of the purposes of use.
+        other_purposes: Keys of purposes of other code systems.
+        action: `grants.READ` or `grants.WRITE`.
+        rare: Grants for the caller may have criteria that need a look at content. Without, a permit with such a
+            criterion covers nothing and a deny with one hits everything it may be about.
+        shielded: What its author withheld from the patient, or what is under embargo, does not exist.
         emergencies: Keys of the patients under a live emergency access of the caller.
         own_only: Own data and consent must *both* hold (writing by a person).
-        managed_types: Types in the caller's own record that the caller may change whoever wrote them (Consent).
+        managed_types: Types that a patient or proxy may change whoever wrote them (Consent), and for whom every row
+            has to be of a record: they write nothing that is nobody's.
         reviewed_types: Types that a staff role sees in full (Task for a privacy officer).
         own_data_types: Types that own data is limited to; empty means every type.
         scopes: None without restriction; else a row must pass one of them.
@@ -80,6 +87,10 @@ class Gate:
     organizations: tuple[int, ...] = ()
     directory: bool = False
     purposes: int = 0
+    other_purposes: tuple[int, ...] = ()
+    action: int = READ
+    rare: bool = True
+    shielded: bool = False
     emergencies: tuple[int, ...] = ()
     own_only: bool = False
     managed_types: tuple[int, ...] = ()
@@ -96,14 +107,15 @@ class Gate:
         return (
             self.everything, bool(self.own), len(_padded(self.actors)), len(_padded(self.organizations)),
             self.directory, len(_padded(self.emergencies)), self.own_only, self.managed_types,
-            self.reviewed_types, self.own_data_types, scopes,
+            self.reviewed_types, self.own_data_types, len(_padded(self.other_purposes)), self.action, self.rare,
+            self.shielded, scopes,
         )  # fmt: skip
 
     def parameters(self) -> dict[str, int]:
         """Return the values of `predicate`'s bound parameters by name."""
         values = {"gate_at": self.at_us, "gate_own": self.own, "gate_purposes": self.purposes}
         values["gate_launch"] = next((scope.patient for scope in self.scopes or () if scope.patient), 0)
-        for name in ("actors", "organizations", "emergencies"):
+        for name in ("actors", "organizations", "emergencies", "other_purposes"):
             keys = enumerate(_padded(getattr(self, name)))
             values |= {f"gate_{name}_{index}": key for index, key in keys}
         return values
@@ -134,9 +146,9 @@ class Gate:
         return or_(*ways)
 
     def _own_only(self, row: FromClause, rules: Rules, mine: ColumnElement[bool]) -> ColumnElement[bool]:
-        if self.own:
-            managed = row.c.type.in_(self.managed_types) if self.managed_types else false()
-            return and_(or_(mine, managed), row.c.patient != 0, self._all_patients(row, rules))
+        if self.managed_types:
+            managed = or_(mine, row.c.type.in_(self.managed_types))
+            return and_(managed, row.c.patient != 0, self._all_patients(row, rules))
         return and_(mine, or_(row.c.patient == 0, self._all_patients(row, rules)))
 
     def _all_patients(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
@@ -155,7 +167,6 @@ class Gate:
         if self.actors:
             ways.append(
                 and_(
-                    row.c.type.not_in(_NEVER_GRANTED),
                     self._vote(row, patient, rules, permit=True),
                     ~self._vote(row, patient, rules, permit=False),
                 )
@@ -163,48 +174,70 @@ class Gate:
         if self.emergencies:
             grantable = row.c.label.bitwise_and(literal_column(str(labels.EVERY))) == row.c.label
             ways.append(and_(row.c.type.not_in(_NEVER_GRANTED), grantable, self._emergency(patient, rules)))
-        return or_(*ways) if ways else false()
+        found = or_(*ways) if ways else false()
+        if not self.shielded:
+            return found
+        open_to_patient = row.c.label.bitwise_and(literal_column(str(labels.NO_DISCLOSURE_TO_PATIENT))) == 0
+        return and_(open_to_patient, row.c.released_at <= self._at, found)
 
     def _vote(self, row: FromClause, patient: ColumnElement[int], rules: Rules, *, permit: bool) -> ColumnElement[bool]:
         """Return whether a provision that is in force for the caller votes this way on the row.
 
-        The deepest hitting node of a Consent decides: a nested deny always stands, a root deny stands unless a nested
-        permit of the same Consent hits. A nested deny under a root permit needs no more: any deny wins in the end.
+        A node further down is an exception to the one it stands in: a deny stands unless a permit within it hits, and
+        one deny that stands outvotes every permit (access.md §4.4 and §4.5).
         """
         node = rules.grant.alias()
-        hit = [*self._in_force(node, patient), self._covers(row, node, permit=permit)]
+        hit = [*self._in_force(node, patient), self._covers(row, node, rules, permit=permit)]
         if not permit:
             nested = rules.grant.alias()
             exception = exists().where(
                 *self._in_force(nested, patient),
                 nested.c.consent == node.c.consent,
-                nested.c.depth > node.c.depth,
-                self._covers(row, nested, permit=True),
+                nested.c.position > node.c.position,
+                nested.c.position <= node.c.ends,
+                self._covers(row, nested, rules, permit=True),
             )
-            hit.append(or_(node.c.depth > 0, ~exception.correlate(row, node, _table_of(patient))))
+            hit.append(or_(node.c.ends == node.c.position, ~exception.correlate(row, node, _table_of(patient))))
         return exists().where(*hit).correlate(row, _table_of(patient))
 
     def _in_force(self, node: FromClause, patient: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        purpose = node.c.purposes.bitwise_and(_value("gate_purposes", self.purposes)) != 0
+        if self.other_purposes:
+            purpose = or_(purpose, node.c.purpose.in_(self._keys("other_purposes")))
         return [
             node.c.patient == patient,
             node.c.actor.in_((literal_column("0"), *self._keys("actors"))),
             node.c.valid_from <= self._at,
             node.c.valid_to > self._at,
-            node.c.purposes.bitwise_and(_value("gate_purposes", self.purposes)) != 0,
+            purpose,
+            node.c.actions.bitwise_and(literal_column(str(self.action))) != 0,
         ]
 
-    @staticmethod
-    def _covers(row: FromClause, node: FromClause, *, permit: bool) -> ColumnElement[bool]:
+    def _covers(self, row: FromClause, node: FromClause, rules: Rules, *, permit: bool) -> ColumnElement[bool]:
         if permit:
+            rare = self._rare(row, node, rules, unknown=False)
+            # A Consent tells what is hidden: only a provision that names the type gives it, to a full proxy.
             return and_(
                 node.c.permit.is_(True),
                 row.c.label.bitwise_and(node.c.labels) == row.c.label,
                 row.c.confidentiality <= node.c.confidentiality,
+                or_(row.c.type.not_in(_NEVER_GRANTED), node.c.type.in_(_NEVER_GRANTED)),
+                or_(node.c.rare.is_(False), rare),
             )
         return and_(
             node.c.permit.is_(False),
             or_(row.c.label.bitwise_and(node.c.labels) != 0, row.c.confidentiality >= node.c.confidentiality),
+            or_(node.c.rare.is_(False), self._rare(row, node, rules, unknown=True)),
         )
+
+    def _rare(self, row: FromClause, node: FromClause, rules: Rules, *, unknown: bool) -> ColumnElement[bool]:
+        """Return whether the row meets a node's criteria on content; `unknown` is the answer where nobody can tell."""
+        if self.rare and rules.exact:
+            return rare.met(row, node, rules, unknown=unknown)
+        typed = or_(node.c.type == 0, node.c.type == row.c.type, row.c.type.in_((rare.BINARY, rare.PROVENANCE)))
+        if unknown:
+            return typed
+        return and_(node.c.type == row.c.type, node.c.code == 0, node.c.data_from.is_(None), node.c.meaning == 0)
 
     def _emergency(self, patient: ColumnElement[int], rules: Rules) -> ColumnElement[bool]:
         block = rules.grant.alias()

@@ -5,10 +5,11 @@ Grants of a Consent, one Patient per NHS number, rows that share another's verdi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fhir_server.access import labels
+from fhir_server.access.closure import CONTAINERS, compile_memberships
 from fhir_server.access.consent import compile_consent
 from fhir_server.access.ownership import linked_keys, own_confidentiality, own_label, patients_of
 from fhir_server.access.principal import Caller
@@ -19,12 +20,14 @@ from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import parse_reference
-from fhir_server.store import belonging, grants, resources
+from fhir_server.store import belonging, grants, memberships, resources
+from fhir_server.store.grants import Grant
 from fhir_server.store.instants import to_us
-from fhir_server.store.keys import hash64
+from fhir_server.store.keys import NONE, hash64
 from fhir_server.store.resources import NewVersion, Version
 
 _PROVENANCES_LIMIT = 10_000
+_CONSENTS_LIMIT = 200
 _LINKED = frozenset({"Binary", "Provenance"})
 
 
@@ -53,20 +56,47 @@ def written(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
 
     Raises:
         FhirError: UNENFORCEABLE (422) for a Consent the gate cannot enforce, DUPLICATE (409) for a second one for a
-            grantee.
+            grantee, FORBIDDEN (403) for one that a proxy may not write.
     """
     if new.type == "Consent":
-        compiled = compile_consent(resource, new.key)
-        if grants.others_for(job.session, compiled, to_us(job.context.now())):
-            text = "An active Consent of this patient already names this grantee; change that one"
-            raise FhirError(Kind.DUPLICATE, text, ("Consent.provision.actor",))
-        grants.replace(job.session, new.key, compiled)
+        _grant(job, resource, new)
+    elif new.type in CONTAINERS:
+        memberships.replace(job.session, new.key, compile_memberships(resource, new.key, job.context.fhir_base))
 
 
 def deleted(job: Job, old: Version) -> None:
     """Bring about what follows from a deletion."""
     if old.type == "Consent":
+        _check_proxy(job, grants.of_consent(job.session, old.key))
         grants.replace(job.session, old.key, ())
+    elif old.type in CONTAINERS:
+        memberships.replace(job.session, old.key, ())
+
+
+def _grant(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
+    compiled = compile_consent(resource, new.key, job.definitions.resource_types)
+    now_us = to_us(job.context.now())
+    _check_proxy(job, (*compiled, *grants.of_consent(job.session, new.key)))
+    if grants.others_permitting(job.session, compiled, now_us):
+        text = "An active Consent of this patient already permits this grantee; change that one"
+        raise FhirError(Kind.DUPLICATE, text, ("Consent.provision.actor",))
+    grants.replace(job.session, new.key, compiled)
+    if compiled and grants.active_count(job.session, compiled[0].patient, now_us) > _CONSENTS_LIMIT:
+        raise FhirError(Kind.UNENFORCEABLE, f"At most {_CONSENTS_LIMIT} active Consents of one patient", ("Consent",))
+
+
+def _check_proxy(job: Job, touched: Sequence[Grant]) -> None:
+    """Keep a proxy from writing for itself: whom it may see, and who else, the patient alone decides.
+
+    Raises:
+        FhirError: FORBIDDEN (403).
+    """
+    if job.principal.caller is not Caller.RELATED:
+        return
+    own = {NONE, *job.principal.actors}
+    if any(grant.actor in own and (grant.permit or grant.blocks_emergency) for grant in touched):
+        text = "A proxy may not write a Consent that permits itself, or anyone"
+        raise FhirError(Kind.FORBIDDEN, text, ("Consent.provision.actor",))
 
 
 def _check_role(job: Job, resource: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -107,6 +107,7 @@ class Context:
         request_id: Id of this request, recorded in audit (`X-Request-Id`).
         address: Network address of the caller, for audit.
         break_glass_minutes: How long an emergency access lasts.
+        result_embargo: How long a new result is hidden from the patient and carers.
         page_key: 32 bytes that seal page cursors.
         operations: FHIR operations by code, from the registry in `operations`.
         recorder: Makes the AuditEvents of reads and refusals durable before anything is disclosed.
@@ -120,6 +121,7 @@ class Context:
     request_id: str = ""
     address: str = ""
     break_glass_minutes: int = 60
+    result_embargo: timedelta = timedelta(0)
     page_key: bytes = field(default=b"", repr=False)
     recorder: Recorder | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict)

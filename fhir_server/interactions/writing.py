@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from fhir_server.access import labels, policy
 from fhir_server.access.decide import author_of
-from fhir_server.access.ownership import linked_keys, own_confidentiality, own_label, patients_of
+from fhir_server.access.ownership import is_result, linked_keys, own_confidentiality, own_label, patients_of
 from fhir_server.access.principal import Caller
 from fhir_server.access.visibility import Gate
 from fhir_server.interactions import conditional, effects
@@ -115,7 +116,7 @@ def delete(job: Job, interaction: Interaction) -> Outcome:
     patients = belonging.owners(job.session, (old.key,))[0] if old.multi else tuple(filter(None, (old.patient,)))
     new = NewVersion(
         old.key, old.type, old.id, old.version + 1, _now_us(job, old), None, patients,
-        old.label, old.confidentiality, old.author, old.context,
+        old.label, old.confidentiality, old.author, old.context, old.released_at,
     )  # fmt: skip
     resources.put(job.session, new)
     effects.deleted(job, old)
@@ -128,6 +129,7 @@ def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any
     resource = {**body, "id": logical_id}
     validate(job.definitions, resource)
     new = assemble(job, resource, version=1, author=author_of(job.principal), updated_at=to_us(job.context.now()))
+    new = replace(new, released_at=_released_at(job, resource, new))
     effects.before_write(job, resource, new)
     job.pending.add(new, job.decision.writable)
     effects.written(job, resource, new)
@@ -140,6 +142,7 @@ def replace_version(job: Job, old: Version, body: Mapping[str, Any]) -> Outcome:
     body = _labels_kept(old, {**body, "id": old.id})
     validate(job.definitions, body)
     new = assemble(job, body, version=old.version + 1, author=old.author, updated_at=_now_us(job, old))
+    new = replace(new, released_at=old.released_at)
     job.pending.flush(job.session)
     effects.before_write(job, body, new)
     resources.put(job.session, new)
@@ -202,6 +205,16 @@ def finish(job: Job) -> None:
     for gate, keys in by_gate.items():
         if resources.outside(job.session, gate, keys):
             raise FhirError(Kind.FORBIDDEN, "The caller may not write this resource for this patient")
+
+
+def _released_at(job: Job, resource: Mapping[str, Any], new: NewVersion) -> int:
+    """Return from when the patient sees a new resource: later than at once only for a recent result of others."""
+    embargo = job.context.result_embargo
+    if not embargo or job.principal.caller in {Caller.PATIENT, Caller.RELATED} or not is_result(resource):
+        return 0
+    known_at = min(new.updated_at, new.date_lo or new.updated_at)
+    until = known_at + embargo // timedelta(microseconds=1)
+    return until if until > new.updated_at else 0
 
 
 def _update_as_create(job: Job, interaction: Interaction, logical_id: str, body: Mapping[str, Any]) -> Outcome:
@@ -271,8 +284,8 @@ def _body(interaction: Interaction) -> Mapping[str, Any]:
 
 def _author_organization(job: Job, author: int) -> Mapping[str, Any] | None:
     known = job.pending.authors
-    if job.principal.caller is Caller.PATIENT and author == author_of(job.principal):
-        return {}  # The patient is a known source without a speciality: general.
+    if job.principal.caller in {Caller.PATIENT, Caller.RELATED} and author == author_of(job.principal):
+        return {}  # The patient and family are known sources without a speciality: general.
     if author not in known:
         content = directory.organization_content(job.session, author) if author else None
         known[author] = json.decode(content, len(content) + 1) if content else None

@@ -6,41 +6,65 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Select, and_, bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, Row, Select, and_, bindparam, delete, func, insert, select, update
 
 from fhir_server.store import prepared, tables
 from fhir_server.store.database import Session
+from fhir_server.store.keys import NONE
+
+INSTANCE, RELATED, DEPENDENTS, AUTHORED_BY = 1, 2, 3, 4
+"""Meanings of `provision.data`, as `Grant.meaning` has them; 0 where a provision names no data."""
+READ, WRITE = 1, 2
+"""Bits of `Grant.actions`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One provision node for one actor, every inherited criterion resolved.
+    """One compiled node of a Consent for one actor (and, rarely, one type, code and piece of data).
 
     Attributes:
         consent: Key of the Consent.
-        node: FHIRPath of the provision.
-        depth: 0 for the root provision, 1 for a nested one.
-        permit: True permits, False denies.
+        node: FHIRPath of the node, for explanations.
+        position, ends: Number of the node in document order, and of its last descendant: a node further down is one
+            with `position < its position <= ends`.
+        permit: Permits, or denies.
         patient, actor: Keys; actor 0 is anyone.
         valid_from, valid_to: Half-open interval in microseconds since the epoch.
-        purposes: Bit mask of purposes of use.
+        purposes, purpose: Bits of `access.purposes`; a purpose of another code system by key, else 0. Either hits.
+        actions: `READ`, `WRITE` or both.
         labels: Bit mask of privacy labels: a permit covers a row whose label bits are all in it, a deny hits one that
             shares a bit.
         confidentiality: Highest level a permit covers; lowest level a deny hits.
+        rare: One of the criteria below is there.
+        type: `keys.type_key` of the only type it is about, 0 for every type.
+        code, system: A code that has to be in the resource, and its system (0 for any); 0 for no code.
+        data_from, data_to: Clinical time of the data, half-open; None for any.
+        meaning, target: What the resource has to be to another one, and which; 0 for nothing.
         blocks_emergency: Refuses emergency access to this patient.
     """
 
     consent: int
     node: str
-    depth: int
+    position: int
+    ends: int
     permit: bool
     patient: int
     actor: int
     valid_from: int
     valid_to: int
     purposes: int
+    purpose: int
+    actions: int
     labels: int
     confidentiality: int
+    rare: bool
+    type: int
+    code: int
+    system: int
+    data_from: int | None
+    data_to: int | None
+    meaning: int
+    target: int
     blocks_emergency: bool
 
 
@@ -74,20 +98,50 @@ def replace(session: Session, consent: int, grants: Sequence[Grant]) -> None:
         session.connection.execute(insert(tables.consent_grant), [asdict(grant) for grant in grants])
 
 
-def others_for(session: Session, grants: Sequence[Grant], now_us: int) -> bool:
-    """Return whether another Consent in force of the same patient already names one of these grantees."""
-    named = {grant.actor for grant in grants}
+def of_patients(session: Session, patients: Sequence[int]) -> list[Grant]:
+    """Return the compiled grants of these patients, in a settled order."""
+    row = tables.consent_grant.c
+    columns = [row[name] for name in Grant.__dataclass_fields__]
+    statement = select(*columns).where(row.patient.in_(patients)).order_by(row.consent, row.position, row.id)
+    return [_granted(found) for found in session.connection.execute(statement)]
+
+
+def of_consent(session: Session, consent: int) -> list[Grant]:
+    """Return the compiled grants of one Consent, in the order they were compiled."""
+    row = tables.consent_grant.c
+    columns = [row[name] for name in Grant.__dataclass_fields__]
+    statement = select(*columns).where(row.consent == consent).order_by(row.id)
+    return [_granted(found) for found in session.connection.execute(statement)]
+
+
+def any_rare(session: Session, actors: Sequence[int]) -> bool:
+    """Return whether a grant to one of these actors, or to anyone, has a criterion that needs a look at content."""
+    row = tables.consent_grant.c
+    statement = select(row.id).where(row.rare.is_(True), row.actor.in_((NONE, *actors))).limit(1)
+    return session.connection.execute(statement).first() is not None
+
+
+def others_permitting(session: Session, grants: Sequence[Grant], now_us: int) -> bool:
+    """Return whether another Consent in force of the same patient permits one of the same grantees already."""
+    named = {grant.actor for grant in grants if grant.permit}
     if not named:
         return False
     row = tables.consent_grant.c
     statement = select(row.id).where(
         row.patient == grants[0].patient,
         row.actor.in_(named),
+        row.permit.is_(True),
         row.consent != grants[0].consent,
         row.valid_to > now_us,
-        row.blocks_emergency.is_(False),
     )
     return session.connection.execute(statement.limit(1)).first() is not None
+
+
+def active_count(session: Session, patient: int, now_us: int) -> int:
+    """Return how many Consents of a patient are in force now or later."""
+    row = tables.consent_grant.c
+    statement = select(func.count(row.consent.distinct())).where(row.patient == patient, row.valid_to > now_us)
+    return session.connection.execute(statement).scalar_one()
 
 
 def sharing_disabled(session: Session, patient: int, now_us: int) -> bool:
@@ -143,6 +197,13 @@ def end_emergency(session: Session, access_id: str, now_us: int, *, recorded: bo
         .values(ended_at=now_us, end_recorded=recorded)
     )
     return session.connection.execute(statement).rowcount == 1
+
+
+def _granted(row: Row[Any]) -> Grant:
+    fields = dict(zip(Grant.__dataclass_fields__, row, strict=True))
+    for name in ("permit", "rare", "blocks_emergency"):
+        fields[name] = bool(fields[name])
+    return Grant(**fields)
 
 
 def _emergency(row: Row[Any]) -> EmergencyAccess:

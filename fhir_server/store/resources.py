@@ -57,6 +57,7 @@ class Version:
     confidentiality: int
     author: int
     context: int
+    released_at: int
     content: bytes | None
 
 
@@ -71,6 +72,7 @@ class NewVersion:
         content: JSON bytes with `id` and `meta`, None for a deletion.
         patients: Keys of all patients it belongs to.
         label, confidentiality, author, context: See `tables.resource`.
+        released_at: From when the patient sees it, microseconds since the epoch; 0 for at once.
         code, date_lo, date_hi: Hot columns.
         index: Index rows by table name.
     """
@@ -86,6 +88,7 @@ class NewVersion:
     confidentiality: int
     author: int
     context: int = 0
+    released_at: int = 0
     code: int = 0
     date_lo: int | None = None
     date_hi: int | None = None
@@ -235,6 +238,7 @@ _NAMES = (
     "confidentiality",
     "author",
     "context",
+    "released_at",
     "content",
 )
 
@@ -274,6 +278,7 @@ def _row(new: NewVersion) -> dict[str, Any]:
         "confidentiality": new.confidentiality,
         "author": new.author,
         "context": new.context,
+        "released_at": new.released_at,
         "code": new.code,
         "date_lo": new.date_lo,
         "date_hi": new.date_hi,

@@ -31,10 +31,11 @@ _RESOURCE_COLUMNS = (
     ("deleted", Boolean),
     ("patient", BigInteger),
     ("multi", Boolean),
-    ("label", SmallInteger),
+    ("label", BigInteger),
     ("confidentiality", SmallInteger),
     ("author", BigInteger),
     ("context", BigInteger),
+    ("released_at", BigInteger),
 )
 
 resource = Table(
@@ -83,20 +84,51 @@ consent_grant = Table(
     Column("id", serial, primary_key=True),
     Column("consent", BigInteger, nullable=False),
     Column("node", Text, nullable=False),
-    Column("depth", SmallInteger, nullable=False),
+    Column("position", SmallInteger, nullable=False),
+    Column("ends", SmallInteger, nullable=False),
     Column("permit", Boolean, nullable=False),
     Column("patient", BigInteger, nullable=False),
     Column("actor", BigInteger, nullable=False),
     Column("valid_from", BigInteger, nullable=False),
     Column("valid_to", BigInteger, nullable=False),
-    Column("purposes", Integer, nullable=False),
-    Column("labels", SmallInteger, nullable=False),
+    Column("purposes", BigInteger, nullable=False),
+    Column("purpose", BigInteger, nullable=False),
+    Column("actions", SmallInteger, nullable=False),
+    Column("labels", BigInteger, nullable=False),
     Column("confidentiality", SmallInteger, nullable=False),
+    Column("rare", Boolean, nullable=False),
+    Column("type", Integer, nullable=False),
+    Column("code", BigInteger, nullable=False),
+    Column("system", BigInteger, nullable=False),
+    Column("data_from", BigInteger),
+    Column("data_to", BigInteger),
+    Column("meaning", SmallInteger, nullable=False),
+    Column("target", BigInteger, nullable=False),
     Column("blocks_emergency", Boolean, nullable=False),
 )
 Index("ix_consent_grant_patient", consent_grant.c.patient, consent_grant.c.actor)
 Index("ix_consent_grant_actor", consent_grant.c.actor, consent_grant.c.patient)
 Index("ix_consent_grant_consent", consent_grant.c.consent)
+Index(
+    "ix_consent_grant_rare",
+    consent_grant.c.actor,
+    sqlite_where=consent_grant.c.rare.is_(True),
+    postgresql_where=consent_grant.c.rare.is_(True),
+)
+
+membership = Table(
+    "membership",
+    metadata,
+    Column("id", serial, primary_key=True),
+    Column("source", BigInteger, nullable=False),
+    Column("member", BigInteger, nullable=False),
+    Column("container", BigInteger, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger, nullable=False),
+)
+Index("ix_membership_member", membership.c.member)
+Index("ix_membership_source", membership.c.source)
 
 break_glass = Table(
     "break_glass",

@@ -56,27 +56,41 @@ class Visibility(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The tables a visibility may join (under aliases of its own): never a road to content."""
+    """The tables a visibility may join (under aliases of its own): never a road to content.
+
+    Attributes:
+        grant, resource_patient: Tables of those names.
+        token, reference: Index rows of search.
+        subject: Current rows with the columns that criteria of a Consent look at.
+        exact: Index rows and columns are those of the row that is judged; else criteria on them cannot be answered.
+    """
 
     grant: FromClause
-    break_glass: FromClause
     resource_patient: FromClause
     token: FromClause
+    reference: FromClause
+    subject: FromClause
+    exact: bool = True
 
 
-RULES = Rules(tables.consent_grant, tables.break_glass, tables.resource_patient, index_tables.token)
+_SUBJECT_COLUMNS = ("key", "type", "date_lo", "date_hi", "author")
+_SUBJECT = select(*(tables.resource.c[name] for name in _SUBJECT_COLUMNS)).subquery()
+RULES = Rules(tables.consent_grant, tables.resource_patient, index_tables.token, index_tables.reference, _SUBJECT)
 _NOBODY = literal(-1, BigInteger).label("patient")
 _NO_TOKEN = select(index_tables.token).where(false())
 HISTORY_RULES = Rules(
     tables.consent_grant,
-    tables.break_glass,
     select(tables.history.c.key, _NOBODY).distinct().subquery(),
     _NO_TOKEN.subquery(),
+    index_tables.reference,
+    _SUBJECT,
+    exact=False,
 )
-"""Rules for replaced versions, of which neither the further patients nor the tokens are kept.
+"""Rules for replaced versions, of which neither the further patients nor the index rows are kept.
 
 INVARIANT: what is not known is refused. A version that named several patients has one more that nobody may speak for; a
-granular scope finds no token. The rows of the current version say nothing about either.
+granular scope finds no token; a permit by a criterion on content covers nothing, and a deny by one hits. The rows of
+the current version say nothing about any of it.
 """
 
 

@@ -28,10 +28,12 @@ def _labelled(*codings: tuple[str, str]) -> Json:
         ((), labels.UNSET),
         (((LABEL, "general"),), labels.GENERAL),
         (((LABEL, "mental-health"),), labels.MENTAL_HEALTH),
-        (((LABEL, "General"),), labels.UNSET),
-        ((("urn:unknown", "general"),), labels.UNSET),
+        (((LABEL, "General"),), labels.UNSET | labels.UNKNOWN),
+        ((("urn:unknown", "general"),), labels.UNSET | labels.UNKNOWN),
         (((labels.ACT_CODE, "MH"),), labels.MENTAL_HEALTH),
-        (((labels.ACT_CODE, "XYZ"),), labels.UNSET),
+        (((labels.ACT_CODE, "XYZ"),), labels.UNSET | labels.UNKNOWN),
+        (((LABEL, "general"), (labels.ACT_CODE, "NOPAT")), labels.GENERAL | labels.NO_DISCLOSURE_TO_PATIENT),
+        (((LABEL, "mental-health"), (labels.ACT_CODE, "PSY")), labels.mask_of_coding(labels.ACT_CODE, "PSY")),
         (((LABEL, "general"), (labels.ACT_CODE, "SEX")), labels.GENERAL | labels.SEXUAL_HEALTH),
         (((labels.CONFIDENTIALITY, "R"),), labels.UNSET),
     ],
@@ -98,7 +100,11 @@ def test_a_binary_and_a_provenance_point_at_what_they_share_the_verdict_of(targe
     assert linked_keys(elsewhere, _BASE) == ()
 
 
-_NESTED: dict[str, Any] = {"type": "deny", "provision": [{"type": "permit"}]}
+TYPES = "http://hl7.org/fhir/resource-types"
+
+
+def _deep(levels: int) -> dict[str, Any]:
+    return {"type": "deny", "provision": [_deep(levels - 1)]} if levels > 1 else {"type": "permit"}
 
 
 @pytest.mark.parametrize(
@@ -112,14 +118,20 @@ _NESTED: dict[str, Any] = {"type": "deny", "provision": [{"type": "permit"}]}
         ("Consent.implicitRules", {"implicitRules": "urn:rules"}),
         ("Consent.provision", {"provision": {}}),
         ("Consent.provision.type", {"provision": {"actor": []}}),
-        ("Consent.provision.class", {"provision": {"type": "permit", "class": [{"code": "Observation"}]}}),
-        ("Consent.provision.code", {"provision": {"type": "permit", "code": [{"text": "x"}]}}),
-        ("Consent.provision.data", {"provision": {"type": "permit", "data": [{"meaning": "instance"}]}}),
-        ("Consent.provision.dataPeriod", {"provision": {"type": "permit", "dataPeriod": {"start": "2020"}}}),
+        ("Consent.provision.class[0]", {"provision": {"type": "permit", "class": [{"code": "Observation"}]}}),
+        (
+            "Consent.provision.class[0]",
+            {"provision": {"type": "permit", "class": [{"system": TYPES, "code": "Pulse"}]}},
+        ),
+        ("Consent.provision.class", {"provision": {"type": "permit", "class": [{"system": TYPES, "code": "Consent"}]}}),
+        ("Consent.provision.code[0]", {"provision": {"type": "permit", "code": [{"text": "x"}]}}),
+        ("Consent.provision.data[0].reference", {"provision": {"type": "permit", "data": [{"meaning": "instance"}]}}),
+        ("Consent.provision.data[0].meaning", {"provision": {"type": "permit", "data": [{"reference": ref(ANN)}]}}),
+        ("Consent.provision.dataPeriod", {"provision": {"type": "permit", "dataPeriod": {"id": "x"}}}),
         ("Consent.provision.period", {"provision": {"type": "permit", "period": {"id": "x"}}}),
         (
             "Consent.provision.action[0]",
-            {"provision": {"type": "permit", "action": [{"coding": [{"code": "collect"}]}]}},
+            {"provision": {"type": "permit", "action": [{"coding": [{"code": "sell"}]}]}},
         ),
         ("Consent.provision.purpose[0]", {"provision": {"type": "permit", "purpose": [{"code": "NOSUCH"}]}}),
         (
@@ -143,12 +155,12 @@ _NESTED: dict[str, Any] = {"type": "deny", "provision": [{"type": "permit"}]}
             "Consent.provision.modifierExtension",
             {"provision": {"type": "permit", "modifierExtension": [{"url": "urn:not"}]}},
         ),
-        ("Consent.provision.provision[0].provision", {"provision": {"type": "deny", "provision": [_NESTED]}}),
+        ("Consent.provision.provision[0].provision[0].provision[0].provision[0]", {"provision": _deep(5)}),
     ],
 )
 def test_what_cannot_be_enforced_is_refused_naming_the_element(element: str, change: Json) -> None:
     with pytest.raises(FhirError) as refused:
-        compile_consent({**consent(ANN, GP), **change}, 1)
+        compile_consent({**consent(ANN, GP), **change}, 1, load().resource_types)
     assert refused.value.kind is Kind.UNENFORCEABLE
     assert refused.value.status == 422
     assert refused.value.issues[0].expression == (element,)
@@ -156,7 +168,7 @@ def test_what_cannot_be_enforced_is_refused_naming_the_element(element: str, cha
 
 @pytest.mark.parametrize("change", [{"status": "inactive"}, {"scope": {"coding": [{"code": "research"}]}}])
 def test_a_consent_that_is_not_in_force_or_not_about_privacy_grants_nothing(change: Json) -> None:
-    assert compile_consent({**consent(ANN, GP), **change}, 1) == ()
+    assert compile_consent({**consent(ANN, GP), **change}, 1, load().resource_types) == ()
 
 
 @pytest.mark.parametrize(

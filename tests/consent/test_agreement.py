@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,19 +16,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from fhir_server.access import labels
-from fhir_server.access.consent import PURPOSE_BITS, compile_consent
+from fhir_server.access import labels, purposes
+from fhir_server.access.consent import compile_consent
 from fhir_server.access.verdict import Reason, Record, verdict
 from fhir_server.access.visibility import Gate
 from fhir_server.spec.values import period_interval
 from fhir_server.store import grants, resources
 from fhir_server.store.database import Session, Store
-from fhir_server.store.grants import Grant
-from fhir_server.store.keys import key_of_reference
+from fhir_server.store.grants import READ, WRITE, Grant
+from fhir_server.store.keys import hash64, key_of_reference, type_key
 from fhir_server.store.resources import NewVersion
 from fhir_server.store.visibility import execute, readable
 from tests.consent import generated
-from tests.consent.generated import Row
+from tests.consent.generated import TYPES, Row
 from tests.databases import Databases
 from tests.server import create_schema
 
@@ -46,10 +47,13 @@ def store(databases: Databases) -> Iterator[Store]:
 
 
 def _put(session: Session, row: Row) -> None:
-    key = key_of_reference(row.name)
+    key, record = row.key, row.record
+    own = {"key": key, "patient": 0, "item": 0}
     tokens = [
-        {"key": key, "param": param, "patient": 0, "item": 0, "code": code, "system": system, "head": ""}
-        for param, system, code in row.record.tokens
+        {**own, "param": param, "code": code, "system": system, "head": ""} for param, system, code in record.tokens
+    ]
+    references = [
+        {**own, "param": param, "target": target, "target_type": 0, "version": 0} for param, target in record.references
     ]
     resources.put(
         session,
@@ -60,11 +64,15 @@ def _put(session: Session, row: Row) -> None:
             version=1,
             updated_at=1,
             content=b"{}",
-            patients=row.record.patients,
-            label=row.record.label,
-            confidentiality=row.record.confidentiality,
-            author=row.record.author,
-            index={"index_token": tokens},
+            patients=record.patients,
+            label=record.label,
+            confidentiality=record.confidentiality,
+            author=record.author,
+            context=record.subject.key if record.subject else 0,
+            released_at=record.released_at,
+            date_lo=record.dates[0] if record.dates else None,
+            date_hi=record.dates[1] if record.dates else None,
+            index={"index_token": tokens, "index_reference": references},
         ),
     )
 
@@ -72,7 +80,7 @@ def _put(session: Session, row: Row) -> None:
 def _compiled(consents: list[dict[str, Any]]) -> list[Grant]:
     found: list[Grant] = []
     for number, consent in enumerate(consents):
-        found += compile_consent(consent, number + 1)
+        found += compile_consent(consent, number + 1, TYPES)
     return found
 
 
@@ -83,7 +91,7 @@ def _seen(session: Session, gate: Gate) -> set[int]:
 @_SHARED
 @given(
     consents=st.lists(generated.consents(), max_size=4),
-    rows=st.tuples(*(generated.rows(number) for number in range(6))),
+    rows=generated.rows(6),
     gates=st.lists(generated.gates(), min_size=1, max_size=6),
 )
 def test_sql_and_memory_agree_on_every_caller_and_record(
@@ -111,12 +119,20 @@ def _compare(session: Session, gate: Gate, rows: tuple[Row, ...], compiled: list
         assert resources.outside(session, gate, [key]) == (0 if expected.visible else 1)
 
 
-@given(consent=generated.consents("Patient/p0"), row=generated.rows(0), gate=generated.gates())
-def test_compiled_grants_vote_as_the_provision_tree_says(consent: dict[str, Any], row: Row, gate: Gate) -> None:
-    record = Record(row.record.type, (key_of_reference("Patient/p0"),), row.record.label, row.record.confidentiality, 0)
-    caller = Gate(gate.at_us, actors=gate.actors or (1,), purposes=gate.purposes)
-    found = verdict(caller, record, compile_consent(consent, 1))
-    if row.type == "Consent":
+@given(consent=generated.consents("Patient/p0"), rows=generated.rows(2), gate=generated.gates())
+def test_compiled_grants_vote_as_the_provision_tree_says(
+    consent: dict[str, Any], rows: tuple[Row, ...], gate: Gate
+) -> None:
+    record = replace(rows[1].record, patients=(key_of_reference("Patient/p0"),), author=0)
+    caller = Gate(
+        gate.at_us,
+        actors=gate.actors or (1,),
+        purposes=gate.purposes,
+        other_purposes=gate.other_purposes,
+        action=gate.action,
+    )
+    found = verdict(caller, record, compile_consent(consent, 1, TYPES))
+    if rows[1].type == "Consent":
         assert not found.visible
         return
     says = _walk(consent, record, caller)
@@ -125,19 +141,17 @@ def test_compiled_grants_vote_as_the_provision_tree_says(consent: dict[str, Any]
 
 
 def _walk(consent: dict[str, Any], record: Record, gate: Gate) -> str:
-    """Return `permit`, `deny` or "" as access.md §4.4 has it."""
-    if consent["status"] != "active":
-        return ""
-    root = consent["provision"]
-    hits = {0: [], 1: []}  # type: dict[int, list[str]]
-    if _matches(root, record, gate):
-        hits[0].append(root["type"])
-    for child in root.get("provision", ()):
-        inherited = {name: value for name, value in root.items() if name not in {"type", "provision"}}
-        if _matches({**inherited, **child}, record, gate):
-            hits[1].append(child["type"])
-    deepest = hits[1] or hits[0]
-    return "deny" if "deny" in deepest else "permit" if deepest else ""
+    """Return `permit`, `deny` or "": a provision within another is an exception to it, and a deny that stands wins."""
+    votes = _votes(consent["provision"], {}, record, gate) if consent["status"] == "active" else []
+    return "deny" if "deny" in votes else "permit" if votes else ""
+
+
+def _votes(node: dict[str, Any], inherited: dict[str, Any], record: Record, gate: Gate) -> list[str]:
+    own = {**inherited, **{name: value for name, value in node.items() if name != "provision"}}
+    within = [vote for child in node.get("provision", ()) for vote in _votes(child, own, record, gate)]
+    if not _matches(own, record, gate) or (own["type"] == "deny" and "permit" in within):
+        return within
+    return [own["type"], *within]
 
 
 def _matches(node: dict[str, Any], record: Record, gate: Gate) -> bool:
@@ -148,23 +162,96 @@ def _matches(node: dict[str, Any], record: Record, gate: Gate) -> bool:
         assert interval is not None
         if not interval[0] <= gate.at_us < interval[1]:
             return False
-    purposes = node.get("purpose") or [{"code": code} for code in PURPOSE_BITS]
-    if not any(PURPOSE_BITS[coding["code"]] & gate.purposes for coding in purposes):
+    if "purpose" in node and not any(_is_for(coding, gate) for coding in node["purpose"]):
         return False
-    if not node.get("securityLabel"):
-        return node["type"] == "deny" or not record.label & ~labels.EVERY
-    return _labelled(node, record)
+    if "action" in node:
+        wanted = {"access": READ, "correct": WRITE}
+        if not any(wanted[each["coding"][0]["code"]] == gate.action for each in node["action"]):
+            return False
+    if node.get("securityLabel"):
+        labelled = _labelled(node, record)
+    else:
+        labelled = node["type"] == "deny" or not record.label & labels.WITHHELD
+    return labelled and _is_about(node, record)
+
+
+def _is_for(coding: dict[str, str], gate: Gate) -> bool:
+    if coding["system"] != purposes.SYSTEM:
+        return purposes.key(coding["system"], coding["code"]) in gate.other_purposes
+    kinds = {"TREAT": ("TREAT",), "HRESCH": ("HRESCH", "CLINTRCH")}[coding["code"]]
+    return any(purposes.of_caller(kind)[0] & gate.purposes & ~purposes.SOME for kind in kinds)
+
+
+_KIND_OF = {"PSY": "MH", "ETHUD": "MH", "SDV": "SEX"}
+_SAME = {"mental-health": "MH", "sexual-health": "SEX"}
 
 
 def _labelled(node: dict[str, Any], record: Record) -> bool:
     listed = [(coding["system"], coding["code"]) for coding in node["securityLabel"]]
     levels = [labels.LEVELS[code] for system, code in listed if system == labels.CONFIDENTIALITY]
-    masks = [labels.mask_of_coding(system, code) or 0 for system, code in listed if system != labels.CONFIDENTIALITY]
-    bits = [bit for bit in (1, 2, 4, 8, 128) if record.label & bit]
+    named = {_SAME.get(code, code) for system, code in listed if system != labels.CONFIDENTIALITY}
+    every = {"general", "MH", "SEX", "social-care"} <= named
+    on_it = _names(record.label)
     if node["type"] == "deny":
-        return any(bit & mask for bit in bits for mask in masks) or any(
-            record.confidentiality >= level for level in levels
-        )
+        hit = every and bool(on_it - {"withheld"})
+        hit = hit or any(name in named or _KIND_OF.get(name) in named or name == "unknown" for name in on_it if named)
+        return hit or any(record.confidentiality >= level for level in levels)
     within = not levels or record.confidentiality <= max(levels)
-    allowed = masks or [labels.EVERY]
-    return within and all(any(bit & mask for mask in allowed) for bit in bits)
+    if "withheld" in on_it:
+        return False
+    return within and (not named or every or all(name in named or _KIND_OF.get(name) in named for name in on_it))
+
+
+def _names(mask: int) -> set[str]:
+    """Return the labels of a record in words."""
+    found = {"general": 1, "MH": 2, "SEX": 4, "social-care": 8, "withheld": labels.WITHHELD, "unknown": labels.UNKNOWN}
+    found |= {code: labels.mask_of_coding(labels.ACT_CODE, code) or 0 for code in ("PSY", "ETHUD", "SDV", "GDIS")}
+    return {name for name, bit in found.items() if mask & bit}
+
+
+def _is_about(node: dict[str, Any], record: Record) -> bool:
+    if not {"class", "code", "dataPeriod", "data"} & set(node):
+        return True
+    if record.type == type_key("Provenance"):
+        return bool(node["type"] == "deny")
+    if record.type == type_key("Binary"):
+        return record.subject is not None and _is_about(node, record.subject)
+    if "class" in node and record.type not in {type_key(each["code"]) for each in node["class"]}:
+        return False
+    if "code" in node and not any(_has(coding, record) for each in node["code"] for coding in each["coding"]):
+        return False
+    if "dataPeriod" in node and not _in_time(node, record):
+        return False
+    return "data" not in node or any(_relates(each, record) for each in node["data"])
+
+
+def _has(coding: dict[str, str], record: Record) -> bool:
+    return any(
+        code == hash64(coding["code"]) and ("system" not in coding or system == hash64(coding["system"]))
+        for _, system, code in record.tokens
+    )
+
+
+def _in_time(node: dict[str, Any], record: Record) -> bool:
+    interval = period_interval(node["dataPeriod"])
+    assert interval is not None
+    if record.dates is None:
+        return node["type"] == "deny" and record.type != type_key("Patient")
+    low, high = record.dates
+    if node["type"] == "permit":
+        return interval[0] <= low and high <= interval[1]
+    return low < interval[1] and high > interval[0]
+
+
+def _relates(each: dict[str, Any], record: Record) -> bool:
+    aim = key_of_reference(each["reference"]["reference"])
+    refers = any(target == aim for _, target in record.references)
+    match each["meaning"]:
+        case "instance":
+            return record.key == aim
+        case "dependents":
+            return record.key == aim or refers
+        case "related":
+            return record.key == aim or refers or aim in record.referred_by
+        case _:
+            return record.author == aim or (generated.AUTHORED, aim) in record.references

@@ -23,6 +23,9 @@ _SQLITE_STATISTICS = (
     ("consent_grant", "ix_consent_grant_patient", "50000 4 1"),
     ("consent_grant", "ix_consent_grant_actor", "50000 100 1"),
     ("consent_grant", "ix_consent_grant_consent", "50000 2"),
+    ("consent_grant", "ix_consent_grant_rare", "1000 10"),
+    ("membership", "ix_membership_member", "50000 2"),
+    ("membership", "ix_membership_source", "50000 3"),
     ("index_token", "ix_index_token_key", "8000000 8 1"),
     ("index_token", "ix_index_token_code", "8000000 80000 400 400 1"),
     ("index_token", "ix_index_token_system", "8000000 80000 8000"),
@@ -51,6 +54,7 @@ def upgrade() -> None:
     _create_resource_history()
     _create_resource_patient()
     _create_consent_grant()
+    _create_membership()
     _create_break_glass()
     _create_index_token()
     _create_index_string()
@@ -93,10 +97,11 @@ def _create_resource() -> None:
         sa.Column("deleted", sa.Boolean(), nullable=False),
         sa.Column("patient", sa.BigInteger(), nullable=False),
         sa.Column("multi", sa.Boolean(), nullable=False),
-        sa.Column("label", sa.SmallInteger(), nullable=False),
+        sa.Column("label", sa.BigInteger(), nullable=False),
         sa.Column("confidentiality", sa.SmallInteger(), nullable=False),
         sa.Column("author", sa.BigInteger(), nullable=False),
         sa.Column("context", sa.BigInteger(), nullable=False),
+        sa.Column("released_at", sa.BigInteger(), nullable=False),
         sa.Column("code", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("date_lo", sa.BigInteger()),
         sa.Column("date_hi", sa.BigInteger()),
@@ -128,10 +133,11 @@ def _create_resource_history() -> None:
         sa.Column("deleted", sa.Boolean(), nullable=False),
         sa.Column("patient", sa.BigInteger(), nullable=False),
         sa.Column("multi", sa.Boolean(), nullable=False),
-        sa.Column("label", sa.SmallInteger(), nullable=False),
+        sa.Column("label", sa.BigInteger(), nullable=False),
         sa.Column("confidentiality", sa.SmallInteger(), nullable=False),
         sa.Column("author", sa.BigInteger(), nullable=False),
         sa.Column("context", sa.BigInteger(), nullable=False),
+        sa.Column("released_at", sa.BigInteger(), nullable=False),
         sa.Column("content", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("key", "version", name="pk_resource_history"),
     )
@@ -154,21 +160,55 @@ def _create_consent_grant() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("consent", sa.BigInteger(), nullable=False),
         sa.Column("node", sa.Text(), nullable=False),
-        sa.Column("depth", sa.SmallInteger(), nullable=False),
+        sa.Column("position", sa.SmallInteger(), nullable=False),
+        sa.Column("ends", sa.SmallInteger(), nullable=False),
         sa.Column("permit", sa.Boolean(), nullable=False),
         sa.Column("patient", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.BigInteger(), nullable=False),
         sa.Column("valid_from", sa.BigInteger(), nullable=False),
         sa.Column("valid_to", sa.BigInteger(), nullable=False),
-        sa.Column("purposes", sa.Integer(), nullable=False),
-        sa.Column("labels", sa.SmallInteger(), nullable=False),
+        sa.Column("purposes", sa.BigInteger(), nullable=False),
+        sa.Column("purpose", sa.BigInteger(), nullable=False),
+        sa.Column("actions", sa.SmallInteger(), nullable=False),
+        sa.Column("labels", sa.BigInteger(), nullable=False),
         sa.Column("confidentiality", sa.SmallInteger(), nullable=False),
+        sa.Column("rare", sa.Boolean(), nullable=False),
+        sa.Column("type", sa.Integer(), nullable=False),
+        sa.Column("code", sa.BigInteger(), nullable=False),
+        sa.Column("system", sa.BigInteger(), nullable=False),
+        sa.Column("data_from", sa.BigInteger()),
+        sa.Column("data_to", sa.BigInteger()),
+        sa.Column("meaning", sa.SmallInteger(), nullable=False),
+        sa.Column("target", sa.BigInteger(), nullable=False),
         sa.Column("blocks_emergency", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_consent_grant"),
     )
     op.create_index("ix_consent_grant_actor", "consent_grant", ["actor", "patient"])
     op.create_index("ix_consent_grant_consent", "consent_grant", ["consent"])
     op.create_index("ix_consent_grant_patient", "consent_grant", ["patient", "actor"])
+    op.create_index(
+        "ix_consent_grant_rare",
+        "consent_grant",
+        ["actor"],
+        sqlite_where=sa.text("rare IS 1"),
+        postgresql_where=sa.text("rare IS true"),
+    )
+
+
+def _create_membership() -> None:
+    op.create_table(
+        "membership",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("source", sa.BigInteger(), nullable=False),
+        sa.Column("member", sa.BigInteger(), nullable=False),
+        sa.Column("container", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Integer(), nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_membership"),
+    )
+    op.create_index("ix_membership_member", "membership", ["member"])
+    op.create_index("ix_membership_source", "membership", ["source"])
 
 
 def _create_break_glass() -> None:

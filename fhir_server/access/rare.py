@@ -1,0 +1,114 @@
+"""Criteria of a provision on content: type, code, clinical time, relation to another record (access.md §3).
+
+SQL face; `verdict` holds the one in memory. A Binary is judged as the record it belongs to. For a Provenance, which has
+as many subjects as targets, a permit by such criteria covers nothing and a deny hits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, FromClause, Integer, and_, case, exists, literal_column, or_, select
+
+from fhir_server.store.grants import AUTHORED_BY, INSTANCE, RELATED
+from fhir_server.store.keys import hash32, type_key
+from fhir_server.store.visibility import Rules
+
+BINARY: Final = type_key("Binary")
+PROVENANCE: Final = type_key("Provenance")
+PATIENT: Final = type_key("Patient")
+_AUTHOR_CODES: Final = (
+    "asserter", "attester", "authenticator", "author", "performer", "recorder", "requester", "results-interpreter",
+    "sender", "source",
+)  # fmt: skip
+_AUTHORED_TYPES: Final = (
+    "AllergyIntolerance", "Basic", "CarePlan", "ClinicalImpression", "Communication", "CommunicationRequest",
+    "Composition", "Condition", "Contract", "CoverageEligibilityRequest", "DetectedIssue", "DeviceRequest",
+    "DiagnosticReport", "DocumentManifest", "DocumentReference", "FamilyMemberHistory", "Flag", "ImagingStudy",
+    "Immunization", "ImmunizationRecommendation", "List", "Media", "MedicationAdministration", "MedicationDispense",
+    "MedicationRequest", "MedicationStatement", "NutritionOrder", "Observation", "Procedure", "QuestionnaireResponse",
+    "RequestGroup", "RiskAssessment", "ServiceRequest", "SupplyRequest", "Task", "VisionPrescription",
+)  # fmt: skip
+AUTHORS: Final = frozenset(hash32(f"{kind}.{code}") for kind in _AUTHORED_TYPES for code in _AUTHOR_CODES)
+"""Search parameters that say who wrote a record or stands for what is in it."""
+
+
+def met(row: FromClause, node: FromClause, rules: Rules, *, unknown: bool) -> ColumnElement[bool]:
+    """Return whether a row meets the criteria on content of a node (a row of `consent_grant`).
+
+    Nests no deeper than it has to: SQLite parses expressions with a stack of a hundred entries.
+
+    Args:
+        row: The row, with the columns of `resource` but content.
+        node: The compiled node.
+        rules: Tables to look into.
+        unknown: What holds where the record does not say: False for a permit, True for a deny.
+    """
+    subject = _Subject(row, rules)
+    found = and_(
+        row.c.type != PROVENANCE,
+        or_(node.c.type == 0, node.c.type == subject.column("type")),
+        or_(node.c.code == 0, _has_code(subject, node, rules)),
+        or_(node.c.data_from.is_(None), *_in_time(subject, node, unknown=unknown)),
+        or_(node.c.meaning == 0, *_related(subject, node, rules)),
+    )
+    return or_(row.c.type == PROVENANCE, found) if unknown else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The record that a row is judged as: that of a Binary's security context, else itself."""
+
+    row: FromClause
+    rules: Rules
+
+    @property
+    def key(self) -> ColumnElement[int]:
+        return case((self.row.c.context != 0, self.row.c.context), else_=self.row.c.key)
+
+    def column(self, name: str) -> ColumnElement[Any]:
+        its = self.rules.subject.alias()
+        of_context = select(its.c[name]).where(its.c.key == self.row.c.context).correlate(self.row).scalar_subquery()
+        return case((self.row.c.context != 0, of_context), else_=self.row.c[name])
+
+
+def _has_code(subject: _Subject, node: FromClause, rules: Rules) -> ColumnElement[bool]:
+    token = rules.token.alias()
+    found = exists().where(
+        token.c.key == subject.key,
+        token.c.code == node.c.code,
+        or_(node.c.system == 0, token.c.system == node.c.system),
+    )
+    return found.correlate(subject.row, node)
+
+
+def _in_time(subject: _Subject, node: FromClause, *, unknown: bool) -> tuple[ColumnElement[bool], ...]:
+    """Return whether the clinical time lies within (permit) or meets (deny) the period, as alternatives.
+
+    A record without a time is not known to lie outside; a Patient has none.
+    """
+    low, high = subject.column("date_lo"), subject.column("date_hi")
+    if not unknown:
+        return (and_(low >= node.c.data_from, high <= node.c.data_to),)
+    undated = and_(low.is_(None), subject.row.c.type != PATIENT)
+    return undated, and_(low < node.c.data_to, high > node.c.data_from)
+
+
+def _related(subject: _Subject, node: FromClause, rules: Rules) -> tuple[ColumnElement[bool], ...]:
+    """Return whether the record is, refers to, is referred to by, or was written by what the node names."""
+    to, back = rules.reference.alias(), rules.reference.alias()
+    authors = [literal_column(str(param), Integer()) for param in sorted(AUTHORS)]
+    refers = exists().where(
+        node.c.meaning != INSTANCE,
+        to.c.key == subject.key,
+        to.c.target == node.c.target,
+        or_(node.c.meaning != AUTHORED_BY, to.c.param.in_(authors)),
+    )
+    referred = exists().where(node.c.meaning == RELATED, back.c.key == node.c.target, back.c.target == subject.key)
+    return (
+        and_(node.c.meaning != AUTHORED_BY, subject.key == node.c.target),
+        and_(node.c.meaning == AUTHORED_BY, subject.column("author") == node.c.target),
+        refers.correlate(subject.row, node),
+        referred.correlate(subject.row, node),
+    )
