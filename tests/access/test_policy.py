@@ -23,7 +23,8 @@ _CLASSES = {
 _MATRIX = {
     # caller, role           person clinical measurement rules log  review staff organisation conformance
     ("patient", ""):        "r      r        crud        crud  r    r      r     r            r",
-    ("related", ""):        "r      r        r           r     r    r      r     r            r",
+    ("related", ""):        "r      r        crud        crud  r    r      r     r            r",
+    ("device", ""):         "r      r        r           r     r    r      r     r            r",
     ("professional", ""):   "r      crud     crud        r     r    r      r     r            r",
     ("organization", ""):   "crud   crud     crud        r     r    r      crud  r            r",
     ("operator", ""):       "crud   crud     crud        crud  r    crud   crud  crud         crud",
