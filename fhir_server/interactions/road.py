@@ -96,7 +96,8 @@ def record_refusal(
 
 def events_of(job: Job, interaction: Interaction, status: int, error: FhirError | None = None) -> list[events.Event]:
     """Return the AuditEvents of an interaction, one per patient."""
-    patients = belonging.ids_of(job.session, job.trace.patients)
+    undisclosed = error is not None or not job.trace.entities
+    patients = belonging.ids_of(job.session, job.trace.patients, afresh=undisclosed)
     emergency = next((access.id for access in job.decision.emergencies if access.patient in patients), "")
     return audit.disclosure_events(
         interaction,

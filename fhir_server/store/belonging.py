@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, insert, literal_column, select, update
+from sqlalchemy import BigInteger, Select, bindparam, delete, insert, literal_column, select, update
 
-from fhir_server.store import index_tables, tables
+from fhir_server.store import index_tables, prepared, tables
 from fhir_server.store.database import Session
-from fhir_server.store.keys import hash32, hash64
+from fhir_server.store.keys import NONE, hash32, hash64
 from fhir_server.store.resources import NewVersion
 
 _CHUNK = 512
@@ -45,19 +45,36 @@ def further_patients(session: Session, keys: Sequence[int]) -> dict[int, list[in
     return found
 
 
-def ids_of(session: Session, keys: Iterable[int]) -> dict[int, str]:
-    """Return the logical ids of resources by key, for audit only; a key never changes its id, so they are kept."""
+def ids_of(session: Session, keys: Iterable[int], *, afresh: bool = False) -> dict[int, str]:
+    """Return the logical ids of resources by key, for audit only; a key never changes its id, so they are kept.
+
+    Args:
+        session: The transaction.
+        keys: Whose ids.
+        afresh: Look up those that are kept too, and even where there is no key. For answers that disclose nothing: what
+            is hidden (and kept) must not be answered sooner than what does not exist (and cannot be kept).
+    """
     known = session.store.known_ids
+    if len(known) > _KNOWN_IDS:
+        known.clear()
     wanted = list(keys)
-    missing = [key for key in wanted if key not in known]
-    if missing:
-        if len(known) > _KNOWN_IDS:
-            known.clear()
-        row = tables.resource
-        for start in range(0, len(missing), _CHUNK):
-            statement = select(row.c.key, row.c.id).where(row.c.key.in_(missing[start : start + _CHUNK]))
-            known.update(session.connection.execute(statement).all())
+    missing = (wanted or [NONE]) if afresh else [key for key in wanted if key not in known]
+    for start in range(0, len(missing), _CHUNK):
+        known.update(_ids(session, missing[start : start + _CHUNK]))
     return {key: known[key] for key in wanted if key in known}
+
+
+def _ids(session: Session, keys: Sequence[int]) -> Iterable[tuple[int, str]]:
+    size = 1 << (len(keys) - 1).bit_length()
+    names = [f"key_{index}" for index in range(size)]
+
+    def build() -> Select[tuple[int, str]]:
+        row = tables.resource
+        return select(row.c.key, row.c.id).where(row.c.key.in_([bindparam(name, NONE, BigInteger) for name in names]))
+
+    padded = list(keys) + [keys[-1]] * (size - len(keys))
+    found = prepared.run(session, ("ids of", size), build, dict(zip(names, padded, strict=True)))
+    return [(record.key, record.id) for record in found]
 
 
 def keys_with_identifier(session: Session, resource_type: str, system: str, value: str) -> list[int]:
