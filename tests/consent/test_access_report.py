@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.consent.shares import ACTORS, consents, denial, named, part, share_only, token_of
+from tests.consent.shares import ACTORS, consents, denial, named, part, share_only, staff_token, token_of
 from tests.consent.world import ANN, BOB, CARER, CONSULTANT, GP, PRACTICE, TRUST, Json, World, consent, ref
 
 _FEW = settings(
@@ -168,6 +168,13 @@ def test_everybody_else_is_told_nothing(world: World) -> None:
             refusals.add((answer.status_code, answer.text.replace(f"Patient/{patient}", "")))
         (refusal,) = refusals
         assert refusal[0] in {403, 404}
+
+
+def test_a_privacy_officer_learns_who_but_not_how_much(world: World) -> None:
+    entries = _entries(_report(world, staff_token(world, "privacy-officer")))
+    assert _codes(entries[PRACTICE], "reason") == ["consent"]
+    assert _codes(entries[PRACTICE], "label") == ["general"]
+    assert not any(_counts(entry) for entry in entries.values())
 
 
 def test_a_token_without_consents_is_refused(world: World) -> None:

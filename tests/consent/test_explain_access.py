@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fhir_server.operations.counting import COMPARTMENT_TYPES
 from fhir_server.spec import definitions
-from tests.consent.shares import ACTORS, ROWS, consents, denial, named, part, share_only, token_of
+from tests.consent.shares import ACTORS, ROWS, consents, denial, named, part, share_only, staff_token, token_of
 from tests.consent.world import ANN, BOB, CARER, CONSULTANT, GP, LABEL, PRACTICE, TRUST, Json, World, consent, ref
 
 _FEW = settings(
@@ -167,6 +167,16 @@ def test_a_full_proxy_and_the_patient_get_the_same_answer(world: World) -> None:
     world.share(consent(ANN, CARER, labels=(), provision=[everything]))
     assert _explain(world, "Observation/a-mh", GP, world.carer) == _explain(world, "Observation/a-mh", GP)
     assert world.server.call("GET", f"Observation/b-1/$explain-access?actor={GP}", world.carer).status_code == 404
+
+
+def test_a_privacy_officer_is_answered_other_staff_are_not(world: World) -> None:
+    officer = staff_token(world, "privacy-officer")
+    assert _explain(world, "Observation/a-mh", GP, officer) == _explain(world, "Observation/a-mh", GP)
+    assert world.server.call("GET", f"{_ABSENT}/$explain-access?actor={GP}", officer).status_code == 404
+    for role in ("coordinator", "service-desk", "admin"):
+        token = staff_token(world, role)
+        for row in ("Observation/a-1", _ABSENT):
+            assert world.server.call("GET", f"{row}/$explain-access?actor={GP}", token).status_code == 403
 
 
 def test_what_is_withheld_from_the_patient_is_absent(world: World) -> None:
