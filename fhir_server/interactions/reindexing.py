@@ -6,6 +6,8 @@ Not an interaction: nothing is disclosed and no version changes. Whose a row is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from typing import NamedTuple
 
 from fhir_server.access.closure import CONTAINERS, compile_memberships
 from fhir_server.access.consent import compile_consent
@@ -18,6 +20,14 @@ from fhir_server.store.database import Session
 from fhir_server.store.derived import Derived, Stored
 
 _BATCH_COUNT = 100
+_RULES = ("Consent", *sorted(CONTAINERS))
+
+
+class Checked(NamedTuple):
+    """A batch of resources that decide who may see what: how many, and those that were not in force as they say."""
+
+    size: int
+    differing: tuple[str, ...]
 
 
 def rebuild(context: Context, types: Sequence[str] = ()) -> Iterator[int]:
@@ -33,21 +43,50 @@ def rebuild(context: Context, types: Sequence[str] = ()) -> Iterator[int]:
         after = batch[-1].key
 
 
+def rebuild_rules(context: Context) -> Iterator[Checked]:
+    """Compile anew what decides who may see what (Consents, roles, teams, groups) and compare with what is in force.
+
+    Yields a batch at a time, once committed: what differed is in force again as the resources say.
+    """
+    after: int | None = None
+    while True:
+        with context.store.write() as session:
+            batch = derived.stored(session, _RULES, after=after, limit=_BATCH_COUNT)
+            differing = [name for row in batch if (name := _recompiled(session, context, row))]
+        if not batch:
+            return
+        yield Checked(len(batch), tuple(differing))
+        after = batch[-1].key
+
+
 def _derived(session: Session, context: Context, row: Stored) -> Derived:
     resource = json.decode(row.content, len(row.content) + 1)
-    if resource["resourceType"] == "Consent":
-        _restore_grants(session, context, resource, row.key)
-    if resource["resourceType"] in CONTAINERS:
-        memberships.replace(session, row.key, compile_memberships(resource, row.key, context.fhir_base))
+    if resource["resourceType"] in _RULES:
+        _recompiled(session, context, row)
     hot = index.hot(context.definitions, resource)
     rows = index.rows(context.definitions, resource, key=row.key, patient=row.patient, fhir_base=context.fhir_base)
     return Derived(row.key, hot.code, hot.date_lo, hot.date_hi, rows)
 
 
-def _restore_grants(session: Session, context: Context, resource: json.Json, key: int) -> None:
+def _recompiled(session: Session, context: Context, row: Stored) -> str:
+    """Put what a resource states in force; return its name where something else was, else ""."""
+    resource = json.decode(row.content, len(row.content) + 1)
+    if resource["resourceType"] == "Consent":
+        compiled = _compiled(context, resource, row.key)
+        same = list(compiled) == grants.of_consent(session, row.key)
+        if not same:
+            grants.replace(session, row.key, compiled)
+    else:
+        stated = sorted(compile_memberships(resource, row.key, context.fhir_base), key=astuple)
+        same = stated == memberships.of_sources(session, [row.key])
+        if not same:
+            memberships.replace(session, row.key, stated)
+    return "" if same else f"{resource['resourceType']}/{resource['id']}"
+
+
+def _compiled(context: Context, resource: json.Json, key: int) -> tuple[grants.Grant, ...]:
     try:
-        compiled = compile_consent(resource, key, context.definitions.resource_types)
+        return compile_consent(resource, key, context.definitions.resource_types)
     except FhirError:
         # INVARIANT: a Consent that the gate of today cannot enforce permits nothing.
-        compiled = ()
-    grants.replace(session, key, compiled)
+        return ()
