@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from fhir_server.interactions.model import Operation
-from fhir_server.operations import access_log_proof, break_glass, close_review, end_break_glass, everything
+from fhir_server.operations import (
+    access_log_proof,
+    access_report,
+    break_glass,
+    close_review,
+    end_break_glass,
+    everything,
+    explain_access,
+    preview_consent,
+)
 
 REGISTRY: tuple[Operation, ...] = (
     access_log_proof.OPERATION,
+    access_report.OPERATION,
     break_glass.OPERATION,
     close_review.OPERATION,
     end_break_glass.OPERATION,
     everything.OPERATION,
+    explain_access.OPERATION,
+    preview_consent.OPERATION,
 )
 BY_CODE = {operation.code: operation for operation in REGISTRY}
