@@ -98,17 +98,25 @@ def events_of(job: Job, interaction: Interaction, status: int, error: FhirError 
     """Return the AuditEvents of an interaction, one per patient."""
     undisclosed = error is not None or not job.trace.entities
     patients = belonging.ids_of(job.session, job.trace.patients, afresh=undisclosed)
-    emergency = next((access.id for access in job.decision.emergencies if access.patient in patients), "")
-    return audit.disclosure_events(
-        interaction,
-        job.principal,
-        job.context,
-        status=status,
-        patients=patients,
-        entities=job.trace.entities,
-        error=error,
-        break_glass_grant_id=emergency or None,
-    )
+    emergencies = {access.patient: access.id for access in reversed(job.decision.emergencies)}
+    found: list[events.Event] = []
+    # INVARIANT: an emergency is named on the log of its own patient only, whoever else an answer is about.
+    for grant_id in dict.fromkeys(map(emergencies.get, patients)) or (None,):
+        group = {key: logical_id for key, logical_id in patients.items() if emergencies.get(key) == grant_id}
+        entities = job.trace.entities
+        if len(group) < len(patients):
+            entities = [entity for entity in entities if group.keys() & set(entity[3])]
+        found += audit.disclosure_events(
+            interaction,
+            job.principal,
+            job.context,
+            status=status,
+            patients=group,
+            entities=entities,
+            error=error,
+            break_glass_grant_id=grant_id,
+        )
+    return found
 
 
 def verb_of(interaction: Interaction, context: Context) -> Verb:

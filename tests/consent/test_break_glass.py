@@ -328,6 +328,17 @@ def test_all_of_it_is_on_the_patients_log(world: World) -> None:
     assert own["entry"][0]["resource"]["id"] == started["id"]
 
 
+def test_an_answer_about_two_patients_names_the_emergency_of_one_on_that_ones_log_only(world: World) -> None:
+    assert _start(world, world.gp) == 200
+    found = world.server.ids("Observation", world.gp)
+    assert {"Observation/a-1", "Observation/b-1"} <= found
+    (bobs,), (anns,) = _events(world, "search-type"), _events(world, "search-type", ANN)
+    assert (bobs["purposeOfEvent"][0]["coding"][0]["code"], bool(_grant(bobs))) == ("BTG", True)
+    assert (anns["purposeOfEvent"][0]["coding"][0]["code"], bool(_grant(anns))) == ("TREAT", False)
+    assert "Observation/a-" not in str(bobs)
+    assert "Observation/b-" not in str(anns)
+
+
 def test_a_privacy_officer_is_asked_to_review_it(world: World) -> None:
     assert _start(world, world.gp) == 200
     task = world.server.get("Task", world.operator)["entry"][0]["resource"]
