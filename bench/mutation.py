@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 FILES = ("fhir_server/access/*.py", "fhir_server/store/visibility.py")
 TESTS = ("tests/access", "tests/consent/test_agreement.py", "tests/consent/test_gate_points.py")
 _LIMIT_S = 300
+_QUIET = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # what is loaded before the fork is not rewritten
 _HEAVY = (
     "alembic.command",
     "alembic.config",
@@ -160,8 +161,9 @@ def _run(mutant: Mutant) -> None:
     import pytest  # noqa: PLC0415 - loaded before the fork; nothing of ours is
 
     _Changed.mutant = mutant
-    importlib.machinery.SourceFileLoader = _Changed  # type: ignore[misc]
-    hook = importlib.machinery.FileFinder.path_hook((_Changed, [".py"]))
+    machinery = importlib.machinery
+    compiled = (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES)
+    hook = machinery.FileFinder.path_hook(compiled, (_Changed, machinery.SOURCE_SUFFIXES))
     sys.path_hooks.insert(0, hook)
     sys.path_importer_cache.clear()
     silent = os.open(os.devnull, os.O_WRONLY)
@@ -170,7 +172,7 @@ def _run(mutant: Mutant) -> None:
     tests = [test for test in TESTS if Path(test).exists()]
     status = 3
     with contextlib.suppress(BaseException):
-        status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-k", "not postgresql", *tests]))
+        status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-k", "not postgresql", *_QUIET, *tests]))
     os._exit(status)
 
 

@@ -403,7 +403,7 @@ def operations(draw: st.DrawFn) -> Request:
     level, types = draw(st.sampled_from(operation.levels)), operation.types
     if types in {(), ("Resource",)}:
         types = TYPES
-    found = [name for name in REFERENCES if name.partition("/")[0] in types]
+    found = [name for name in REFERENCES if name.partition("/")[0] in types] or [f"{types[0]}/nowhere"]
     at = {"system": "", "type": draw(st.sampled_from(types)) + "/", "instance": draw(st.sampled_from(found)) + "/"}
     given = []
     for parameter in definition.get("parameter", ()):
