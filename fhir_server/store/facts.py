@@ -43,7 +43,7 @@ def of_row(session: Session, key: int) -> Facts | None:
     if found is None:
         return None
     return Facts(
-        **found._mapping,
+        **found._asdict(),
         further=tuple(run(select(further.patient).where(further.key == key).order_by(further.patient)).scalars()),
         tokens=frozenset(
             tuple(each) for each in run(select(token.param, token.system, token.code).where(token.key == key))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from typing import cast as typed
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     BindParameter,
     Boolean,
@@ -114,12 +115,12 @@ def tally_with(
     seen = select(row).where(
         row.c.type.in_([type_key(name) for name in types]), row.c.deleted.is_(False), actor.predicate(row, rules)
     )
-    statement = _tally(seen.subquery(), asker, types)
+    statement = _tally(seen.cte(), asker, types)
     found = session.connection.execute(statement, _values(actor, asker, patient))
     return tuple(Tally._make(record) for record in found)
 
 
-def _tally(row: Subquery, asker: Visibility, types: Sequence[str]) -> Select[Any]:
+def _tally(row: CTE, asker: Visibility, types: Sequence[str]) -> Select[Any]:
     """Return the count of those of these rows that are the patient's and that whoever asks can see, too."""
     asked = _renamed(readable(asker, types), asker)
     return (
@@ -174,7 +175,7 @@ def _sharing_rows_with(session: Session, patient: int, types: Sequence[str]) -> 
     return list({patient, *session.connection.execute(others).scalars()})
 
 
-def _of_patient(row: Subquery, types: Sequence[str]) -> FromClause:
+def _of_patient(row: CTE, types: Sequence[str]) -> FromClause:
     """Return these rows, those of one patient only: found by the patient, as no index leads there from a row."""
     stored, further = tables.resource, tables.resource_patient
     whose = bindparam("tally_patient", NONE, BigInteger)
@@ -186,7 +187,7 @@ def _of_patient(row: Subquery, types: Sequence[str]) -> FromClause:
     return row.join(keys, keys.c.key == row.c.key)
 
 
-def _renamed(rows: Subquery, visibility: Visibility) -> Subquery:
+def _renamed(rows: CTE, visibility: Visibility) -> CTE:
     """Return the rows with the values of their visibility under other names: there are two in one statement."""
     names = visibility.parameters()
 
@@ -195,7 +196,7 @@ def _renamed(rows: Subquery, visibility: Visibility) -> Subquery:
             return bindparam(f"{_ASKER}{element.key}", type_=element.type, required=True)
         return None
 
-    return typed("Subquery", replacement_traverse(rows, {}, rename))
+    return typed("CTE", replacement_traverse(rows, {}, rename))
 
 
 def _values(actor: Visibility, asker: Visibility, patient: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     BindParameter,
     ColumnElement,
@@ -20,7 +21,6 @@ from sqlalchemy import (
     Executable,
     FromClause,
     Select,
-    Subquery,
     and_,
     bindparam,
     false,
@@ -98,8 +98,11 @@ _LIMIT = 4096
 _selects: dict[Hashable, Select[Any]] = {}
 
 
-def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool = False) -> Subquery:
+def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool = False) -> CTE:
     """Return the current rows that exist for this visibility, as a derived table.
+
+    It is written as a common table expression, so that no statement nests the gate in itself (SQLite parses with a
+    stack of a hundred entries), and never kept as a table of its own.
 
     Columns: key, type (`keys.type_key`), id, version, updated_at, deleted, patient, multi, label, confidentiality,
     author, context, code, date_lo, date_hi, content. Databases flatten it into the outer query, so indexes serve it.
@@ -118,7 +121,7 @@ def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool
         if len(_selects) >= _LIMIT:
             _selects.clear()
         built = _selects[key] = _without_values(_build(visibility, types, deleted=deleted), visibility.parameters())
-    return built.subquery()
+    return built.cte().prefix_with("NOT MATERIALIZED")
 
 
 def execute(session: Session, visibility: Visibility, statement: Executable) -> CursorResult[Any]:

@@ -6,7 +6,6 @@ Each case is loaded twice: as the operator's own data, and as the feed of a hosp
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -93,11 +92,8 @@ def test_the_engine_decides_each_case(known: Definitions, file: CaseFile, author
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path, file: CaseFile) -> Iterator[Server]:
+def server(databases: Databases, tmp_path: Path, file: CaseFile) -> Iterator[Server]:
     """Return a server whose clock stands before the first case."""
-    # SQLite before 3.46 parses with a stack of a hundred entries: criteria on content within a chain overflow it.
-    overflows = databases.kind == "sqlite" and sqlite3.sqlite_version_info < (3, 46)
-    request.applymarker(pytest.mark.xfail(overflows, reason="SQLite's parser stack", strict=True))
     before = min(case.at for case in file.cases) - timedelta(days=1)
     made = build(databases.prepared("schema", create_schema), tmp_path, Clock(before))
     yield made
