@@ -20,18 +20,34 @@ _NOT_CLINICAL = DIRECTORY_TYPES | {
 }  # fmt: skip
 _MEMBERSHIP = frozenset({"CareTeam", "Group"})
 """Whoever is in one counts as it: an organisation's system says so, nobody for themselves."""
+_FAMILY = frozenset({Caller.PATIENT, Caller.RELATED})
+_NOT_RELABELLED = _NOT_CLINICAL | {"Patient", "Binary", "Provenance"}
+"""Who somebody is has no privacy label; a Binary and a Provenance have that of what they belong to."""
 _STAFF_WRITES = {"coordinator": frozenset({"Patient"}), "privacy-officer": frozenset({"Task"})}
 
 
 def may(principal: Principal, right: str, resource_type: str) -> bool:
-    """Return whether the role policy allows a right (`c`, `r`, `u`, `d`, `s`) on a type."""
-    if right in READ_RIGHTS:
+    """Return whether the role policy allows a right (`c`, `r`, `u`, `d`, `s`) on a type.
+
+    A patient or family member may ask to update any record: `writes` says whether more of it than its label.
+    """
+    if right in READ_RIGHTS or writes(principal, resource_type):
         return True
+    return right == "u" and relabels(principal, resource_type)
+
+
+def relabels(principal: Principal, resource_type: str) -> bool:
+    """Return whether a caller of this kind may choose the privacy label of a type, whoever wrote it."""
+    return principal.caller in _FAMILY and resource_type not in _NOT_RELABELLED
+
+
+def writes(principal: Principal, resource_type: str) -> bool:
+    """Return whether a caller of this kind ever writes the content of a type."""
     if resource_type in _NEVER_WRITTEN:
         return False
     if principal.caller is Caller.OPERATOR:
         return True
-    if principal.caller in {Caller.PATIENT, Caller.RELATED}:
+    if principal.caller in _FAMILY:
         return resource_type in _PATIENT_WRITES
     if principal.caller is Caller.ORGANIZATION:
         return resource_type in _FEED_DIRECTORY or resource_type not in _NOT_CLINICAL

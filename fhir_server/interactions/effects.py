@@ -67,7 +67,7 @@ def written(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
 def deleted(job: Job, old: Version) -> None:
     """Bring about what follows from a deletion."""
     if old.type == "Consent":
-        _check_proxy(job, grants.of_consent(job.session, old.key))
+        _check_proxy(job, grants.of_consent(job.session, old.key), ())
         grants.replace(job.session, old.key, ())
     elif old.type in CONTAINERS:
         memberships.replace(job.session, old.key, ())
@@ -76,7 +76,7 @@ def deleted(job: Job, old: Version) -> None:
 def _grant(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
     compiled = compile_consent(resource, new.key, job.definitions.resource_types)
     now_us = to_us(job.context.now())
-    _check_proxy(job, (*compiled, *grants.of_consent(job.session, new.key)))
+    _check_proxy(job, grants.of_consent(job.session, new.key), compiled)
     if grants.others_permitting(job.session, compiled, now_us):
         text = "An active Consent of this patient already permits this grantee; change that one"
         raise FhirError(Kind.DUPLICATE, text, ("Consent.provision.actor",))
@@ -85,8 +85,10 @@ def _grant(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
         raise FhirError(Kind.UNENFORCEABLE, f"At most {_CONSENTS_LIMIT} active Consents of one patient", ("Consent",))
 
 
-def _check_proxy(job: Job, touched: Sequence[Grant]) -> None:
+def _check_proxy(job: Job, before: Sequence[Grant], after: Sequence[Grant]) -> None:
     """Keep a proxy from writing for itself: whom it may see, and who else, the patient alone decides.
+
+    What concerns the proxy stays as it is, a deny too: to take it away would be to permit.
 
     Raises:
         FhirError: FORBIDDEN (403).
@@ -94,8 +96,9 @@ def _check_proxy(job: Job, touched: Sequence[Grant]) -> None:
     if job.principal.caller is not Caller.RELATED:
         return
     own = {NONE, *job.principal.actors}
-    if any(grant.actor in own and (grant.permit or grant.blocks_emergency) for grant in touched):
-        text = "A proxy may not write a Consent that permits itself, or anyone"
+    permits = any(grant.actor in own and (grant.permit or grant.blocks_emergency) for grant in after)
+    if permits or any(grant.actor in own for grant in before):
+        text = "A proxy may not write a Consent that permits itself, or anyone, nor change one that names itself"
         raise FhirError(Kind.FORBIDDEN, text, ("Consent.provision.actor",))
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from fhir_server.access import labels, policy
+from fhir_server.access import labels, policy, relabelling
 from fhir_server.access.decide import author_of
 from fhir_server.access.ownership import is_result, linked_keys, own_confidentiality, own_label, patients_of
 from fhir_server.access.principal import Caller
@@ -79,8 +79,7 @@ def update(job: Job, interaction: Interaction) -> Outcome:
     old = resources.get(job.session, job.decision.readable, interaction.type, logical_id)
     if old is None:
         return _update_as_create(job, interaction, logical_id, body)
-    _check_replaceable(job, interaction, old)
-    return replace_version(job, old, body)
+    return _replace(job, interaction, old, body)
 
 
 def patch(job: Job, interaction: Interaction) -> Outcome:
@@ -92,11 +91,11 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
     old = resources.get(job.session, job.decision.readable, interaction.type, interaction.id)
     if old is None or old.content is None:
         raise FhirError(Kind.NOT_FOUND, f"{interaction.type}/{interaction.id} is not known")
-    _check_replaceable(job, interaction, old)
+    _check_version(interaction, old)
     body = apply_patch(json.decode(old.content, len(old.content) + 1), interaction.patch)
     if body.get("resourceType") != interaction.type or body.get("id") != interaction.id:
         raise FhirError(Kind.INVALID_CONTENT, "A patch must not change resourceType or id", (f"{interaction.type}.id",))
-    stored = replace_version(job, old, body)
+    stored = _replace(job, interaction, old, body)
     return stored if _may_read(job, interaction.type) else replace(stored, content=b"")
 
 
@@ -112,7 +111,9 @@ def delete(job: Job, interaction: Interaction) -> Outcome:
     old = resources.get(job.session, job.decision.readable, interaction.type, logical_id)
     if old is None or old.deleted:
         return Outcome(204)
-    _check_replaceable(job, interaction, old)
+    _check_version(interaction, old)
+    if not _is_writable(job, old):
+        raise _not_replaceable(old)
     patients = belonging.owners(job.session, (old.key,))[0] if old.multi else tuple(filter(None, (old.patient,)))
     new = NewVersion(
         old.key, old.type, old.id, old.version + 1, _now_us(job, old), None, patients,
@@ -125,9 +126,16 @@ def delete(job: Job, interaction: Interaction) -> Outcome:
 
 
 def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any]) -> Outcome:
-    """Validate and queue a first version under this id."""
+    """Validate and queue a first version under this id.
+
+    Raises:
+        FhirError: FORBIDDEN (403) for a type that the caller never writes, such as by a conditional update.
+    """
+    if not policy.writes(job.principal, resource_type):
+        raise FhirError(Kind.FORBIDDEN, f"This caller may not write {resource_type}")
     resource = {**body, "id": logical_id}
     validate(job.definitions, resource)
+    resource = _labelled(job, None, resource, patients_of(job.definitions, resource, job.context.fhir_base))
     new = assemble(job, resource, version=1, author=author_of(job.principal), updated_at=to_us(job.context.now()))
     new = replace(new, released_at=_released_at(job, resource, new))
     effects.before_write(job, resource, new)
@@ -139,14 +147,19 @@ def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any
 
 def replace_version(job: Job, old: Version, body: Mapping[str, Any]) -> Outcome:
     """Validate and store the next version of a resource; whose data it is does not change."""
-    body = _labels_kept(old, {**body, "id": old.id})
+    body = {**body, "id": old.id}
     validate(job.definitions, body)
+    body = _labelled(job, _content_before(job, old), body, belonging.owners(job.session, (old.key,))[0])
+    return _store_next(job, old, body, job.decision.writable)
+
+
+def _store_next(job: Job, old: Version, body: Mapping[str, Any], gate: Gate) -> Outcome:
     new = assemble(job, body, version=old.version + 1, author=old.author, updated_at=_now_us(job, old))
     new = replace(new, released_at=old.released_at)
     job.pending.flush(job.session)
     effects.before_write(job, body, new)
     resources.put(job.session, new)
-    job.pending.replaced(new, job.decision.writable)
+    job.pending.replaced(new, gate)
     if (new.label, new.confidentiality, new.patients) != (old.label, old.confidentiality, _sole(old)):
         job.pending.moved.append(new.key)
     effects.written(job, body, new)
@@ -230,13 +243,39 @@ def _update_as_create(job: Job, interaction: Interaction, logical_id: str, body:
     return insert(job, interaction.type, logical_id, body)
 
 
-def _check_replaceable(job: Job, interaction: Interaction, old: Version) -> None:
+def _replace(job: Job, interaction: Interaction, old: Version, body: Mapping[str, Any]) -> Outcome:
+    """Store the next version: any by who may write the row, else a new label by who decides about the record."""
+    _check_version(interaction, old)
+    if policy.writes(job.principal, old.type) and _is_writable(job, old):
+        return replace_version(job, old, body)
+    gate = relabelling.reach(job.decision.readable)
+    if old.content is None or not policy.relabels(job.principal, old.type) or not _decides(job, gate, old):
+        raise _not_replaceable(old)
+    validate(job.definitions, dict(body))
+    body = relabelling.relabelled(json.decode(old.content, len(old.content) + 1), body)
+    return _store_next(job, old, body, gate)
+
+
+def _decides(job: Job, gate: Gate, old: Version) -> bool:
+    if old.version >= _HIGHEST_VERSION or resources.outside(job.session, gate, [old.key]):
+        return False
+    patients = belonging.owners(job.session, (old.key,))[0]
+    return relabelling.may_choose(job.session, job.decision.writable, patients)
+
+
+def _check_version(interaction: Interaction, old: Version) -> None:
     if interaction.if_match and interaction.if_match != str(old.version):
         raise FhirError(
             Kind.VERSION_REQUIRED, f"If-Match says version {interaction.if_match[:20]}, the current one differs"
         )
-    if old.version >= _HIGHEST_VERSION or resources.outside(job.session, job.decision.writable, [old.key]):
-        raise FhirError(Kind.FORBIDDEN, f"The caller may not change {old.type}/{old.id}")
+
+
+def _is_writable(job: Job, old: Version) -> bool:
+    return old.version < _HIGHEST_VERSION and not resources.outside(job.session, job.decision.writable, [old.key])
+
+
+def _not_replaceable(old: Version) -> FhirError:
+    return FhirError(Kind.FORBIDDEN, f"The caller may not change {old.type}/{old.id}")
 
 
 def _existing(job: Job, found: conditional.Match) -> Outcome:
@@ -257,13 +296,26 @@ def _sole(old: Version) -> tuple[int, ...]:
     return () if old.multi else tuple(filter(None, (old.patient,)))
 
 
-def _labels_kept(old: Version, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the next version with the labels of the replaced one, where it brings none itself."""
-    kept = labels.kept(json.decode(old.content, len(old.content) + 1), body) if old.content else []
-    meta = body.get("meta", {})
-    if not kept or not isinstance(meta, Mapping):
-        return body
-    return {**body, "meta": {**meta, "security": [*meta.get("security", ()), *kept]}}
+def _content_before(job: Job, old: Version) -> Mapping[str, Any] | None:
+    """Return the content of the replaced version, of a deleted resource that of its last one."""
+    if old.content is None:
+        everything = Gate(0, everything=True)
+        last = resources.version(job.session, everything, old.type, old.id, old.version - 1)
+        content = last.content if last else None
+    else:
+        content = old.content
+    return json.decode(content, len(content) + 1) if content else None
+
+
+def _labelled(
+    job: Job, before: Mapping[str, Any] | None, body: Mapping[str, Any], patients: tuple[int, ...]
+) -> dict[str, Any]:
+    """Return the next version with what remains of the labels of the replaced one (R4 leaves that to servers)."""
+    if job.principal.caller is Caller.OPERATOR and relabelling.is_chosen(body):
+        return dict(body)  # A record that is moved here brings what its patient chose.
+    if relabelling.may_choose(job.session, job.decision.writable, patients):
+        return relabelling.by_owner(before, body)
+    return relabelling.by_author(before, body)
 
 
 def _disclose(job: Job, new: NewVersion, status: int) -> Outcome:

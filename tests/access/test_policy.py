@@ -22,8 +22,8 @@ _CLASSES = {
 }
 _MATRIX = {
     # caller, role           person clinical measurement rules log  review staff organisation conformance
-    ("patient", ""):        "r      r        crud        crud  r    r      r     r            r",
-    ("related", ""):        "r      r        crud        crud  r    r      r     r            r",
+    ("patient", ""):        "r      ru       crud        crud  r    r      r     r            r",
+    ("related", ""):        "r      ru       crud        crud  r    r      r     r            r",
     ("device", ""):         "r      r        r           r     r    r      r     r            r",
     ("professional", ""):   "r      crud     crud        r     r    r      r     r            r",
     ("organization", ""):   "crud   crud     crud        r     r    r      crud  r            r",
@@ -49,6 +49,14 @@ def _principal(caller: str, role: str) -> Principal:
 def test_each_cell_of_the_matrix(who: tuple[str, str], kind: str, right: str) -> None:
     cells = dict(zip(_CLASSES, _MATRIX[who].split(), strict=True))
     assert policy.may(_principal(*who), right, _CLASSES[kind]) is (right in cells[kind])
+
+
+@pytest.mark.parametrize("caller", ["patient", "related"])
+@pytest.mark.parametrize("kind", sorted(_CLASSES.values()))
+def test_what_family_may_update_without_writing_it_is_its_label(caller: str, kind: str) -> None:
+    who = _principal(caller, "")
+    assert policy.writes(who, kind) is (kind in {"Observation", "Consent"})
+    assert policy.may(who, "u", kind) is (kind in {"Observation", "Consent", "Condition"})
 
 
 @pytest.mark.parametrize("who", sorted(_MATRIX))
