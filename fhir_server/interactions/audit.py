@@ -262,7 +262,7 @@ def _event(
             b',"type":%b,"subtype":[%b],"action":"%b"' % (shape.type, shape.subtype, shape.action.encode()),
             b',"recorded":"%b","outcome":"%b"' % (recorded, shape.outcome.encode()),
             b',"outcomeDesc":%b' % parts.quote(shape.description) if shape.description else b"",
-            b',"purposeOfEvent":[%b]' % parts.concept(parts.ACT_REASON, shape.purpose) if shape.purpose else b"",
+            b',"purposeOfEvent":%b' % parts.purposes(shape.purpose) if shape.purpose else b"",
             b',"agent":%b' % parts.agents(agent, shape.action, context.fhir_base),
             b',"source":%b' % parts.source(context.fhir_base),
             b',"entity":[%b]' % b",".join(entities) if entities else b"",
@@ -279,6 +279,7 @@ def _event(
         kind=shape.kind,
         action=shape.action,
         outcome=shape.outcome,
-        purpose=shape.purpose,
+        # What is searched by; whoever acts for several is found by the first.
+        purpose=shape.purpose.partition(" ")[0].rpartition("|")[2],
         content=content,
     )

@@ -107,6 +107,16 @@ def concept(system: str, code: str) -> bytes:
     return b'{"coding":[%b]}' % coding(system, code)
 
 
+@lru_cache(maxsize=256)
+def purposes(text: str) -> bytes:
+    """Return the `purposeOfEvent` array of a caller's purposes: `CODE` of v3-ActReason or `system|code`, by blanks."""
+    found = []
+    for word in text.split():
+        system, bar, code = word.rpartition("|")
+        found.append(concept(system if bar else ACT_REASON, code))
+    return b"[%b]" % b",".join(found)
+
+
 # What data flows where decides the roles: (server, client, person) as BALP has them per action.
 _READ_ROLES = (concept(DICOM, "110153"), concept(DICOM, "110152"), concept(_PARTICIPATION, "IRCP"))
 _QUERY_ROLES = (concept(DICOM, "110152"), concept(DICOM, "110153"), concept(_PARTICIPATION, "IRCP"))
