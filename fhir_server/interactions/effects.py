@@ -134,6 +134,7 @@ def _take_over(job: Job, new: NewVersion, body: Mapping[str, Any]) -> None:
         return
     patients, label, level = belonging.owners(job.session, linked)
     belonging.take_over(job.session, new, patients, (label or new.label) | (new.label & labels.WITHHELD), level)
+    belonging.hold_back(job.session, linked, key=new.key)
 
 
 def _follow(job: Job, moved: NewVersion) -> None:
@@ -172,3 +173,4 @@ def settle(job: Job) -> None:
     changed = [new.key for new in job.pending.written.values() if new.type not in _LINKED]
     for key in belonging.contexts_among(job.session, changed):
         belonging.adopt(job.session, key, *belonging.owners(job.session, (key,)))
+        belonging.hold_back(job.session, (key,), context=key)

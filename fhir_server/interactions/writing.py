@@ -28,7 +28,7 @@ from fhir_server.search import index
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.validate import validate
-from fhir_server.spec.values import instant_text
+from fhir_server.spec.values import date_interval, instant_text
 from fhir_server.store import belonging, directory, resources
 from fhir_server.store.instants import from_us, to_us
 from fhir_server.store.keys import reference_key
@@ -225,7 +225,9 @@ def _released_at(job: Job, resource: Mapping[str, Any], new: NewVersion) -> int:
     embargo = job.context.result_embargo
     if not embargo or job.principal.caller in {Caller.PATIENT, Caller.RELATED} or not is_result(resource):
         return 0
-    known_at = min(new.updated_at, new.date_lo or new.updated_at)
+    # Of a culture or histology the sample is weeks old when the result is new.
+    issued_at = date_interval(str(resource["issued"]))[0] if "issued" in resource else new.date_lo
+    known_at = min(new.updated_at, issued_at or new.updated_at)
     until = known_at + embargo // timedelta(microseconds=1)
     return until if until > new.updated_at else 0
 

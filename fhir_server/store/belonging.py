@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import BigInteger, Select, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import BigInteger, Select, bindparam, delete, func, insert, literal_column, select, update
 
 from fhir_server.store import index_tables, prepared, tables
 from fhir_server.store.database import Session
@@ -114,6 +114,14 @@ def take_over(session: Session, new: NewVersion, patients: Sequence[int], label:
     session.connection.execute(delete(further).where(further.c.key == new.key))
     if len(owned) > 1:
         session.connection.execute(insert(further), [{"key": new.key, "patient": patient} for patient in owned[1:]])
+
+
+def hold_back(session: Session, targets: Sequence[int], *, key: int = NONE, context: int = NONE) -> None:
+    """Keep from the patient what points at results for as long as they are: one row, or all that share a verdict."""
+    row = tables.resource
+    latest = session.connection.execute(select(func.max(row.c.released_at)).where(row.c.key.in_(targets))).scalar() or 0
+    which = row.c.key == key if key else row.c.context == context
+    session.connection.execute(update(row).where(which, row.c.released_at < latest).values(released_at=latest))
 
 
 def adopt(session: Session, context: int, patients: Sequence[int], label: int, confidentiality: int) -> None:
