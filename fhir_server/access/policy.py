@@ -23,7 +23,7 @@ _MEMBERSHIP = frozenset({"CareTeam", "Group"})
 _FAMILY = frozenset({Caller.PATIENT, Caller.RELATED})
 _NOT_RELABELLED = _NOT_CLINICAL | {"Patient", "Binary", "Provenance"}
 """Who somebody is has no privacy label; a Binary and a Provenance have that of what they belong to."""
-_STAFF_WRITES = {"coordinator": frozenset({"Patient"}), "privacy-officer": frozenset({"Task"})}
+_STAFF_WRITES = {"coordinator": frozenset({"Patient"})}
 
 
 def may(principal: Principal, right: str, resource_type: str) -> bool:

@@ -43,7 +43,7 @@ def close(job: Job, interaction: Interaction) -> Outcome:
             NOT_FOUND (404) for an unknown review; INVALID_VALUE (400) for an outcome or note; BUSINESS_RULE (422) for a
             review that is closed.
     """
-    if job.principal.role != ROLE:
+    if job.principal.role != ROLE or not job.principal.scopes.allows("u", "Task"):
         raise FhirError(Kind.FORBIDDEN, "Reviews of emergency access are for privacy officers")
     closing = _closing(job, interaction.resource)
     old = resources.get(job.session, job.decision.readable, "Task", interaction.id)

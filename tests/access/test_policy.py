@@ -29,7 +29,7 @@ _MATRIX = {
     ("organization", ""):   "crud   crud     crud        r     r    r      crud  r            r",
     ("operator", ""):       "crud   crud     crud        crud  r    crud   crud  crud         crud",
     ("staff", "coordinator"): "crud r        r           r     r    r      r     r            r",
-    ("staff", "privacy-officer"): "r r       r           r     r    crud   r     r            r",
+    ("staff", "privacy-officer"): "r r       r           r     r    r      r     r            r",
     ("staff", "service-desk"): "r   r        r           r     r    r      r     r            r",
     ("staff", ""):          "r      r        r           r     r    r      r     r            r",
 }  # fmt: skip

@@ -21,7 +21,7 @@ _DEEP = (
 
 @pytest.mark.parametrize("query", _DEEP)
 def test_a_deep_query_under_criteria_on_content_is_answered(world: World, query: str) -> None:
-    named = {
+    named: dict[str, Any] = {
         "code": [{"coding": [{"code": "718-7"}]}],
         "data": [{"meaning": "related", "reference": ref("Encounter/x")}],
     }
