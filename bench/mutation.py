@@ -22,7 +22,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 FILES = ("fhir_server/access/*.py", "fhir_server/store/visibility.py")
-TESTS = ("tests/access", "tests/consent/test_agreement.py", "tests/consent/test_gate_points.py")
+TESTS = ("tests/access", "tests/consent/test_agreement.py", "tests/consent/test_codes_gate.py")
 _LIMIT_S = 300
 _QUIET = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # what is loaded before the fork is not rewritten
 _HEAVY = (
