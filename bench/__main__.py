@@ -10,16 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import data
+from bench import data, gate
 from bench.client import drive
 from bench.scenarios import scenarios
-from bench.system import System, running
+from bench.system import System, running, synthetic
 
 COLUMNS = ("database", "caller", "scenario", "requests_per_s", "p50_ms", "p95_ms", "server_cpu_ms", "database_cpu_ms")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark and print a table."""
+    """Run the benchmark and print a table; `gate` measures what the gate costs (`bench gate --help`)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] and arguments[0] == "gate":
+        gate.main(arguments[1:])
+        return
     options = _options(arguments)
     rows: list[dict[str, Any]] = []
     for database in options.database or ["sqlite", "postgresql"]:
@@ -53,7 +57,7 @@ def _measure(database: str, options: argparse.Namespace) -> list[dict[str, Any]]
     rows = []
     workers = options.workers if database == "postgresql" else 1
     sizes = {"patients": options.patients, "observations": options.observations}
-    with running(options.folder, database, **sizes, workers=workers) as system:
+    with running(options.folder, database, synthetic(**sizes), workers=workers) as system:
         tokens = _tokens(system, options.caller or ["professional", "operator"])
         for scenario in scenarios(tokens, **sizes):
             if options.only and scenario.name not in options.only:

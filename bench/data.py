@@ -24,7 +24,7 @@ CODES = (
 )
 _START = datetime(2021, 1, 1, tzinfo=UTC)
 _MINUTES = 5 * 365 * 24 * 60
-_FAMILIES = ("Adeyemi", "Brown", "Chaudhry", "Davies", "Evans", "Fernandez", "Green", "Hughes", "Iqbal", "Jones")
+FAMILIES = ("Adeyemi", "Brown", "Chaudhry", "Davies", "Evans", "Fernandez", "Green", "Hughes", "Iqbal", "Jones")
 _GIVEN = ("Amara", "Ben", "Chloe", "Dev", "Ewa", "Farid", "Grace", "Hugo", "Isla", "Jack")
 
 
@@ -38,8 +38,8 @@ def resources(patient_count: int, observation_count: int) -> Iterator[dict[str, 
     yield {"resourceType": "Organization", "id": "bench-trust", "active": True, "name": "Bench Trust"}
     yield {"resourceType": "Practitioner", "id": "bench-gp", "name": [{"family": "Bench", "given": ["General"]}]}
     for number in range(patient_count):
-        yield _patient(number, chance)
-        yield _consent(number)
+        yield patient(number, chance)
+        yield consent(number)
     for number in range(observation_count):
         yield {"id": f"bench-o{number}", **observation(number % patient_count, chance)}
 
@@ -76,12 +76,12 @@ def transaction(size: int, patient: int, chance: random.Random) -> dict[str, Any
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
-def _patient(number: int, chance: random.Random) -> dict[str, Any]:
+def patient(number: int, chance: random.Random) -> dict[str, Any]:
     return {
         "resourceType": "Patient",
         "id": patient_id(number),
         "identifier": [{"system": "https://example.org/mrn", "value": f"{number:08d}"}],
-        "name": [{"use": "official", "family": chance.choice(_FAMILIES), "given": [chance.choice(_GIVEN)]}],
+        "name": [{"use": "official", "family": chance.choice(FAMILIES), "given": [chance.choice(_GIVEN)]}],
         "gender": chance.choice(("female", "male")),
         "birthDate": f"{1930 + number % 80}-{1 + number % 12:02d}-{1 + number % 28:02d}",
         "address": [{"line": [f"{number} High Street"], "city": "Leeds", "postalCode": "LS1 1AA"}],
@@ -89,7 +89,7 @@ def _patient(number: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _consent(number: int) -> dict[str, Any]:
+def consent(number: int) -> dict[str, Any]:
     recipient = {"coding": [{"system": f"{HL7}/v3-ParticipationType", "code": "IRCP"}]}
     return {
         "resourceType": "Consent",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,11 +55,37 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Record:
+    """What a database is filled with: a name that says which record it is, and how to load it."""
+
+    name: str
+    fill: Callable[[Path, dict[str, str]], None]
+
+
+def synthetic(patients: int, observations: int) -> Record:
+    """Return the record of `data`, loaded by `fhir-server load`."""
+
+    def fill(folder: Path, environment: dict[str, str]) -> None:
+        path = folder / "record.ndjson"
+        with path.open("w") as file:
+            file.writelines(json.dumps(each) + "\n" for each in data.resources(patients, observations))
+        started = time.perf_counter()
+        state = str(folder / "load-progress.json")
+        summary = json.loads(run(environment, "load", str(path), "--json", "--state", state))
+        assert summary["refused"] == 0, summary
+        elapsed_s = time.perf_counter() - started
+        print(f"loaded {summary['loaded']} resources, {summary['loaded'] / elapsed_s:.0f}/s", file=sys.stderr)
+        path.unlink()
+
+    return Record(f"{patients}_{observations}", fill)
+
+
 @contextmanager
-def running(folder: Path, database: str, *, patients: int, observations: int, workers: int) -> Iterator[System]:
-    """Yield a server over the synthetic record, which is loaded the first time and kept in the folder."""
+def running(folder: Path, database: str, record: Record, *, workers: int) -> Iterator[System]:
+    """Yield a server over a record, which is loaded the first time and kept in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _database(folder, database, f"{patients}_{observations}") as (url, postmaster):
+    with _database(folder, database, record.name) as (url, postmaster):
         port = free_port()
         environment = {name: text for name, text in os.environ.items() if not name.startswith("FHIR_SERVER_")} | {
             "FHIR_SERVER_DATABASE_URL": url,
@@ -68,10 +94,10 @@ def running(folder: Path, database: str, *, patients: int, observations: int, wo
             "FHIR_SERVER_MAIL_URL": f"file://{folder}/outbox",
             "FHIR_SERVER_SMS_URL": f"file://{folder}/outbox",
         }
-        filled = folder / f"filled-{database}-{patients}-{observations}"
+        filled = folder / f"filled-{database}-{record.name}"
         run(environment, "init")
         if not filled.exists():
-            _fill(folder, environment, patients, observations)
+            record.fill(folder, environment)
             filled.touch()
         serving = (*COMMAND, "serve", "--port", str(port), "--workers", str(workers))
         with (
@@ -83,19 +109,6 @@ def running(folder: Path, database: str, *, patients: int, observations: int, wo
                 yield System(port, environment, psutil.Process(process.pid), postmaster)
             finally:
                 process.terminate()
-
-
-def _fill(folder: Path, environment: dict[str, str], patients: int, observations: int) -> None:
-    path = folder / "record.ndjson"
-    with path.open("w") as file:
-        file.writelines(json.dumps(each) + "\n" for each in data.resources(patients, observations))
-    started = time.perf_counter()
-    state = str(folder / "load-progress.json")
-    summary = json.loads(run(environment, "load", str(path), "--json", "--state", state))
-    assert summary["refused"] == 0, summary
-    elapsed_s = time.perf_counter() - started
-    print(f"loaded {summary['loaded']} resources, {summary['loaded'] / elapsed_s:.0f}/s", file=sys.stderr)
-    path.unlink()
 
 
 @contextmanager

@@ -24,21 +24,30 @@ _NOT_IN_FORCE = frozenset({"proposed", "suspended", "inactive", "entered-in-erro
 
 
 class Closure(NamedTuple):
-    """Keys of everything that counts as the caller, and of its organisations among them."""
+    """All that a caller is at an instant.
+
+    Attributes:
+        actors: Keys of everything that counts as the caller.
+        organizations: Keys of its organisations among them.
+        organization_ids: Logical ids of those that are stored, by key.
+        in_emergency: Whether an emergency access of the caller is running.
+    """
 
     actors: tuple[int, ...]
     organizations: tuple[int, ...]
+    organization_ids: Mapping[int, str]
+    in_emergency: bool
 
 
 def closure(session: Session, reference: str, now_us: int) -> Closure:
     """Return the closure of a `Practitioner/1`, `Organization/2`, … at an instant."""
     own = key_of_reference(reference)
-    reached = memberships.reached(session, own, now_us)
-    organizations = [key for key, kind in reached if kind == ORGANIZATION]
+    found = memberships.standing(session, own, now_us)
+    organizations = [key for key, kind in found.belongs if kind == ORGANIZATION]
     if reference.startswith("Organization/"):
         organizations.insert(0, own)
-    actors = dict.fromkeys((own, *(key for key, _ in reached)))
-    return Closure(tuple(actors), tuple(dict.fromkeys(organizations)))
+    actors = tuple(dict.fromkeys((own, *(key for key, _ in found.belongs))))
+    return Closure(actors, tuple(dict.fromkeys(organizations)), found.organization_ids, found.in_emergency)
 
 
 def compile_memberships(resource: Mapping[str, Any], key: int, fhir_base: str) -> tuple[Membership, ...]:

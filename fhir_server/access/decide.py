@@ -13,7 +13,7 @@ from fhir_server.access.visibility import Gate, ScopeFilter
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Session
-from fhir_server.store.grants import WRITE, EmergencyAccess, any_rare, live_emergencies
+from fhir_server.store.grants import WRITE, EmergencyAccess, live_emergencies
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import NONE, hash64, key_of_reference, type_key
 
@@ -66,7 +66,7 @@ def decide(
         everything = Gate(at_us, everything=True, scopes=readable_scopes)
         return Decision(everything, everything)
     emergencies: tuple[EmergencyAccess, ...] = ()
-    if principal.may_break_glass and principal.caller is Caller.PROFESSIONAL:
+    if principal.in_emergency and principal.may_break_glass and principal.caller is Caller.PROFESSIONAL:
         running = live_emergencies(session, key_of_reference(principal.subject), at_us)
         emergencies = tuple(access for access in running if access.session == principal.session_id)
     own = key_of_reference(principal.subject) if principal.caller is Caller.PATIENT else NONE
@@ -88,7 +88,6 @@ def decide(
         directory=True,
         purposes=bits,
         other_purposes=others if actors else (),
-        rare=bool(actors) and any_rare(session, actors),
         shielded=principal.caller in _FAMILY,
         emergencies=tuple(access.patient for access in emergencies),
         reviewed_types=(type_key("Task"),) if principal.role == "privacy-officer" else (),
@@ -119,7 +118,6 @@ def gate_of(session: Session, reference: str, purpose: str, now: datetime) -> Ga
         directory=True,
         purposes=bits,
         other_purposes=others,
-        rare=any_rare(session, found.actors),
         shielded=family,
     )
 

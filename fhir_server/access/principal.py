@@ -48,6 +48,7 @@ class Principal:
         may_break_glass: A human professional whose role allows emergency access.
         auth_time: When the person signed in, aware UTC.
         session_id: Opaque id of the portal session or OAuth grant; an emergency access ends with it.
+        in_emergency: An emergency access may be running; False only where it was looked up in this request.
     """
 
     caller: Caller
@@ -65,3 +66,4 @@ class Principal:
     may_break_glass: bool
     auth_time: datetime
     session_id: str
+    in_emergency: bool = True

@@ -15,7 +15,6 @@ from fhir_server.access import scopes
 from fhir_server.access.closure import closure
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import directory
 from fhir_server.store import tokens as rows
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
@@ -229,5 +228,12 @@ def _with_closure(session: Session, principal: Principal, now_us: int) -> Princi
     acting_for = principal.organization if organization in found.organizations else ""
     # Where several would do none is taken: whoever adds a role for somebody must not become the author of their data.
     if not acting_for and len(found.organizations) == 1:
-        acting_for = directory.reference_of(session, found.organizations[0], "Organization")
-    return replace(principal, actors=found.actors, organizations=found.organizations, organization=acting_for)
+        only = found.organization_ids.get(found.organizations[0])
+        acting_for = f"Organization/{only}" if only else ""
+    return replace(
+        principal,
+        actors=found.actors,
+        organizations=found.organizations,
+        organization=acting_for,
+        in_emergency=found.in_emergency or principal.client_id == PORTAL,
+    )

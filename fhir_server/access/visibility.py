@@ -9,23 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
     FromClause,
+    Select,
     and_,
     bindparam,
+    case,
     exists,
     false,
     literal,
     literal_column,
     or_,
+    select,
     true,
+    union_all,
 )
 
-from fhir_server.access import labels, rare
+from fhir_server.access import labels, rare, votes
+from fhir_server.store.dialects import Either
 from fhir_server.store.grants import READ
 from fhir_server.store.keys import type_key
 from fhir_server.store.visibility import Rules
@@ -111,6 +117,11 @@ class Gate:
             self.shielded, scopes,
         )  # fmt: skip
 
+    @property
+    def is_plain(self) -> bool:
+        """Return whether no Consent counts."""
+        return self.everything or not self.actors
+
     def parameters(self) -> dict[str, int]:
         """Return the values of `predicate`'s bound parameters by name."""
         values = {"gate_at": self.at_us, "gate_own": self.own, "gate_purposes": self.purposes}
@@ -155,10 +166,41 @@ class Gate:
         """Every patient the row names must permit."""
         further = rules.resource_patient.alias()
         refused = exists().where(further.c.key == row.c.key, ~self._patient_permits(row, further.c.patient, rules))
-        return and_(
+        one_by_one = and_(
             self._patient_permits(row, row.c.patient, rules),
             or_(row.c.multi.is_(False), ~refused.correlate(row)),
         )
+        if self.own or self.emergencies or not self.actors:
+            return one_by_one
+        return Either(postgresql=self._added_up(row, rules), elsewhere=one_by_one)
+
+    def _added_up(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        """Return the same by the sum of the first patient's grants, by each provision where that is unsure."""
+        never = row.c.type.in_(_NEVER_GRANTED)
+        if rules.votes is not None:
+            found = votes.verdict(row, votes.Sum(rules.votes.c.permitted, rules.votes.c.denied), never)
+        else:
+            node = rules.grant.alias()
+            counted = select(votes.verdict(row, votes.sum_of(node), never))
+            of_first = counted.where(node.c.patient == row.c.patient, *self._in_force(node))
+            found = of_first.correlate(row).scalar_subquery()
+        decided = case((row.c.multi.is_(True), votes.several(found)), else_=found)
+        if rules.sure:
+            return and_(decided == votes.YES, self._unshielded(row))
+        further = rules.resource_patient.alias()
+        named = union_all(
+            select(row.c.patient.label("patient")).correlate(row),
+            select(further.c.patient).where(further.c.key == row.c.key).correlate(row),
+        ).subquery()
+        refusing = ~self._patient_permits(row, named.c.patient, rules)
+        refused = exists(select(named.c.patient).where(refusing).correlate(row))
+        return case((decided == votes.YES, self._unshielded(row)), (decided == votes.ASK, ~refused), else_=false())
+
+    def _unshielded(self, row: FromClause) -> ColumnElement[bool]:
+        if not self.shielded:
+            return true()
+        open_to_patient = row.c.label.bitwise_and(literal_column(str(labels.NO_DISCLOSURE_TO_PATIENT))) == 0
+        return and_(open_to_patient, row.c.released_at <= self._at)
 
     def _patient_permits(self, row: FromClause, patient: ColumnElement[int], rules: Rules) -> ColumnElement[bool]:
         ways: list[ColumnElement[bool]] = []
@@ -175,10 +217,16 @@ class Gate:
             grantable = row.c.label.bitwise_and(literal_column(str(labels.EVERY))) == row.c.label
             ways.append(and_(row.c.type.not_in(_NEVER_GRANTED), grantable, self._emergency(patient, rules)))
         found = or_(*ways) if ways else false()
-        if not self.shielded:
-            return found
-        open_to_patient = row.c.label.bitwise_and(literal_column(str(labels.NO_DISCLOSURE_TO_PATIENT))) == 0
-        return and_(open_to_patient, row.c.released_at <= self._at, found)
+        return and_(self._unshielded(row), found)
+
+    def votes(self, rules: Rules) -> Select[Any] | None:
+        """Return what the grants of each patient come to, to be joined to many rows at once."""
+        if self.is_plain or self.own or self.emergencies:
+            return None
+        node = rules.grant.alias()
+        added = votes.sum_of(node)
+        columns = (node.c.patient, added.permitted.label("permitted"), added.denied.label("denied"))
+        return select(*columns).where(*self._in_force(node)).group_by(node.c.patient)
 
     def _vote(self, row: FromClause, patient: ColumnElement[int], rules: Rules, *, permit: bool) -> ColumnElement[bool]:
         """Return whether a provision that is in force for the caller votes this way on the row.
@@ -187,11 +235,12 @@ class Gate:
         one deny that stands outvotes every permit (access.md §4.4 and §4.5).
         """
         node = rules.grant.alias()
-        hit = [*self._in_force(node, patient), self._covers(row, node, rules, permit=permit)]
+        hit = [node.c.patient == patient, *self._in_force(node), self._covers(row, node, rules, permit=permit)]
         if not permit:
             nested = rules.grant.alias()
             exception = exists().where(
-                *self._in_force(nested, patient),
+                nested.c.patient == patient,
+                *self._in_force(nested),
                 nested.c.consent == node.c.consent,
                 nested.c.position > node.c.position,
                 nested.c.position <= node.c.ends,
@@ -200,12 +249,11 @@ class Gate:
             hit.append(or_(node.c.ends == node.c.position, ~exception.correlate(row, node, _table_of(patient))))
         return exists().where(*hit).correlate(row, _table_of(patient))
 
-    def _in_force(self, node: FromClause, patient: ColumnElement[int]) -> list[ColumnElement[bool]]:
+    def _in_force(self, node: FromClause) -> list[ColumnElement[bool]]:
         purpose = node.c.purposes.bitwise_and(_value("gate_purposes", self.purposes)) != 0
         if self.other_purposes:
             purpose = or_(purpose, node.c.purpose.in_(self._keys("other_purposes")))
         return [
-            node.c.patient == patient,
             node.c.actor.in_((literal_column("0"), *self._keys("actors"))),
             node.c.valid_from <= self._at,
             node.c.valid_to > self._at,

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
-from sqlalchemy import BigInteger, CursorResult, Float, Select, Text, bindparam
+from sqlalchemy import BigInteger, Float, Result, Select, Text, bindparam
 from sqlalchemy.types import TypeEngine
 
 from fhir_server.store import prepared
@@ -55,7 +55,7 @@ def run(
     question: Question,
     build: Callable[[Any], Select[Any]],
     plan: Plan = Plan.THESE_VALUES,
-) -> CursorResult[Any]:
+) -> Result[Any]:
     """Run the statement that `build` makes of the question's tree, from memory where its shape is known."""
     values: dict[str, Any] = {}
     shape = (question.kind, question.fixed, visibility.shape, _shape(question.tree, values))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -96,10 +97,14 @@ class Store:
             if self.is_postgresql:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 connection.info.pop(PLAN, None)
+                connection.begin()
             else:
                 connection.exec_driver_sql("BEGIN")
             try:
                 yield Session(connection, self)
+            except FhirError:
+                connection.commit()
+                raise
             except BaseException:
                 connection.rollback()
                 raise
@@ -142,11 +147,11 @@ class Store:
     def _translated() -> Iterator[None]:
         try:
             yield
-        except IntegrityError as error:
+        except (IntegrityError, psycopg.IntegrityError) as error:
             raise FhirError(
                 Kind.CONFLICT, "Another request changed the same record at the same time; try again"
             ) from error
-        except OperationalError as error:
+        except (OperationalError, psycopg.OperationalError) as error:
             if "deadlock" in str(error) or "serialize" in str(error):
                 raise FhirError(Kind.CONFLICT, "Another request changed the same record; try again") from error
             raise FhirError(Kind.UNAVAILABLE, "The database cannot be reached") from error

@@ -6,11 +6,24 @@ closure of a caller is what these rows reach from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, bindparam, delete, insert, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+)
 
 from fhir_server.store import prepared, tables
 from fhir_server.store.database import Session
@@ -57,25 +70,57 @@ def of_sources(session: Session, sources: Sequence[int]) -> list[Membership]:
     return [Membership(*found) for found in session.connection.execute(statement)]
 
 
-def reached(session: Session, member: int, now_us: int) -> tuple[tuple[int, int], ...]:
-    """Return (container, kind) of all that a member belongs to now, itself not included, in a settled order."""
-    found = prepared.run(session, "reached", _reached_statement, {"member": member, "now": now_us})
-    return tuple((row.container, row.kind) for row in found)
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a member is now.
+
+    Attributes:
+        belongs: (container, kind) of all it belongs to, itself not included, in a settled order.
+        organization_ids: Logical ids of the organisations among them by key.
+        in_emergency: Whether an emergency access of the member is running.
+    """
+
+    belongs: tuple[tuple[int, int], ...]
+    organization_ids: Mapping[int, str]
+    in_emergency: bool
 
 
-def _reached_statement() -> Select[Any]:
+def standing(session: Session, member: int, now_us: int) -> Standing:
+    """Return what a member is now, in one statement: it is asked at every request."""
+    found = prepared.run(session, "standing", _standing_statement, {"member": member, "now": now_us}).all()
+    belongs = tuple((row.container, row.kind) for row in found if row.depth)
+    ids = {row.container: row.id for row in found if row.id is not None}
+    return Standing(belongs, ids, any(row.in_emergency for row in found))
+
+
+def _standing_statement() -> Select[Any]:
     row, now = tables.membership, bindparam("now", 0, BigInteger)
-    first = select(row.c.container, row.c.kind, literal(1).label("depth")).where(
-        row.c.member == bindparam("member", NONE, BigInteger), row.c.valid_from <= now, row.c.valid_to > now
-    )
-    above = first.cte("above", recursive=True)
-    further = tables.membership.alias()
+    member = bindparam("member", NONE, BigInteger)
+    itself = select(cast(member, BigInteger).label("container"), literal(NONE, Integer).label("kind"))
+    above = itself.add_columns(literal(0, Integer).label("depth")).cte("above", recursive=True)
     above = above.union(
-        select(further.c.container, further.c.kind, above.c.depth + 1).where(
-            further.c.member == above.c.container,
-            further.c.valid_from <= now,
-            further.c.valid_to > now,
+        select(row.c.container, row.c.kind, above.c.depth + 1).where(
+            row.c.member == above.c.container,
+            row.c.valid_from <= now,
+            row.c.valid_to > now,
             above.c.depth < _DEEPEST,
         )
     )
-    return select(above.c.container, above.c.kind).distinct().order_by(above.c.container, above.c.kind)
+    reached = (
+        select(above.c.container, above.c.kind, func.min(above.c.depth).label("depth"))
+        .group_by(above.c.container, above.c.kind)
+        .subquery()
+    )
+    named, access = tables.resource, tables.break_glass
+    running = exists().where(
+        access.c.practitioner == member,
+        access.c.ended_at.is_(None),
+        access.c.started_at <= now,
+        access.c.expires_at > now,
+    )
+    is_named = and_(reached.c.kind == ORGANIZATION, named.c.key == reached.c.container, named.c.deleted.is_(False))
+    return (
+        select(reached.c.container, reached.c.kind, reached.c.depth, named.c.id, running.label("in_emergency"))
+        .select_from(reached.outerjoin(named, is_named))
+        .order_by(reached.c.container, reached.c.kind)
+    )

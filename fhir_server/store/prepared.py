@@ -7,13 +7,15 @@ not from requests.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import BindParameter, ClauseElement, CursorResult, Executable, bindparam
+from sqlalchemy import BindParameter, ClauseElement, Executable, Result, bindparam
+from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import replacement_traverse
 
@@ -24,22 +26,21 @@ _LIMIT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Compiled text, the values that are part of its shape, and the order of names where the driver counts positions.
+    """Compiled text, the values that are part of its shape, and the order of names.
+
+    PostgreSQL's text is bytes with numbered parameters, by which its driver finds a statement again.
 
     INVARIANT: a value that a caller gave at the first run has to be given at each; none is ever carried over.
     """
 
-    text: str
+    text: str | bytes
     constants: Mapping[str, Any]
     names: tuple[str, ...]
-    positional: bool
 
-    def bind(self, values: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
-        """Return the parameters in the form the driver takes; KeyError when a value is missing."""
+    def bind(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the parameters in the order of the text; KeyError when a value is missing."""
         constants = self.constants
-        if self.positional:
-            return tuple(constants[name] if name in constants else values[name] for name in self.names)
-        return {name: constants[name] if name in constants else values[name] for name in self.names}
+        return tuple(constants[name] if name in constants else values[name] for name in self.names)
 
 
 class Plan(Enum):
@@ -59,7 +60,7 @@ def run(
     build: Callable[[], Executable],
     values: Mapping[str, Any],
     plan: Plan = Plan.ANY_VALUES,
-) -> CursorResult[Any]:
+) -> Result[Any]:
     """Run the statement of a shape with these values; rows have the driver's plain types.
 
     Args:
@@ -76,9 +77,24 @@ def run(
         if len(known) >= _LIMIT:
             known.clear()
         statement = known[shape] = _compile(session, build(), values)
+    if isinstance(statement.text, bytes):
+        return _on_postgresql(session, statement.text, statement.bind(values))
     return session.connection.exec_driver_sql(statement.text, statement.bind(values))
 
 
+def _on_postgresql(session: Session, text: bytes, values: tuple[Any, ...]) -> Result[Any]:
+    # The driver itself: it looks for parameters in a long text anew at every run unless they are numbered already.
+    cursor = psycopg.RawCursor(_driver(session))
+    cursor.execute(text, values, prepare=True, binary=True)
+    columns = [column.name for column in cursor.description or ()]
+    return IteratorResult(SimpleResultMetaData(columns), iter(cursor.fetchall()))
+
+
+def _driver(session: Session) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", session.connection.connection.driver_connection)
+
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 _SET = {plan: f"SET LOCAL plan_cache_mode = {plan.value}".encode() for plan in Plan}
 
 
@@ -86,8 +102,7 @@ def plan_for(session: Session, plan: Plan) -> None:
     """Let PostgreSQL plan the statements that follow this way, until another is asked for or the transaction ends."""
     if not session.is_postgresql or session.connection.info.get(PLAN, Plan.ANY_VALUES) is plan:
         return
-    driver = cast("psycopg.Connection[Any]", session.connection.connection.driver_connection)
-    driver.execute(_SET[plan])
+    _driver(session).execute(_SET[plan])
     session.connection.info[PLAN] = plan
 
 
@@ -102,7 +117,16 @@ def _compile(session: Session, statement: Executable, values: Mapping[str, Any])
     compiled = whole.compile(dialect=session.store.engine.dialect, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what a statement compiles to
     known = compiled.construct_params(_check=False)
-    positional = compiled.positiontup is not None
-    names = tuple(compiled.positiontup) if compiled.positiontup is not None else tuple(known)
     constants = {name: value for name, value in known.items() if name not in values}
-    return Prepared(str(compiled), constants, names, positional)
+    if compiled.positiontup is not None:
+        return Prepared(str(compiled), constants, tuple(compiled.positiontup))
+    numbers: dict[str, int] = {}
+
+    def numbered(found: re.Match[str]) -> str:
+        constant = constants.get(found[1])
+        if type(constant) is int:
+            return f"'{constant}'"
+        return f"${numbers.setdefault(found[1], len(numbers) + 1)}"
+
+    text = _PARAMETER.sub(numbered, str(compiled)).replace("%%", "%")
+    return Prepared(text.encode(), constants, tuple(numbers))

@@ -9,7 +9,7 @@ are not in the query.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from sqlalchemy import (
@@ -45,12 +45,21 @@ class Visibility(Protocol):
         """Return what the predicate's text depends on."""
         ...
 
+    @property
+    def is_plain(self) -> bool:
+        """Return whether the predicate looks at no grants."""
+        ...
+
     def parameters(self) -> Mapping[str, Any]:
         """Return the predicate's bound values by name."""
         ...
 
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
         """Return the SQL condition under which `row` (columns of `resource` but `content`) exists for the caller."""
+        ...
+
+    def votes(self, rules: Rules) -> Select[Any] | None:
+        """Return rows for `Rules.votes` to be joined by their column `patient`; None where `predicate` needs none."""
         ...
 
 
@@ -62,6 +71,8 @@ class Rules:
         grant, resource_patient: Tables of those names.
         token, reference: Index rows of search.
         subject: Current rows with the columns that criteria of a Consent look at.
+        votes: What the grants of the row's patient come to, where that is joined to the row; else the predicate looks.
+        sure: Rows that only a look at each provision could tell may be left out (PostgreSQL): a first try.
         exact: Index rows and columns are those of the row that is judged; else criteria on them cannot be answered.
     """
 
@@ -71,6 +82,8 @@ class Rules:
     reference: FromClause
     subject: FromClause
     exact: bool = True
+    votes: FromClause | None = None
+    sure: bool = False
 
 
 _SUBJECT_COLUMNS = ("key", "type", "date_lo", "date_hi", "author")
@@ -98,7 +111,9 @@ _LIMIT = 4096
 _selects: dict[Hashable, Select[Any]] = {}
 
 
-def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool = False) -> CTE:
+def readable(
+    visibility: Visibility, types: Sequence[str] = (), *, deleted: bool = False, wide: bool = False, sure: bool = False
+) -> CTE:
     """Return the current rows that exist for this visibility, as a derived table.
 
     It is written as a common table expression, so that no statement nests the gate in itself (SQLite parses with a
@@ -114,13 +129,17 @@ def readable(visibility: Visibility, types: Sequence[str] = (), *, deleted: bool
         visibility: The decision's visibility.
         types: Resource types; none means every type.
         deleted: Include deleted rows (whose content is NULL).
+        sure: Rows may be missing that take long to decide on: a first try, which finds most rows (PostgreSQL).
+        wide: Most rows of a type are going to be looked at (PostgreSQL): reckon with all grants once, not for each row.
     """
-    key = (visibility.shape, tuple(types), deleted)
+    key = (visibility.shape, tuple(types), deleted, wide, sure)
     built = _selects.get(key)
     if built is None:
         if len(_selects) >= _LIMIT:
             _selects.clear()
-        built = _selects[key] = _without_values(_build(visibility, types, deleted=deleted), visibility.parameters())
+        built = _selects[key] = _without_values(
+            _build(visibility, types, deleted=deleted, wide=wide, sure=sure), visibility.parameters()
+        )
     return built.cte().prefix_with("NOT MATERIALIZED")
 
 
@@ -129,8 +148,14 @@ def execute(session: Session, visibility: Visibility, statement: Executable) -> 
     return session.connection.execute(statement, visibility.parameters())
 
 
-def _build(visibility: Visibility, types: Sequence[str], *, deleted: bool) -> Select[Any]:
+def _build(visibility: Visibility, types: Sequence[str], *, deleted: bool, wide: bool, sure: bool) -> Select[Any]:
     row = tables.resource.alias()
+    rows, rules = select(row), replace(RULES, sure=sure)
+    joined = visibility.votes(RULES) if wide else None
+    if joined is not None:
+        counted = joined.subquery()
+        rows = rows.select_from(row.outerjoin(counted, counted.c.patient == row.c.patient))
+        rules = replace(rules, votes=counted)
     conditions: list[ColumnElement[Any]] = []
     if len(types) == 1:
         conditions.append(row.c.type == type_key(types[0]))
@@ -138,8 +163,8 @@ def _build(visibility: Visibility, types: Sequence[str], *, deleted: bool) -> Se
         conditions.append(row.c.type.in_([type_key(name) for name in types]))
     if not deleted:
         conditions.append(row.c.deleted.is_(False))
-    conditions.append(visibility.predicate(row, RULES))
-    return select(row).where(and_(*conditions))
+    conditions.append(visibility.predicate(row, rules))
+    return rows.where(and_(*conditions))
 
 
 def _without_values(statement: Select[Any], names: Mapping[str, Any]) -> Select[Any]:

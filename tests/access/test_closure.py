@@ -63,8 +63,8 @@ def _keys(*names: str) -> set[int]:
 
 
 def test_nobody_is_more_than_themselves_until_a_resource_says_so(session: Session) -> None:
-    assert _closure(session, DR) == ((key_of_reference(DR),), ())
-    assert _closure(session, TRUST) == ((key_of_reference(TRUST),), (key_of_reference(TRUST),))
+    assert _closure(session, DR)[:2] == ((key_of_reference(DR),), ())
+    assert _closure(session, TRUST)[:2] == ((key_of_reference(TRUST),), (key_of_reference(TRUST),))
 
 
 def test_a_role_makes_its_practitioner_the_role_and_its_organisation(session: Session) -> None:
@@ -89,7 +89,7 @@ def test_a_role_makes_its_practitioner_the_role_and_its_organisation(session: Se
 )
 def test_a_role_that_is_not_in_force_or_not_understood_states_nothing(session: Session, change: Json) -> None:
     found = _closure(session, DR, PractitionerRole_role=_role(**change))
-    assert found == ((key_of_reference(DR),), ())
+    assert found[:2] == ((key_of_reference(DR),), ())
 
 
 def test_a_role_without_an_organisation_is_that_role_only(session: Session) -> None:

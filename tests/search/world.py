@@ -32,6 +32,7 @@ class Everything:
     """All rows exist."""
 
     shape = "everything"
+    is_plain = True
 
     def parameters(self) -> dict[str, Any]:
         return {}
@@ -39,18 +40,25 @@ class Everything:
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:  # noqa: ARG002
         return true()
 
+    def votes(self, rules: Rules) -> None:  # noqa: ARG002
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Unhidden:
     """Rows with the label `HIDDEN` do not exist."""
 
     shape = "unhidden"
+    is_plain = True
 
     def parameters(self) -> dict[str, Any]:
         return {}
 
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:  # noqa: ARG002
         return row.c.label != HIDDEN
+
+    def votes(self, rules: Rules) -> None:  # noqa: ARG002
+        return None
 
 
 ALL = Everything()
@@ -101,6 +109,7 @@ class World:
                     "code": hot.code,
                     "date_lo": hot.date_lo,
                     "date_hi": hot.date_hi,
+                    "released_at": 0,
                     "content": encode(resource),
                 }
             )
