@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Blueprint, Response, current_app, request
 
@@ -11,7 +11,7 @@ from fhir_server.api.responses import answer
 from fhir_server.interactions.model import Code, Outcome
 from fhir_server.interactions.perform import perform
 from fhir_server.web import context
-from fhir_server.web.bearer import caller
+from fhir_server.web.bearer import caller, caller_again
 from fhir_server.web.errors import render_error
 
 blueprint = Blueprint("fhir", __name__)
@@ -49,7 +49,7 @@ def fhir(path: str = "") -> Response:
     interaction, wishes = read_request(request, here.definitions, path, limit_bytes=api.body_limit_bytes)
     if interaction.code is Code.CAPABILITIES:
         return answer(interaction, wishes, Outcome(200, api.capabilities, "CapabilityStatement"))
-    return answer(interaction, wishes, perform(interaction, caller(), here))
+    return answer(interaction, wishes, perform(interaction, caller(), replace(here, again=caller_again)))
 
 
 @blueprint.errorhandler(Exception)

@@ -73,7 +73,9 @@ def process(interaction: Interaction, principal: Principal, context: Context, pe
 def _batch_entry(index: int, raw: Any, principal: Principal, context: Context, perform: Perform) -> bytes:
     try:
         entry = _parse(index, raw, context)
-        outcome = perform(entry.interaction, principal, context)
+        # A batch may take long, and each entry is a request of its own: who has lost the token or a role is nobody now.
+        asking = context.again() if index and context.again else principal
+        outcome = perform(entry.interaction, asking, context)
     except FhirError as error:
         body = json.encode(error_outcome(error, context.request_id))
         return b'{"response":{"status":"%d","outcome":%b}}' % (error.status, body)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from fhir_server.access.principal import Principal
 from fhir_server.spec.definitions import Definitions
 from fhir_server.store.database import Store
 from fhir_server.store.recorder import Recorder
@@ -110,6 +111,7 @@ class Context:
         result_embargo: How long a new result is hidden from the patient and carers.
         page_key: 32 bytes that seal page cursors.
         operations: FHIR operations by code, from the registry in `operations`.
+        again: Looks up afresh who asks, for what takes long; None where nobody can lose a right meanwhile.
         recorder: Makes the AuditEvents of reads and refusals durable before anything is disclosed.
     """
 
@@ -125,6 +127,7 @@ class Context:
     page_key: bytes = field(default=b"", repr=False)
     recorder: Recorder | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict)
+    again: Callable[[], Principal] | None = None
 
 
 @dataclass(frozen=True, slots=True)

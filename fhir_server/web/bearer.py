@@ -32,6 +32,16 @@ def caller() -> Principal:
     return cast("Principal", known)
 
 
+def caller_again() -> Principal:
+    """Return who the bearer token stands for now, looked up afresh.
+
+    Raises:
+        FhirError: UNAUTHENTICATED (401) where it has ended meanwhile.
+    """
+    g.pop("bearer", None)
+    return caller()
+
+
 def _resolved(here: Context) -> Principal:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():

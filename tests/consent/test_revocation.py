@@ -127,7 +127,6 @@ def test_an_emergency_access_that_ends_during_a_batch_ends_for_its_other_entries
     assert statuses == sorted(statuses)
 
 
-@pytest.mark.xfail(reason="who asks is resolved once a request, so a batch outlives its token", strict=True)
 @pytest.mark.parametrize("how", ["token", "role"])
 def test_who_asks_is_looked_up_again_for_the_entries_of_a_batch(world: World, how: str) -> None:
     token = world.server.token(GP)
