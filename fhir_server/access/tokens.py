@@ -9,7 +9,7 @@ import hashlib
 import secrets
 import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from fhir_server.access import scopes
 from fhir_server.access.closure import closure
@@ -117,7 +117,7 @@ def resolve(session: Session, token: str, now: datetime) -> Principal:
     return _with_closure(session, principal, to_us(now))
 
 
-def for_account(session: Session, account: Account, auth_time: datetime, session_id: str) -> Principal:
+def for_account(session: Session, account: Account, auth_time: datetime, session_id: str, now: datetime) -> Principal:
     """Return who a portal session stands for: its user with all that the user may do."""
     subject = account.reference or f"account:{account.id}"
     principal = Principal(
@@ -137,7 +137,7 @@ def for_account(session: Session, account: Account, auth_time: datetime, session
         auth_time=auth_time,
         session_id=session_id,
     )
-    return _with_closure(session, principal, to_us(datetime.now(UTC)))
+    return _with_closure(session, principal, to_us(now))
 
 
 def operator(now: datetime, name: str = "operator") -> Principal:

@@ -169,7 +169,7 @@ def _look_up(token: str) -> SignedIn | None:
         )
         if found is None:
             return None
-        principal = tokens.for_account(session, found.account, found.auth_time, found.id)
+        principal = tokens.for_account(session, found.account, found.auth_time, found.id, now)
     if now - found.last_seen_at > _SEEN_EVERY:
         with here.store.write() as session:
             sessions.seen(session, found.id, now)

@@ -62,7 +62,7 @@ def test_hidden_rows_change_no_byte_of_any_page(
         sent = [_sent(visitor, path, form) for path, form in _FORMS[role]]
         with world.server.store.write() as session:
             now = world.server.clock()
-            principal = tokens.for_account(session, visitor.account, now, visitor.session_id)
+            principal = tokens.for_account(session, visitor.account, now, visitor.session_id, now)
             assert remove_hidden_from(session, world.server, principal)
         for path, expected in zip(paths, whole, strict=True):
             assert _page(visitor, path) == expected, (role, path)
