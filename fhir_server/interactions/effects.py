@@ -6,6 +6,7 @@ Grants of a Consent, one Patient per NHS number, rows that share another's verdi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fhir_server.access import labels
@@ -13,6 +14,7 @@ from fhir_server.access.closure import CONTAINERS, compile_memberships
 from fhir_server.access.consent import compile_consent
 from fhir_server.access.ownership import linked_keys, own_confidentiality, own_label, patients_of
 from fhir_server.access.principal import Caller
+from fhir_server.access.relabelling import may_choose
 from fhir_server.access.visibility import Gate
 from fhir_server.interactions.conditional import NHS_NUMBER
 from fhir_server.interactions.job import Job
@@ -77,6 +79,7 @@ def _grant(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
     compiled = compile_consent(resource, new.key, job.definitions.resource_types)
     now_us = to_us(job.context.now())
     _check_proxy(job, grants.of_consent(job.session, new.key), compiled)
+    _check_mandate(job, compiled)
     if grants.others_permitting(job.session, compiled, now_us):
         text = "An active Consent of this patient already permits this grantee; change that one"
         raise FhirError(Kind.DUPLICATE, text, ("Consent.provision.actor",))
@@ -102,6 +105,20 @@ def _check_proxy(job: Job, before: Sequence[Grant], after: Sequence[Grant]) -> N
         raise FhirError(Kind.FORBIDDEN, text, ("Consent.provision.actor",))
 
 
+def _check_mandate(job: Job, compiled: Sequence[Grant]) -> None:
+    """Refuse who does not decide about the record before anything is said of its other Consents.
+
+    The row itself is checked at the end like every other; by then a conflict would have told whom somebody shares with.
+
+    Raises:
+        FhirError: FORBIDDEN (403), the same as for a row that the caller may not write.
+    """
+    writable = replace(job.decision.writable, scopes=None)
+    patients = tuple({grant.patient for grant in compiled})
+    if patients and not writable.everything and not may_choose(job.session, writable, patients):
+        raise _not_for_this_patient()
+
+
 def _check_role(job: Job, resource: Mapping[str, Any]) -> None:
     """Let an organisation give roles in itself only: a role opens what patients share with its organisation.
 
@@ -125,7 +142,11 @@ def _check_linked(job: Job, body: Mapping[str, Any]) -> None:
     if not job.decision.writable.own_only:
         return
     if resources.outside(job.session, job.decision.readable, linked_keys(body, job.context.fhir_base)):
-        raise FhirError(Kind.FORBIDDEN, "The caller may not write this resource for this patient")
+        raise _not_for_this_patient()
+
+
+def _not_for_this_patient() -> FhirError:
+    return FhirError(Kind.FORBIDDEN, "The caller may not write this resource for this patient")
 
 
 def _take_over(job: Job, new: NewVersion, body: Mapping[str, Any]) -> None:

@@ -123,6 +123,18 @@ def test_nobody_writes_an_audit_event(world: World) -> None:
         assert world.server.call("DELETE", path, token).status_code in {403, 405}
 
 
+def test_nobody_learns_by_a_conflict_whom_somebody_else_shares_with(world: World) -> None:
+    shared, not_shared = consent(ANN, PRACTICE), consent(ANN, TRUST)
+    for token in (world.bob, world.carer):
+        answers = [world.server.call("POST", "Consent", token, body) for body in (shared, not_shared)]
+        assert [answer.status_code for answer in answers] == [403, 403]
+        assert answers[0].data == answers[1].data
+    own = world.share(consent(BOB, GP), world.bob)
+    for body in (shared, not_shared):
+        assert _write_again(world, world.bob, "Consent", own, body) == 403
+    assert _post(world, world.ann, "Consent", shared) == 409
+
+
 # ---------------------------------------------------------------- carers by mandate
 
 
