@@ -67,7 +67,8 @@ def relabelled(old: Json, wanted: Json) -> dict[str, Any]:
     if _without_label(old) != _without_label(wanted) or _others(before) != _others(after):
         raise _only_the_label(old)
     code = _choice_between(before, after, str(old["resourceType"]))
-    if code in _codes(before):
+    if {_name(each) for each in before} == {_name(each) for each in after}:
+        # To confirm what is there takes no finer code away.
         found = [each for each in before if _is_label(each) and each.get("system") != labels.SYSTEM]
     else:
         found = _in_step(before, code)
