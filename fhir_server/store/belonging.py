@@ -119,7 +119,9 @@ def take_over(session: Session, new: NewVersion, patients: Sequence[int], label:
 def hold_back(session: Session, targets: Sequence[int], *, key: int = NONE, context: int = NONE) -> None:
     """Keep from the patient what points at results for as long as they are: one row, or all that share a verdict."""
     row = tables.resource
-    latest = session.connection.execute(select(func.max(row.c.released_at)).where(row.c.key.in_(targets))).scalar() or 0
+    latest = session.connection.execute(select(func.max(row.c.released_at)).where(row.c.key.in_(targets))).scalar()
+    if not latest:
+        return
     which = row.c.key == key if key else row.c.context == context
     session.connection.execute(update(row).where(which, row.c.released_at < latest).values(released_at=latest))
 
