@@ -136,6 +136,28 @@ def test_one_of_the_four_labels_has_to_be_chosen(world: World, security: list[Js
     assert GENERAL in answer.text
 
 
+def test_a_label_is_chosen_by_every_kind_of_update_and_heeds_preconditions(world: World) -> None:
+    def wanted(code: str) -> Json:
+        return {**world.server.get("Observation/a-1", world.ann), "meta": _sent((LABEL, code))}
+
+    stale = world.server.call("PUT", "Observation/a-1", world.ann, wanted(MENTAL), {"If-Match": 'W/"9"'})
+    assert stale.status_code == 412
+    fresh = world.server.call("PUT", "Observation/a-1", world.ann, wanted(MENTAL), {"If-Match": 'W/"1"'})
+    assert fresh.status_code == 200
+    found = world.server.call("PUT", "Observation?_id=a-1", world.ann, wanted(SEXUAL))
+    assert _label(orjson.loads(found.data)) == {SEXUAL}
+    request = {"method": "PUT", "url": "Observation/a-1"}
+    for kind in ("batch", "transaction"):
+        for code in (GENERAL, MENTAL):
+            entry = {"resource": wanted(code), "request": request}
+            bundle = {"resourceType": "Bundle", "type": kind, "entry": [entry]}
+            world.server.post("", world.ann, bundle, 200)
+            assert _label(world.server.get("Observation/a-1", world.ann)) == {code}
+    other = {"resource": wanted(GENERAL) | {"status": "amended"}, "request": request}
+    world.server.post("", world.ann, {"resourceType": "Bundle", "type": "transaction", "entry": [other]}, 403)
+    assert not _seen(world, "Observation/a-1", world.practice)
+
+
 def test_finer_codes_go_with_the_label_they_belong_to_and_the_highest_level_stays(world: World) -> None:
     finer = [(LABEL, MENTAL), (labels.ACT_CODE, "PSY"), (labels.CONFIDENTIALITY, "V"), ("urn:vendor", "vip")]
     body = {**observation(ANN, "finer"), "meta": {"security": [{"system": s, "code": c} for s, c in finer]}}
