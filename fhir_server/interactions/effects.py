@@ -77,14 +77,27 @@ def deleted(job: Job, old: Version) -> None:
 
 def _grant(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
     compiled = compile_consent(resource, new.key, job.definitions.resource_types)
-    now_us = to_us(job.context.now())
-    _check_proxy(job, grants.of_consent(job.session, new.key), compiled)
+    if job.principal.caller is Caller.RELATED:
+        _check_proxy(job, grants.of_consent(job.session, new.key), compiled)
     _check_mandate(job, compiled)
-    if grants.others_permitting(job.session, compiled, now_us):
+    if compiled:
+        check_beside_others(job, compiled)
+    grants.replace(job.session, new.key, compiled)
+
+
+def check_beside_others(job: Job, compiled: Sequence[Grant]) -> None:
+    """Refuse an active Consent that the patient's others leave no place for.
+
+    Raises:
+        FhirError: DUPLICATE (409) where another permits the same grantee; UNENFORCEABLE (422) where there are too many.
+    """
+    named = grants.named_for(job.session, compiled[0].patient, to_us(job.context.now()))
+    others = [each for each in named if each.consent != compiled[0].consent]
+    permitted = {grant.actor for grant in compiled if grant.permit}
+    if any(other.permit and other.actor in permitted for other in others):
         text = "An active Consent of this patient already permits this grantee; change that one"
         raise FhirError(Kind.DUPLICATE, text, ("Consent.provision.actor",))
-    grants.replace(job.session, new.key, compiled)
-    if compiled and grants.active_count(job.session, compiled[0].patient, now_us) > _CONSENTS_LIMIT:
+    if len({other.consent for other in others}) >= _CONSENTS_LIMIT:
         raise FhirError(Kind.UNENFORCEABLE, f"At most {_CONSENTS_LIMIT} active Consents of one patient", ("Consent",))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.access.consent import compile_consent
 from fhir_server.access.decide import gate
+from fhir_server.interactions import effects
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome
 from fhir_server.operations import subjects
@@ -18,7 +19,7 @@ from fhir_server.operations.counting import counts, counts_with, kind_parts
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.validate import validate
-from fhir_server.store import grants, resources
+from fhir_server.store import resources
 from fhir_server.store.grants import Grant
 from fhir_server.store.keys import reference_key
 
@@ -83,9 +84,8 @@ def _compiled(job: Job, consent: dict[str, Any], patient_id: str) -> tuple[int, 
         raise FhirError(Kind.BUSINESS_RULE, f"{element} must be Patient/{patient_id}, as the URL says", (element,))
     key = reference_key("Consent", logical_id)
     compiled = compile_consent(consent, key, job.definitions.resource_types)
-    if grants.others_permitting(job.session, compiled, job.decision.readable.at_us):
-        text = "An active Consent of this patient already names this grantee; change that one"
-        raise FhirError(Kind.DUPLICATE, text, ("Consent.provision.actor",))
+    if compiled:
+        effects.check_beside_others(job, compiled)
     return key, compiled
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Row, Select, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Delete, Row, Select, and_, bindparam, delete, insert, select, update
 
 from fhir_server.store import prepared, tables
 from fhir_server.store.database import Session
@@ -93,9 +93,14 @@ _EMERGENCY = [tables.break_glass.c[name] for name in EmergencyAccess.__dataclass
 
 def replace(session: Session, consent: int, grants: Sequence[Grant]) -> None:
     """Put the grants of a Consent in place of those it had; effective with the transaction's commit."""
-    session.connection.execute(delete(tables.consent_grant).where(tables.consent_grant.c.consent == consent))
+    prepared.change(session, "replace_grants", _removal, {"consent": consent})
     if grants:
         session.connection.execute(insert(tables.consent_grant), [asdict(grant) for grant in grants])
+
+
+def _removal() -> Delete:
+    row = tables.consent_grant
+    return delete(row).where(row.c.consent == bindparam("consent", NONE, BigInteger))
 
 
 def of_patients(session: Session, patients: Sequence[int]) -> list[Grant]:
@@ -114,34 +119,24 @@ def of_consent(session: Session, consent: int) -> list[Grant]:
     return [_granted(found) for found in session.connection.execute(statement)]
 
 
-def any_rare(session: Session, actors: Sequence[int]) -> bool:
-    """Return whether a grant to one of these actors, or to anyone, has a criterion that needs a look at content."""
-    row = tables.consent_grant.c
-    statement = select(row.id).where(row.rare.is_(True), row.actor.in_((NONE, *actors))).limit(1)
-    return session.connection.execute(statement).first() is not None
+class Named(NamedTuple):
+    """Whom a Consent in force names: its key, an actor (0 for anyone), and whether it permits."""
+
+    consent: int
+    actor: int
+    permit: bool
 
 
-def others_permitting(session: Session, grants: Sequence[Grant], now_us: int) -> bool:
-    """Return whether another Consent in force of the same patient permits one of the same grantees already."""
-    named = {grant.actor for grant in grants if grant.permit}
-    if not named:
-        return False
-    row = tables.consent_grant.c
-    statement = select(row.id).where(
-        row.patient == grants[0].patient,
-        row.actor.in_(named),
-        row.permit.is_(True),
-        row.consent != grants[0].consent,
-        row.valid_to > now_us,
-    )
-    return session.connection.execute(statement.limit(1)).first() is not None
+def named_for(session: Session, patient: int, now_us: int) -> list[Named]:
+    """Return whom the Consents of a patient name that are in force now or later."""
 
+    def build() -> Select[Any]:
+        row = tables.consent_grant.c
+        whose, since = bindparam("patient", NONE, BigInteger), bindparam("now", 0, BigInteger)
+        return select(row.consent, row.actor, row.permit).where(row.patient == whose, row.valid_to > since)
 
-def active_count(session: Session, patient: int, now_us: int) -> int:
-    """Return how many Consents of a patient are in force now or later."""
-    row = tables.consent_grant.c
-    statement = select(func.count(row.consent.distinct())).where(row.patient == patient, row.valid_to > now_us)
-    return session.connection.execute(statement).scalar_one()
+    found = prepared.run(session, "named_for", build, {"patient": patient, "now": now_us})
+    return [Named(row.consent, row.actor, bool(row.permit)) for row in found]
 
 
 def sharing_disabled(session: Session, patient: int, now_us: int) -> bool:

@@ -71,23 +71,40 @@ def run(
         plan: How PostgreSQL plans it.
     """
     plan_for(session, plan)
+    statement = _statement(session, shape, build, values)
+    if isinstance(statement.text, bytes):
+        cursor = _on_postgresql(session, statement.text, statement.bind(values))
+        columns = [column.name for column in cursor.description or ()]
+        return IteratorResult(SimpleResultMetaData(columns), iter(cursor.fetchall()))
+    return session.connection.exec_driver_sql(statement.text, statement.bind(values))
+
+
+def change(session: Session, shape: Hashable, build: Callable[[], Executable], values: Mapping[str, Any]) -> int:
+    """Run a statement that returns no rows, see `run`; return how many rows it changed."""
+    plan_for(session, Plan.ANY_VALUES)
+    statement = _statement(session, shape, build, values)
+    if isinstance(statement.text, bytes):
+        return _on_postgresql(session, statement.text, statement.bind(values)).rowcount
+    return session.connection.exec_driver_sql(statement.text, statement.bind(values)).rowcount
+
+
+def _statement(
+    session: Session, shape: Hashable, build: Callable[[], Executable], values: Mapping[str, Any]
+) -> Prepared:
     known = session.store.prepared
     statement = known.get(shape)
     if statement is None:
         if len(known) >= _LIMIT:
             known.clear()
         statement = known[shape] = _compile(session, build(), values)
-    if isinstance(statement.text, bytes):
-        return _on_postgresql(session, statement.text, statement.bind(values))
-    return session.connection.exec_driver_sql(statement.text, statement.bind(values))
+    return cast("Prepared", statement)
 
 
-def _on_postgresql(session: Session, text: bytes, values: tuple[Any, ...]) -> Result[Any]:
+def _on_postgresql(session: Session, text: bytes, values: tuple[Any, ...]) -> psycopg.RawCursor[Any]:
     # The driver itself: it looks for parameters in a long text anew at every run unless they are numbered already.
     cursor = psycopg.RawCursor(_driver(session))
     cursor.execute(text, values, prepare=True, binary=True)
-    columns = [column.name for column in cursor.description or ()]
-    return IteratorResult(SimpleResultMetaData(columns), iter(cursor.fetchall()))
+    return cursor
 
 
 def _driver(session: Session) -> psycopg.Connection[Any]:

@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Delete,
     FromClause,
+    Insert,
     Integer,
     Row,
     Select,
     Table,
     Text,
+    Update,
     and_,
     bindparam,
     delete,
@@ -188,22 +192,46 @@ def put_new(session: Session, versions: Iterable[NewVersion]) -> None:
 
 
 def _replace(session: Session, new: NewVersion) -> None:
-    row = tables.resource
-    expected = and_(row.c.key == new.key, row.c.version == new.version - 1)
-    moved = insert(tables.history).from_select(
-        [c.name for c in _MOVED], select(*(row.c[c.name] for c in _MOVED)).where(expected)
-    )
-    values = _row(new)
-    del values["key"]
-    # The update takes the row lock first, so that of two writers one waits, and then finds the version gone.
+    values = {f"new_{name}": value for name, value in _row(new).items()}
+    old = {"old_key": new.key, "old_version": new.version - 1}
+    # The lock on the row first, so that of two writers one waits, and then finds the version gone.
     if session.is_postgresql:
-        session.connection.execute(select(row.c.version).where(row.c.key == new.key).with_for_update())
-    session.connection.execute(moved)
-    if session.connection.execute(update(row).where(expected).values(values)).rowcount != 1:
+        prepared.run(session, "lock_row", _lock_statement, {"old_key": new.key})
+    prepared.change(session, "move_version", _move_statement, old)
+    if prepared.change(session, "replace_row", _replace_statement, {**values, **old}) != 1:
         raise FhirError(Kind.CONFLICT, f"{new.type}/{new.id} was changed by another request; read it again")
-    for table in index_tables.ALL:
-        session.connection.execute(delete(table).where(table.c.key == new.key))
-    session.connection.execute(delete(tables.resource_patient).where(tables.resource_patient.c.key == new.key))
+    for table in (*index_tables.ALL, tables.resource_patient):
+        prepared.change(session, ("clear", table.name), partial(_clear_statement, table), {"old_key": new.key})
+
+
+def _expected() -> ColumnElement[bool]:
+    row = tables.resource.c
+    return and_(row.key == _old("key", BigInteger), row.version == _old("version", Integer))
+
+
+def _old(name: str, type_: type[BigInteger | Integer]) -> ColumnElement[int]:
+    return bindparam(f"old_{name}", NONE, type_)
+
+
+def _lock_statement() -> Select[Any]:
+    row = tables.resource.c
+    return select(row.version).where(row.key == _old("key", BigInteger)).with_for_update()
+
+
+def _move_statement() -> Insert:
+    row = tables.resource.c
+    moved = select(*(row[each.name] for each in _MOVED)).where(_expected())
+    return insert(tables.history).from_select([each.name for each in _MOVED], moved)
+
+
+def _replace_statement() -> Update:
+    columns = [each for each in tables.resource.c if each.name != "key"]
+    values = {each.name: bindparam(f"new_{each.name}", type_=each.type) for each in columns}
+    return update(tables.resource).where(_expected()).values(values)
+
+
+def _clear_statement(table: Table) -> Delete:
+    return delete(table).where(table.c.key == _old("key", BigInteger))
 
 
 def outside(session: Session, visibility: Visibility, keys: Sequence[int]) -> int:
