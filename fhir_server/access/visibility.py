@@ -190,7 +190,7 @@ class Gate:
         further = rules.resource_patient.alias()
         named = union_all(
             select(row.c.patient.label("patient")).correlate(row),
-            select(further.c.patient).where(further.c.key == row.c.key).correlate(row),
+            select(further.c.patient).where(row.c.multi.is_(True), further.c.key == row.c.key).correlate(row),
         ).subquery()
         refusing = ~self._patient_permits(row, named.c.patient, rules)
         refused = exists(select(named.c.patient).where(refusing).correlate(row))
