@@ -31,12 +31,14 @@ class Closure(NamedTuple):
         organizations: Keys of its organisations among them.
         organization_ids: Logical ids of those that are stored, by key.
         in_emergency: Whether an emergency access of the caller is running.
+        has_rare: Whether a grant to the caller, or to anyone, has a criterion that needs a look at content.
     """
 
     actors: tuple[int, ...]
     organizations: tuple[int, ...]
     organization_ids: Mapping[int, str]
     in_emergency: bool
+    has_rare: bool
 
 
 def closure(session: Session, reference: str, now_us: int) -> Closure:
@@ -47,7 +49,9 @@ def closure(session: Session, reference: str, now_us: int) -> Closure:
     if reference.startswith("Organization/"):
         organizations.insert(0, own)
     actors = tuple(dict.fromkeys((own, *(key for key, _ in found.belongs))))
-    return Closure(actors, tuple(dict.fromkeys(organizations)), found.organization_ids, found.in_emergency)
+    return Closure(
+        actors, tuple(dict.fromkeys(organizations)), found.organization_ids, found.in_emergency, found.has_rare
+    )
 
 
 def compile_memberships(resource: Mapping[str, Any], key: int, fhir_base: str) -> tuple[Membership, ...]:

@@ -88,6 +88,7 @@ def decide(
         directory=True,
         purposes=bits,
         other_purposes=others if actors else (),
+        rare=principal.has_rare,
         shielded=principal.caller in _FAMILY,
         emergencies=tuple(access.patient for access in emergencies),
         reviewed_types=(type_key("Task"),) if principal.role == "privacy-officer" else (),
@@ -118,6 +119,7 @@ def gate_of(session: Session, reference: str, purpose: str, now: datetime) -> Ga
         directory=True,
         purposes=bits,
         other_purposes=others,
+        rare=found.has_rare,
         shielded=family,
     )
 

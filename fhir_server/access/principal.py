@@ -49,6 +49,8 @@ class Principal:
         auth_time: When the person signed in, aware UTC.
         session_id: Opaque id of the portal session or OAuth grant; an emergency access ends with it.
         in_emergency: An emergency access may be running; False only where it was looked up in this request.
+        has_rare: A grant to the caller may have a criterion on content; False only where it was looked up in this
+            request. One that comes meanwhile is treated as `Gate.rare` says: towards less.
     """
 
     caller: Caller
@@ -67,3 +69,4 @@ class Principal:
     auth_time: datetime
     session_id: str
     in_emergency: bool = True
+    has_rare: bool = True

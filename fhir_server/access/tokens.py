@@ -217,12 +217,12 @@ def _with_closure(session: Session, principal: Principal, now_us: int) -> Princi
     if principal.caller is Caller.STAFF:
         return replace(principal, organizations=(organization,) if organization else ())
     own = key_of_reference(principal.subject)
-    if principal.caller is Caller.ORGANIZATION:
-        actors = closure(session, principal.subject, now_us).actors
-        return replace(principal, actors=actors, organizations=(own,), organization=principal.subject)
     found = closure(session, principal.subject, now_us)
+    principal = replace(principal, actors=found.actors, has_rare=found.has_rare)
+    if principal.caller is Caller.ORGANIZATION:
+        return replace(principal, organizations=(own,), organization=principal.subject)
     if principal.caller is not Caller.PROFESSIONAL:
-        return replace(principal, actors=found.actors)
+        return principal
     # INVARIANT: an organisation counts only while a current PractitionerRole says so; a token's or account's word
     # adds none.
     acting_for = principal.organization if organization in found.organizations else ""
@@ -232,7 +232,6 @@ def _with_closure(session: Session, principal: Principal, now_us: int) -> Princi
         acting_for = f"Organization/{only}" if only else ""
     return replace(
         principal,
-        actors=found.actors,
         organizations=found.organizations,
         organization=acting_for,
         in_emergency=found.in_emergency or principal.client_id == PORTAL,

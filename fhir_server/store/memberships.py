@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
 )
 
@@ -78,11 +79,13 @@ class Standing:
         belongs: (container, kind) of all it belongs to, itself not included, in a settled order.
         organization_ids: Logical ids of the organisations among them by key.
         in_emergency: Whether an emergency access of the member is running.
+        has_rare: Whether a grant to it, or to anyone, has a criterion that needs a look at content.
     """
 
     belongs: tuple[tuple[int, int], ...]
     organization_ids: Mapping[int, str]
     in_emergency: bool
+    has_rare: bool
 
 
 def standing(session: Session, member: int, now_us: int) -> Standing:
@@ -90,7 +93,7 @@ def standing(session: Session, member: int, now_us: int) -> Standing:
     found = prepared.run(session, "standing", _standing_statement, {"member": member, "now": now_us}).all()
     belongs = tuple((row.container, row.kind) for row in found if row.depth)
     ids = {row.container: row.id for row in found if row.id is not None}
-    return Standing(belongs, ids, any(row.in_emergency for row in found))
+    return Standing(belongs, ids, bool(found[0].in_emergency), bool(found[0].has_rare))
 
 
 def _standing_statement() -> Select[Any]:
@@ -118,9 +121,20 @@ def _standing_statement() -> Select[Any]:
         access.c.started_at <= now,
         access.c.expires_at > now,
     )
+    grant = tables.consent_grant
+    rare = exists().where(
+        grant.c.rare.is_(True), or_(grant.c.actor == NONE, grant.c.actor.in_(select(above.c.container)))
+    )
     is_named = and_(reached.c.kind == ORGANIZATION, named.c.key == reached.c.container, named.c.deleted.is_(False))
     return (
-        select(reached.c.container, reached.c.kind, reached.c.depth, named.c.id, running.label("in_emergency"))
+        select(
+            reached.c.container,
+            reached.c.kind,
+            reached.c.depth,
+            named.c.id,
+            running.label("in_emergency"),
+            rare.label("has_rare"),
+        )
         .select_from(reached.outerjoin(named, is_named))
         .order_by(reached.c.container, reached.c.kind)
     )
