@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,8 +50,9 @@ def make_context(settings: Settings, store: Store, *, now: Callable[[], datetime
     )
 
 
+@cache
 def definitions() -> Definitions:
-    """Return the R4 definitions with the search parameters of our own `profiles/`."""
+    """Return the R4 definitions with the search parameters of our own `profiles/`; read once a process."""
     return load(extra=[item for item in own_resources() if item.get("resourceType") == "SearchParameter"])
 
 

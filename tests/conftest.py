@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, Page
 
 from tests.browsers import isolated_page, launched_chromium
+from tests.consent.world import World, fill
 from tests.databases import Databases, PostgresqlDatabases, SqliteDatabases
 from tests.postgres import Cluster, run_folder, running_cluster, sweep, sweep_abandoned
 from tests.server import Server, build, create_schema
@@ -102,6 +103,14 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """Return a page of a new browser context; fails if the page asked any host but this machine."""
     yield from isolated_page(browser)
+
+
+@pytest.fixture
+def world(databases: Databases, tmp_path: Path) -> Iterator[World]:
+    """Return the whole server over a small record with something to hide, once for each kind of database."""
+    made = build(databases.prepared("small-world", fill), tmp_path)
+    yield World(made).enter()
+    made.store.close()
 
 
 @pytest.fixture

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from werkzeug.test import TestResponse
 from fhir_server.access import tokens
 from fhir_server.app import create_app
 from fhir_server.settings import Settings
+from fhir_server.smart.keys import load_or_create
 from fhir_server.store.database import Store
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -116,13 +121,29 @@ def build(url: str, folder: Path, clock: Clock | None = None, **settings: Any) -
     found = Settings(
         database_url=url,
         base_url=settings.pop("base_url", "http://localhost"),
-        key_directory=str(folder / "keys"),
+        key_directory=str(_keys(folder)),
         mail_url=f"file://{folder / 'outbox'}",
         sms_url=f"file://{folder / 'outbox'}",
         **settings,
     )
     store = Store(url)
     return Server(create_app(found, store=store, now=clock), store, clock)
+
+
+def _keys(folder: Path) -> Path:
+    """Return the folder of keys, with a signing key that took time to find only once a run."""
+    keys = folder / "keys"
+    if not keys.exists():
+        shutil.copytree(_found_keys(), keys)
+    return keys
+
+
+@cache
+def _found_keys() -> Path:
+    found = Path(tempfile.mkdtemp(prefix="fhir-server-keys-"))
+    atexit.register(shutil.rmtree, found, ignore_errors=True)
+    load_or_create(found)
+    return found
 
 
 def create_schema(url: str) -> None:

@@ -64,6 +64,9 @@ class Session:
         if self.is_postgresql:
             self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
+# Compiled statements by shape: texts without values, the same for every database of a kind.
+_prepared: dict[bool, dict[Hashable, Any]] = {False: {}, True: {}}
+
 
 class Store:
     """The database of one server process."""
@@ -81,7 +84,7 @@ class Store:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine = create_engine(parsed, **options)
         self._writer = threading.RLock()
-        self.prepared: dict[Hashable, Any] = {}
+        self.prepared = _prepared[self.is_postgresql]
         self.known_ids: dict[int, str] = {}
         if not self.is_postgresql:
             event.listen(self.engine, "connect", _prepare_sqlite)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from tests.server import Server
+from sqlalchemy import select
+
+from fhir_server.store import tables
+from fhir_server.store.keys import type_key
+from tests.server import Server, build, create_schema
 
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
 _SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
@@ -93,8 +99,7 @@ class World:
 
     def build(self) -> World:
         """Fill the record: Ann shares what is general with the practice; Bob shares nothing."""
-        token = self.server.token
-        self.operator = self.server.operator()
+        self._sign_in()
         for organization in (TRUST, PRACTICE):
             self._put({"resourceType": "Organization", "id": organization.partition("/")[2], "name": organization})
         for number, (person, place) in enumerate(((GP, PRACTICE), (CONSULTANT, TRUST))):
@@ -108,7 +113,6 @@ class World:
                     "organization": ref(place),
                 }
             )
-        self.trust, self.practice = token(TRUST), token(PRACTICE)
         for number, patient in enumerate((ANN, BOB)):
             self._put(
                 {
@@ -121,11 +125,24 @@ class World:
                 self.trust,
             )
         self._put({"resourceType": "RelatedPerson", "id": "carer", "patient": ref(ANN)}, self.trust)
-        self.gp, self.consultant = token(GP), token(CONSULTANT)
-        self.ann, self.bob, self.carer = token(ANN), token(BOB), token(CARER)
         self._records()
         self.share(consent(ANN, PRACTICE))
         return self
+
+    def enter(self) -> World:
+        """Take up a record that was filled before."""
+        self._sign_in()
+        with self.server.store.read() as session:
+            row = tables.resource.c
+            self.consents += session.connection.execute(select(row.id).where(row.type == type_key("Consent"))).scalars()
+        return self
+
+    def _sign_in(self) -> None:
+        token = self.server.token
+        self.operator = self.server.operator()
+        self.trust, self.practice = token(TRUST), token(PRACTICE)
+        self.gp, self.consultant = token(GP), token(CONSULTANT)
+        self.ann, self.bob, self.carer = token(ANN), token(BOB), token(CARER)
 
     def share(self, body: Json, token: str = "") -> str:
         """Store a Consent as its patient; return its id."""
@@ -166,3 +183,12 @@ class World:
                            "agent": [{"who": ref(TRUST)}]}, trust)  # fmt: skip
         both = observation(ANN, "both", performer=[ref(BOB)], day=9)
         self._put(both, trust)
+
+
+def fill(url: str) -> None:
+    """Fill an empty database with the small world, for `Databases.prepared`."""
+    create_schema(url)
+    with tempfile.TemporaryDirectory() as folder:
+        made = build(url, Path(folder))
+        World(made).build()
+        made.store.close()

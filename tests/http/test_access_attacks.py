@@ -24,14 +24,8 @@ from tests.consent.world import (
     observation,
     ref,
 )
-from tests.server import Server
 
 _BASE = "http://localhost/fhir"
-
-
-@pytest.fixture
-def world(server: Server) -> World:
-    return World(server).build()
 
 
 def _status(world: World, token: str, method: str, path: str, body: Any = None, **more: Any) -> int:

@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.consent.world import ANN, BOB, CATEGORY, GP, TRUST, World, consent, observation
-from tests.server import Server
 
 _VITALS = f"Observation.{{}}?category={CATEGORY}|vital-signs"
-
-
-@pytest.fixture
-def world(server: Server) -> World:
-    return World(server).build()
 
 
 @pytest.fixture

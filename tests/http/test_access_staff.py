@@ -7,12 +7,7 @@ import pytest
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account, Secrets
 from tests.consent.world import TRUST, World
-from tests.server import START, Server
-
-
-@pytest.fixture
-def world(server: Server) -> World:
-    return World(server).build()
+from tests.server import START
 
 
 def _token(world: World, role: str) -> str:

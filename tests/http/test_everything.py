@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from tests.consent.world import ANN, BOB, GP, PRACTICE, TRUST, Json, World, consent, labelled, observation, ref
-from tests.server import Server
 
 _ANN = "Patient/ann/$everything"
 _SHARED = {
@@ -19,11 +18,6 @@ _SHARED = {
 _KEPT_BACK = {
     "Observation/a-mh", "Encounter/a-enc-mh", "DocumentReference/a-doc-mh", "Binary/a-bin-mh", "Provenance/a-prov-mh",
 }  # fmt: skip
-
-
-@pytest.fixture
-def world(server: Server) -> World:
-    return World(server).build()
 
 
 def _names(page: Json) -> list[str]:
