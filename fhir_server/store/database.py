@@ -64,6 +64,7 @@ class Session:
         if self.is_postgresql:
             self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
+
 # Compiled statements by shape: texts without values, the same for every database of a kind.
 _prepared: dict[bool, dict[Hashable, Any]] = {False: {}, True: {}}
 
