@@ -166,6 +166,15 @@ def test_what_cannot_be_enforced_is_refused_naming_the_element(element: str, cha
     assert refused.value.issues[0].expression == (element,)
 
 
+@pytest.mark.parametrize("kind", ["permit", "deny"])
+def test_all_four_labels_together_are_every_label(kind: str) -> None:
+    (grant,) = compile_consent(consent(ANN, GP, labels=tuple(labels.BY_CODE), type=kind), 1, load().resource_types)
+    further = labels.mask_of_coding(labels.ACT_CODE, "GDIS") or 0
+    for mask in (*labels.BY_CODE.values(), further, labels.UNSET | labels.UNKNOWN):
+        assert grant.labels & mask == mask
+    assert not grant.labels & labels.WITHHELD
+
+
 @pytest.mark.parametrize("change", [{"status": "inactive"}, {"scope": {"coding": [{"code": "research"}]}}])
 def test_a_consent_that_is_not_in_force_or_not_about_privacy_grants_nothing(change: Json) -> None:
     assert compile_consent({**consent(ANN, GP), **change}, 1, load().resource_types) == ()

@@ -51,6 +51,16 @@ def _same_refusal(world: World, token: str, method: str, hidden: str, absent: st
     assert kept[0] == kept[1]
 
 
+def test_a_row_of_two_patients_needs_the_permit_of_both_whoever_comes_first(world: World) -> None:
+    world.server.put(observation(BOB, "both-2", performer=[ref(ANN)]), world.trust)
+    names = {"Observation/both", "Observation/both-2"}
+    assert [world.server.call("GET", name, world.practice).status_code for name in sorted(names)] == [404, 404]
+    assert not world.server.ids("Observation", world.practice) & names
+    world.share(consent(BOB, PRACTICE))
+    assert world.server.ids("Observation", world.practice) >= names
+    assert [world.server.call("GET", name, world.practice).status_code for name in sorted(names)] == [200, 200]
+
+
 @pytest.mark.parametrize("shape", ["_summary=count", "_total=accurate", "_total=accurate&_count=1", "_count=0"])
 def test_totals_count_visible_rows_only(world: World, shape: str) -> None:
     assert world.server.get(f"Observation?{shape}", world.practice)["total"] == 2
