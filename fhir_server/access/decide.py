@@ -17,6 +17,10 @@ from fhir_server.store.grants import WRITE, EmergencyAccess, live_emergencies
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import NONE, hash64, key_of_reference, type_key
 
+_PRIVACY_OFFICER = "privacy-officer"
+_REVIEWS = (type_key("Task"),)
+_REVIEWED = (*_REVIEWS, type_key("Consent"))
+"""What a privacy officer reads of every record: who may see it, and reviews of emergencies, to close them."""
 _FAMILY = frozenset({Caller.PATIENT, Caller.RELATED})
 """Those from whom a record may be withheld by its author or under embargo."""
 
@@ -91,7 +95,7 @@ def decide(
         rare=principal.has_rare,
         shielded=principal.caller in _FAMILY,
         emergencies=tuple(access.patient for access in emergencies),
-        reviewed_types=(type_key("Task"),) if principal.role == "privacy-officer" else (),
+        reviewed_types=_REVIEWED if principal.role == _PRIVACY_OFFICER else (),
         own_data_types=own_data_types,
         scopes=readable_scopes,
     )
@@ -139,7 +143,7 @@ def _writable(principal: Principal, readable: Gate) -> Gate:
         return replace(readable, action=WRITE, own_only=True, emergencies=())
     if principal.caller is Caller.ORGANIZATION or principal.role == "coordinator":
         return replace(empty, organizations=readable.organizations)
-    return replace(empty, reviewed_types=readable.reviewed_types)
+    return replace(empty, reviewed_types=_REVIEWS if principal.role == _PRIVACY_OFFICER else ())
 
 
 def author_of(principal: Principal) -> int:

@@ -81,7 +81,7 @@ class Gate:
         own_only: Own data and consent must *both* hold (writing by a person).
         managed_types: Types that a patient or proxy may change whoever wrote them (Consent), and for whom every row
             has to be of a record: they write nothing that is nobody's.
-        reviewed_types: Types that a staff role sees in full (Task for a privacy officer).
+        reviewed_types: Types that a staff role sees in full (Task and Consent for a privacy officer).
         own_data_types: Types that own data is limited to; empty means every type.
         scopes: None without restriction; else a row must pass one of them.
     """

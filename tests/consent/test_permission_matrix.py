@@ -404,14 +404,14 @@ officer:                       permit deny   disabled
   read       DocumentReference 404    404    404
   read       Binary            404    404    404
   read       Provenance        404    404    404
-  read       Consent           404    404    404
+  read       Consent           200    200    200
   read       Practitioner      200    200    200
   search     Patient           n0     n0     n0
   search     Observation       n0     n0     n0
   count      Observation       n0     n0     n0
-  search     Consent           n0     n0     n0
+  search     Consent           n1     n1     n1
   search     AuditEvent        n1     n1     n1
-  everything Patient           404    404    404
+  everything Patient           n0     n0     n0
   update     Observation       403    403    403
   update-own Observation       403    403    403
   update     Patient           403    403    403
