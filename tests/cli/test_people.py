@@ -60,7 +60,7 @@ def test_a_token_is_issued_with_its_lifetime(run: Run) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--as", "Device/1", "--scope", "system/*.rs"),
+        ("--as", "Location/1", "--scope", "system/*.rs"),
         ("--as", "Patient/", "--scope", "patient/*.rs"),
         ("--as", "Organization/1", "--scope", "system/*.rs", "--trusted"),
         ("--as", "Practitioner/1", "--scope", "user/*.rs", "--purpose", "CURIOSITY"),
