@@ -7,6 +7,7 @@ from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.search import bundle, parse, run
+from fhir_server.search.model import SearchRequest
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import parse_reference
 from fhir_server.store import belonging
@@ -32,7 +33,17 @@ def search(job: Job, interaction: Interaction) -> Outcome:
         handling=interaction.handling,
         compartment=interaction.compartment,
     )
-    path = "/".join((*(interaction.compartment or ()), interaction.type))
+    return answer(job, request, "/".join((*(interaction.compartment or ()), interaction.type)))
+
+
+def answer(job: Job, request: SearchRequest, path: str) -> Outcome:
+    """Run an understood search and return its page, with everything on it noted for the audit.
+
+    Args:
+        job: The interaction under way.
+        request: What is searched for.
+        path: Below the service base URL; page links lead there, and are good there alone.
+    """
     page = run.run(
         job.session,
         job.decision.readable,

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from fhir_server.interactions import searching
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome
-from fhir_server.interactions.searching import binding
-from fhir_server.search import bundle, everything, results, run, syntax
+from fhir_server.search import everything, results, run, syntax
 from fhir_server.search.everything import Asked
 from fhir_server.search.parse import CURSOR
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.validate import validate
 from fhir_server.spec.values import date_interval
-from fhir_server.store import belonging, resources
+from fhir_server.store import resources
 from fhir_server.store.keys import reference_key
 
 _SUPPORTED = ("start", "end", "_since", "_type", "_count")
@@ -36,19 +36,7 @@ def whole_record(job: Job, interaction: Interaction) -> Outcome:
     asked = _asked(job, interaction)
     _check_known(job, interaction.id)
     path = f"Patient/{interaction.id}/${OPERATION.code}"
-    request = everything.request_of(asked, job.definitions)
-    page = run.run(
-        job.session,
-        job.decision.readable,
-        request,
-        page_key=job.context.page_key,
-        binding=f"{binding(job.principal)}|{path}",
-        definitions=job.definitions,
-    )
-    further = belonging.further_patients(job.session, [row.key for row in page.matches])
-    for row in page.matches:
-        job.trace.touch((row.patient, *further.get(row.key, ())), row.type, row.id, row.version)
-    return Outcome(200, bundle.searchset(page, request, fhir_base=job.context.fhir_base, path=path), "Bundle")
+    return searching.answer(job, everything.request_of(asked, job.definitions), path)
 
 
 def _check_known(job: Job, patient_id: str) -> None:

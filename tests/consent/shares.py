@@ -7,10 +7,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-from fhir_server.store import accounts
-from fhir_server.store.accounts import Account
 from tests.consent.world import ANN, CARER, CONSULTANT, GP, LABEL, PRACTICE, TRUST, Json, World, consent, ref
-from tests.server import EVERYTHING, START
 
 ACTORS = (GP, CONSULTANT, PRACTICE, TRUST, CARER)
 ROWS = (
@@ -96,14 +93,3 @@ def token_of(world: World, actor: str) -> str:
     """Return the token by which an actor of the world reads."""
     return {GP: world.gp, CONSULTANT: world.consultant, PRACTICE: world.practice, TRUST: world.trust,
             CARER: world.carer}[actor]  # fmt: skip
-
-
-def staff_token(world: World, role: str, scope: str = EVERYTHING) -> str:
-    """Return the token of somebody who works for the record, such as a `privacy-officer`."""
-    account = Account(
-        id=role, email=f"{role}@example.org", name=role, role=role, reference="", organization=TRUST,
-        may_break_glass=False, active=True, created_at=START, email_confirmed_at=START,
-    )  # fmt: skip
-    with world.server.store.write() as session:
-        accounts.add(session, account, accounts.Secrets("", ""))
-    return world.server.token(f"account:{role}", scope, account_id=role, organization=TRUST)

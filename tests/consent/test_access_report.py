@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.consent.shares import ACTORS, consents, denial, named, part, share_only, staff_token, token_of
-from tests.consent.world import ANN, BOB, CARER, CONSULTANT, GP, PRACTICE, TRUST, Json, World, consent, ref
+from tests.consent.shares import ACTORS, consents, denial, named, part, share_only, token_of
+from tests.consent.world import ANN, BOB, CARER, CONSULTANT, GP, PRACTICE, TRUST, Json, World, consent, ref, staff_token
 
 _FEW = settings(
     max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None

@@ -12,8 +12,22 @@ from hypothesis import strategies as st
 
 from fhir_server.operations.counting import COMPARTMENT_TYPES
 from fhir_server.spec import definitions
-from tests.consent.shares import ACTORS, ROWS, consents, denial, named, part, share_only, staff_token, token_of
-from tests.consent.world import ANN, BOB, CARER, CONSULTANT, GP, LABEL, PRACTICE, TRUST, Json, World, consent, ref
+from tests.consent.shares import ACTORS, ROWS, consents, denial, named, part, share_only, token_of
+from tests.consent.world import (
+    ANN,
+    BOB,
+    CARER,
+    CONSULTANT,
+    GP,
+    LABEL,
+    PRACTICE,
+    TRUST,
+    Json,
+    World,
+    consent,
+    ref,
+    staff_token,
+)
 
 _FEW = settings(
     max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None

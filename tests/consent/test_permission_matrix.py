@@ -15,7 +15,6 @@ import orjson
 import pytest
 
 from tests.consent.callers import in_emergency
-from tests.consent.shares import staff_token
 from tests.consent.world import (
     CARER,
     GP,
@@ -28,6 +27,7 @@ from tests.consent.world import (
     labelled,
     observation,
     ref,
+    staff_token,
 )
 from tests.server import Server
 

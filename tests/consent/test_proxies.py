@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.consent.shares import staff_token
 from tests.consent.world import (
     ANN,
     BOB,
@@ -25,6 +24,7 @@ from tests.consent.world import (
     labelled,
     observation,
     ref,
+    staff_token,
 )
 
 TYPES = "http://hl7.org/fhir/resource-types"

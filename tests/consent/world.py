@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from fhir_server.store import tables
+from fhir_server.store import accounts, tables
+from fhir_server.store.accounts import Account
 from fhir_server.store.keys import type_key
-from tests.server import Server, build, create_schema
+from tests.server import EVERYTHING, START, Server, build, create_schema
 
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
 _SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
@@ -183,6 +184,17 @@ class World:
                            "agent": [{"who": ref(TRUST)}]}, trust)  # fmt: skip
         both = observation(ANN, "both", performer=[ref(BOB)], day=9)
         self._put(both, trust)
+
+
+def staff_token(world: World, role: str, scope: str = EVERYTHING, *, may_break_glass: bool = False) -> str:
+    """Return the token of somebody who works for the record, such as a `privacy-officer`."""
+    account = Account(
+        id=role, email=f"{role}@example.org", name=role, role=role, reference="", organization=TRUST,
+        may_break_glass=may_break_glass, active=True, created_at=START, email_confirmed_at=START,
+    )  # fmt: skip
+    with world.server.store.write() as session:
+        accounts.add(session, account, accounts.Secrets("", ""))
+    return world.server.token(f"account:{role}", scope, account_id=role, organization=TRUST)
 
 
 def fill(url: str) -> None:

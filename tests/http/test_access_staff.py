@@ -5,24 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fhir_server.store import accounts
-from fhir_server.store.accounts import Account, Secrets
-from tests.consent.world import TRUST, World
+from tests.consent.world import TRUST, World, staff_token
 from tests.server import START
-
-
-def _token(world: World, role: str) -> str:
-    account = Account(
-        id=role, email=f"{role}@example.org", name=role, role=role, reference="", organization=TRUST,
-        may_break_glass=True, active=True, created_at=START, email_confirmed_at=START,
-    )  # fmt: skip
-    with world.server.store.write() as session:
-        accounts.add(session, account, Secrets("", ""))
-    return world.server.token(f"account:{role}", account_id=role, organization=TRUST)
 
 
 @pytest.mark.parametrize("role", ["coordinator", "service-desk", "privacy-officer", "admin"])
 def test_staff_read_nothing_clinical_even_of_their_own_organisation(world: World, role: str) -> None:
-    token = _token(world, role)
+    token = staff_token(world, role, may_break_glass=True)
     for kind in ("Observation", "DocumentReference", "Binary", "Encounter", "RelatedPerson", "Provenance"):
         assert world.server.get(f"{kind}?_summary=count", token)["total"] == 0
     consents = 1 if role == "privacy-officer" else 0
@@ -37,11 +26,16 @@ def test_staff_read_nothing_clinical_even_of_their_own_organisation(world: World
 @pytest.mark.parametrize("role", ["coordinator", "service-desk", "privacy-officer", "admin"])
 def test_staff_break_no_glass(world: World, role: str) -> None:
     body = {"resourceType": "Parameters", "parameter": []}
-    assert world.server.call("POST", "Patient/ann/$break-glass", _token(world, role), body).status_code == 403
+    assert (
+        world.server.call(
+            "POST", "Patient/ann/$break-glass", staff_token(world, role, may_break_glass=True), body
+        ).status_code
+        == 403
+    )
 
 
 def test_an_account_that_ends_takes_its_tokens_along(world: World) -> None:
-    token = _token(world, "coordinator")
+    token = staff_token(world, "coordinator", may_break_glass=True)
     assert world.server.get("Patient?_summary=count", token)["total"] == 2
     with world.server.store.write() as session:
         accounts.set_active(session, "coordinator", active=False, now=START)
