@@ -32,6 +32,8 @@ RENEW_LINK = Limit("renew-link", 3, _HOUR)
 RENEW_ADDRESS = Limit("renew-address", 20, _HOUR)
 RECOVER_ACCOUNT = Limit("recover-account", 3, _HOUR)
 RECOVER_ADDRESS = Limit("recover-address", 20, _HOUR)
+EMERGENCY_SEARCH = Limit("emergency-search", 10, _HOUR)
+"""Per professional: numbers and dates of birth that match nobody."""
 
 
 def allow(session: Session, now: datetime, *tries: tuple[Limit, str]) -> bool:

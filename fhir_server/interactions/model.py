@@ -14,6 +14,7 @@ from typing import Any
 from fhir_server.access.principal import Principal
 from fhir_server.spec.definitions import Definitions
 from fhir_server.store.database import Store
+from fhir_server.store.grants import EmergencyAccess
 from fhir_server.store.recorder import Recorder
 
 
@@ -156,10 +157,12 @@ class Trace:
     Attributes:
         patients: Keys of the patients whose record was disclosed, changed or aimed at.
         entities: (type, id, version, keys of its patients) of each resource; version 0 where unknown.
+        emergencies: The caller's live emergency accesses, which a refusal is logged under too.
     """
 
     patients: dict[int, None] = field(default_factory=dict)
     entities: list[tuple[str, str, int, tuple[int, ...]]] = field(default_factory=list)
+    emergencies: tuple[EmergencyAccess, ...] = ()
 
     def touch(self, patients: Iterable[int], resource_type: str = "", logical_id: str = "", version: int = 0) -> None:
         """Add a resource and the patients it belongs to."""

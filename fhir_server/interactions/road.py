@@ -38,9 +38,6 @@ VERBS: dict[Code, Verb] = {
 }
 
 
-_REFUSED = Decision(NOTHING, NOTHING)
-
-
 def open_job(session: Session, interaction: Interaction, principal: Principal, context: Context, trace: Trace) -> Job:
     """Decide and return the job that an interaction runs in.
 
@@ -51,6 +48,7 @@ def open_job(session: Session, interaction: Interaction, principal: Principal, c
     if interaction.code is not Code.OPERATION:
         gate(principal, verb.right, interaction.type)
     decision = decide(session, principal, context.definitions, context.now(), verb.right)
+    trace.emergencies = decision.emergencies
     return Job(session, principal, context, decision, trace, Pending())
 
 
@@ -89,7 +87,8 @@ def record_refusal(
         if interaction.type and interaction.id and not trace.patients:
             key = reference_key(interaction.type, interaction.id)
             trace.touch(belonging.owners(session, (key,))[0], interaction.type, interaction.id)
-        job = Job(session, principal, context, _REFUSED, trace, Pending())
+        refused = Decision(NOTHING, NOTHING, trace.emergencies)
+        job = Job(session, principal, context, refused, trace, Pending())
         found = events_of(job, interaction, error.status, error)
     record(context, found)
 

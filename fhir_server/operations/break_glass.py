@@ -14,6 +14,7 @@ from typing import Any
 
 from fhir_server.access import break_glass
 from fhir_server.access.visibility import Gate
+from fhir_server.identity import limits
 from fhir_server.interactions import audit
 from fhir_server.interactions.conditional import NHS_NUMBER
 from fhir_server.interactions.job import Job
@@ -45,7 +46,8 @@ def start(job: Job, interaction: Interaction) -> Outcome:
 
     Raises:
         FhirError: FORBIDDEN (403) for a caller, patient or sign-in that does not allow it; INVALID_VALUE (400) for an
-            incomplete reason; NOT_FOUND (404) for a person who is not known under this number and date of birth.
+            incomplete reason; THROTTLED (429) after ten people who are not known under their number and date of birth,
+            each of which is answered with 404.
     """
     now = job.context.now()
     # First of all whom it is about: the event of a refusal names the patient, whatever it is refused for.
@@ -54,17 +56,24 @@ def start(job: Job, interaction: Interaction) -> Outcome:
     parameters = _parameters(job, interaction.resource)
     reason = _reason(parameters)
     break_glass.check_reason(reason)
+    search = (limits.EMERGENCY_SEARCH, job.principal.subject)
     if not interaction.id:
         _check_person(parameters)
+        if not limits.allow(job.session, now, search):
+            raise FhirError(Kind.THROTTLED, "Too many searches for people who were not found; try again in an hour")
     if patient is None or patient.content is None:
-        raise FhirError(Kind.NOT_FOUND, _UNKNOWN)
+        return _refused(Kind.NOT_FOUND, _UNKNOWN)
+    if not interaction.id:
+        limits.give_back(job.session, search)
     break_glass.check_patient(job.session, job.principal, patient.id, now)
     unusual = flags(job, json.decode(patient.content, len(patient.content) + 1), now)
     review = Review(
         patient.id, job.principal.subject, now, reason.system, reason.code, reason.text.strip(), flags=unusual
     )
     if Flag.OWN_RECORD in unusual:
-        return _refused(job, review)
+        # Tell the privacy officer.
+        ask(job, review)
+        return _refused(Kind.FORBIDDEN, break_glass.NOT_POSSIBLE)
     for earlier in job.decision.emergencies:
         if earlier.patient == patient.key:
             close(job.session, job.context, earlier, audit.agent_of(job.principal, job.context))
@@ -129,11 +138,10 @@ def _check_person(parameters: Mapping[str, Mapping[str, Any]]) -> None:
         )
 
 
-def _refused(job: Job, review: Review) -> Outcome:
-    """Refuse one's own record, and tell the privacy officer: an answer, not an error, so that the Task is kept."""
-    ask(job, review)
-    issue = Issue("error", Kind.FORBIDDEN.issue_code, break_glass.NOT_POSSIBLE)
-    return Outcome(Kind.FORBIDDEN.status, json.encode(operation_outcome((issue,))), "OperationOutcome")
+def _refused(kind: Kind, why: str) -> Outcome:
+    """Refuse by an answer, not an error, so that what the transaction noted about it is kept."""
+    issue = Issue("error", kind.issue_code, why)
+    return Outcome(kind.status, json.encode(operation_outcome((issue,))), "OperationOutcome")
 
 
 def _tell(job: Job, access: EmergencyAccess) -> None:

@@ -366,3 +366,23 @@ def test_a_refused_one_is_on_the_patients_log_too(world: World) -> None:
     world.server.clock.advance(minutes=6)
     assert _start(world, world.gp) == 403
     assert [event["outcome"] for event in _events(world, "operation")] == ["4"]
+
+
+def test_what_is_refused_during_it_is_logged_under_it(world: World) -> None:
+    world.share(consent(BOB, "Organization/elsewhere"))
+    assert _start(world, world.gp) == 200
+    hidden = f"Consent/{world.consents[-1]}"
+    assert world.server.call("GET", hidden, world.gp).status_code == 404
+    (refused,) = _events(world, "read")
+    assert (refused["outcome"], refused["purposeOfEvent"][0]["coding"][0]["code"]) == ("4", "BTG")
+    assert _grant(refused) == _grant(_events(world, "110127")[0])
+
+
+def test_nobody_guesses_numbers_for_long(world: World) -> None:
+    stranger = {**_PEOPLE, "birthDate": "1981-04-03"}
+    answers = [_start(world, world.gp, _body(**stranger), "Patient/$break-glass") for _ in range(11)]
+    assert answers == [404] * 10 + [429]
+    assert _start(world, world.gp, _body(**_PEOPLE), "Patient/$break-glass") == 429
+    world.server.clock.advance(hours=1)
+    again = world.server.token(GP)
+    assert [_start(world, again, _body(**_PEOPLE), "Patient/$break-glass") for _ in range(12)] == [200] * 12
