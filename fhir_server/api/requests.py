@@ -80,7 +80,7 @@ def _with_body(request: Request, interaction: Interaction, limit_bytes: int) -> 
         return interaction
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not supported for request bodies")
-    if interaction.code is Code.SEARCH:
+    if interaction.code in {Code.SEARCH, Code.SEARCH_SYSTEM}:
         if media not in {_FORM, ""}:
             raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"_search takes {_FORM}")
         form = parse_query(request.get_data(cache=False).decode("utf-8", "replace"))

@@ -214,7 +214,7 @@ def _parse(index: int, raw: Any, context: Context) -> Entry:
         )
     except FhirError as error:
         raise _located(error, index) from error
-    if interaction.code in {Code.TRANSACTION, Code.OPERATION, Code.CAPABILITIES, Code.SEARCH_SYSTEM}:
+    if interaction.code in {Code.TRANSACTION, Code.OPERATION, Code.CAPABILITIES}:
         raise FhirError(
             Kind.NOT_SUPPORTED, "This interaction cannot be an entry of a Bundle", (f"{where}.request.url",)
         )

@@ -52,10 +52,18 @@ def statement(
                 "mode": "server",
                 "security": dict(security),
                 "resource": [_resource(definitions, name, known) for name in sorted(definitions.resource_types)],
-                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "search-system"}],
+                "searchParam": [_parameter(item) for item in _shared(definitions)],
             }
         ],
     }
+
+
+def _shared(definitions: Definitions) -> list[SearchParameter]:
+    """Return the parameters of every type: those of a search of the whole system."""
+    first, *others = (definitions.search_parameters(name) for name in sorted(definitions.resource_types))
+    shared = [item for code, item in sorted(first.items()) if all(code in other for other in others)]
+    return [item for item in shared if item.type in SEARCH_TYPES]
 
 
 def _resource(definitions: Definitions, name: str, operations: tuple[Operation, ...]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from fhir_server.spec.outcome import FhirError, Kind
 Query = tuple[tuple[str, str], ...]
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _LONGEST_PATH = 256
+_ANY_TYPE = "*"
+_COMPARTMENT_PARTS = len(("type", "id", "type"))
 
 
 def parse_query(text: str) -> Query:
@@ -51,13 +53,13 @@ def locate(definitions: Definitions, method: str, path: str, query: Query) -> In
         return _only("GET", method, Interaction(Code.CAPABILITIES, query=query))
     if parts == ["_history"] or parts[1:] == ["_history"]:
         raise FhirError(Kind.NOT_SUPPORTED, "History is supported for one resource: [type]/[id]/_history")
+    if parts[-1] == "_search":
+        return _search(definitions, method, parts[:-1], query)
     _check_type(definitions, parts[0])
     if len(parts) == 1:
         return _type_level(method, parts[0], query)
-    if parts[1:] == ["_search"]:
-        return _only("POST", method, Interaction(Code.SEARCH, parts[0], query=query))
-    if len(parts) == len(("type", "id", "type")) and parts[2] in definitions.resource_types:
-        return _compartment(definitions, method, parts, query)
+    if len(parts) == _COMPARTMENT_PARTS and (parts[2] == _ANY_TYPE or parts[2] in definitions.resource_types):
+        return _only("GET", method, _compartment(definitions, parts, query))
     return _instance(method, parts, query)
 
 
@@ -104,12 +106,33 @@ def _instance(method: str, parts: Sequence[str], query: Query) -> Interaction:
     return Interaction(code, kind, logical_id, query=query)
 
 
-def _compartment(definitions: Definitions, method: str, parts: Sequence[str], query: Query) -> Interaction:
+def _search(definitions: Definitions, method: str, parts: Sequence[str], query: Query) -> Interaction:
+    """Return a search by POST: of the system, a type, a compartment, or one type in it."""
+    if parts:
+        _check_type(definitions, parts[0])
+    match parts:
+        case []:
+            found = Interaction(Code.SEARCH_SYSTEM, query=query)
+        case [kind]:
+            found = Interaction(Code.SEARCH, kind, query=query)
+        case [owner, logical_id]:
+            found = _compartment(definitions, (owner, logical_id, _ANY_TYPE), query)
+        case [_, _, kind] if kind == _ANY_TYPE or kind in definitions.resource_types:
+            found = _compartment(definitions, parts, query)
+        case _:
+            raise FhirError(Kind.NOT_FOUND, "There is nothing at this URL")
+    return _only("POST", method, found)
+
+
+def _compartment(definitions: Definitions, parts: Sequence[str], query: Query) -> Interaction:
     """Return a search in the compartment of one resource (https://hl7.org/fhir/R4/search.html#2.21.1.2)."""
     owner, logical_id, kind = parts
     if owner not in definitions.compartments or not _ID.fullmatch(logical_id):
         raise FhirError(Kind.NOT_SUPPORTED, f"There is no compartment of {owner}")
-    return _only("GET", method, Interaction(Code.SEARCH, kind, query=query, compartment=(owner, logical_id)))
+    compartment = (owner, logical_id)
+    if kind == _ANY_TYPE:
+        return Interaction(Code.SEARCH_SYSTEM, query=query, compartment=compartment)
+    return Interaction(Code.SEARCH, kind, query=query, compartment=compartment)
 
 
 def _operation(definitions: Definitions, method: str, parts: Sequence[str], query: Query) -> Interaction:

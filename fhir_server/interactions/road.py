@@ -31,6 +31,7 @@ VERBS: dict[Code, Verb] = {
     Code.VREAD: Verb(reading.vread, "r", writes=False),
     Code.HISTORY: Verb(reading.history, "r", writes=False),
     Code.SEARCH: Verb(searching.search, "s", writes=False),
+    Code.SEARCH_SYSTEM: Verb(searching.search_system, "s", writes=False),
     Code.CREATE: Verb(writing.create, "c", writes=True),
     Code.UPDATE: Verb(writing.update, "u", writes=True),
     Code.PATCH: Verb(writing.patch, "u", writes=True),
@@ -45,7 +46,7 @@ def open_job(session: Session, interaction: Interaction, principal: Principal, c
         FhirError: FORBIDDEN (403) for what the token or role may never do.
     """
     verb = verb_of(interaction, context)
-    if interaction.code is not Code.OPERATION:
+    if interaction.code not in {Code.OPERATION, Code.SEARCH_SYSTEM}:
         gate(principal, verb.right, interaction.type)
     decision = decide(session, principal, context.definitions, context.now(), verb.right)
     trace.emergencies = decision.emergencies

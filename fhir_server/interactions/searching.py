@@ -1,7 +1,8 @@
-"""search of one type (https://hl7.org/fhir/R4/http.html#search): one statement under the decision's visibility."""
+"""search of a type or of all types, in one statement under the visibility (https://hl7.org/fhir/R4/http.html#search)."""
 
 from __future__ import annotations
 
+from fhir_server.access.decide import gate
 from fhir_server.access.principal import Principal
 from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
@@ -13,6 +14,10 @@ from fhir_server.spec.values import parse_reference
 from fhir_server.store import belonging
 from fhir_server.store.keys import reference_key
 
+_RIGHT = "s"
+_ON_ITS_OWN = "AuditEvent"
+"""The type whose resources are kept apart, under rules of their own."""
+
 
 def search(job: Job, interaction: Interaction) -> Outcome:
     """Return a searchset Bundle of what matches among the rows that exist for the caller.
@@ -20,20 +25,50 @@ def search(job: Job, interaction: Interaction) -> Outcome:
     Raises:
         FhirError: INVALID_VALUE or NOT_SUPPORTED (400) naming the parameter that was not understood.
     """
-    if interaction.type == "AuditEvent":
+    if interaction.type == _ON_ITS_OWN:
         if interaction.compartment is not None:
             raise FhirError(Kind.NOT_SUPPORTED, "Search AuditEvent with its patient parameter")
         return audit_search.search_interaction(job.session, interaction, job.principal, job.context, job.trace)
     aimed_at(job, interaction)
-    request = parse.parse(
+    return answer(job, _understood(job, interaction), "/".join((*(interaction.compartment or ()), interaction.type)))
+
+
+def search_system(job: Job, interaction: Interaction) -> Outcome:
+    """Return a searchset Bundle of what matches, whatever its type: of the system or of one compartment.
+
+    A type that the token may not search is not there, unless `_type` names it. AuditEvents are searched on their own.
+
+    Raises:
+        FhirError: FORBIDDEN (403) for a named type, or where no type may be searched; INVALID_VALUE or NOT_SUPPORTED
+            (400) naming the parameter that was not understood.
+    """
+    aimed_at(job, interaction)
+    named = parse.named_types(job.definitions, interaction.query)
+    if _ON_ITS_OWN in named:
+        raise FhirError(Kind.NOT_SUPPORTED, f"{_ON_ITS_OWN} cannot be searched with other types: use /{_ON_ITS_OWN}?…")
+    for name in named:
+        gate(job.principal, _RIGHT, name)
+    scopes = job.principal.scopes
+    allowed = (
+        () if named else tuple(name for name in sorted(job.definitions.resource_types) if scopes.allows(_RIGHT, name))
+    )
+    if not named and not allowed:
+        raise FhirError(Kind.FORBIDDEN, f"The access token has no scope for '{_RIGHT}' on any type")
+    every = len(allowed) == len(job.definitions.resource_types)
+    request = _understood(job, interaction, () if every else allowed)
+    return answer(job, request, "/".join((*interaction.compartment, "*")) if interaction.compartment else "")
+
+
+def _understood(job: Job, interaction: Interaction, types: tuple[str, ...] = ()) -> SearchRequest:
+    return parse.parse(
         job.definitions,
         interaction.type,
         interaction.query,
         fhir_base=job.context.fhir_base,
         handling=interaction.handling,
         compartment=interaction.compartment,
+        types=types,
     )
-    return answer(job, request, "/".join((*(interaction.compartment or ()), interaction.type)))
 
 
 def answer(job: Job, request: SearchRequest, path: str) -> Outcome:

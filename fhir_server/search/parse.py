@@ -13,10 +13,9 @@ from typing import Any
 
 from fhir_server.search import results, syntax
 from fhir_server.search.build import Builder
-from fhir_server.search.criteria import Indexed
+from fhir_server.search.compartment import InCompartment
 from fhir_server.search.model import Criterion, Include, Projection, Reading, SearchRequest, SortKey
 from fhir_server.search.projection import elements_projection, summary_projection
-from fhir_server.search.reference import ReferenceTest
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.keys import reference_key
@@ -25,7 +24,9 @@ PARAMETERS_LIMIT = 200
 CURSOR = "_cursor"
 _IGNORED = frozenset({"_format", "_pretty"})
 _US_PER_NS = 1_000
-_RESULT = frozenset({"_sort", "_count", "_total", "_summary", "_elements", "_type", "_contained", CURSOR})
+_RESULT = frozenset(
+    {"_sort", "_count", "_total", "_summary", "_elements", "_type", "_contained", "_containedType", CURSOR}
+)
 
 
 def parse(
@@ -36,6 +37,7 @@ def parse(
     fhir_base: str,
     handling: str = "strict",
     compartment: tuple[str, str] | None = None,
+    types: tuple[str, ...] = (),
     now_us: int | None = None,
 ) -> SearchRequest:
     """Understand a search.
@@ -47,6 +49,7 @@ def parse(
         fhir_base: Service base URL without trailing slash.
         handling: `strict` refuses what is not supported, `lenient` warns and goes on without it.
         compartment: Only resources in this compartment, such as ("Patient", "1").
+        types: What a search of the whole system covers where it names no types itself; none means every type.
         now_us: Instant that `ap` measures from; by default the clock's.
 
     Raises:
@@ -57,8 +60,8 @@ def parse(
     if len(query) > PARAMETERS_LIMIT:
         raise FhirError(Kind.INVALID_VALUE, f"A search has at most {PARAMETERS_LIMIT} parameters")
     reading = Reading(definitions, fhir_base, time.time_ns() // _US_PER_NS if now_us is None else now_us)
-    types = _types(definitions, resource_type, query)
-    parser = _Parser(Builder(reading), types, lenient=handling == "lenient")
+    types = (resource_type,) if resource_type else named_types(definitions, query) or types
+    parser = _Parser(Builder(reading), types, handling == "lenient", bool(resource_type))
     for name, value in query:
         parser.take(name, value)
     if compartment:
@@ -66,33 +69,33 @@ def parse(
     return parser.request(resource_type)
 
 
-def _types(definitions: Definitions, resource_type: str, query: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    if resource_type:
-        return (resource_type,)
-    found: dict[str, None] = {}
-    for name, value in query:
-        if name != "_type":
-            continue
-        for text in filter(None, value.split(",")):
-            if text not in definitions.resource_types:
-                raise syntax.invalid("_type", f"names {syntax.shown(text)}, which is no resource type.")
-            found[text] = None
-    return tuple(found)
+def named_types(definitions: Definitions, query: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the types that `_type` limits a search of the whole system to; none where it is not given.
+
+    Raises:
+        FhirError: 400 when it names what is no resource type, or is given twice.
+    """
+    values = [value for name, value in query if name == "_type" and value]
+    if len(values) > 1:
+        raise syntax.invalid("_type", "may be given once, with a list of types.")
+    names = tuple(dict.fromkeys(filter(None, values[0].split(",")))) if values else ()
+    for name in names:
+        if name not in definitions.resource_types:
+            raise syntax.invalid("_type", f"names {syntax.shown(name)}, which is no resource type.")
+    return names
 
 
 def _compartment(definitions: Definitions, types: tuple[str, ...], compartment: tuple[str, str]) -> Criterion:
     kind, logical_id = compartment
     every = types or tuple(sorted(definitions.resource_types))
-    found = [
-        definitions.search_parameters(name).get(code)
-        for name in every
-        for code in definitions.compartment_parameters(kind, name)
-    ]
+    codes = [(name, code) for name in every for code in definitions.compartment_parameters(kind, name)]
+    found = [definitions.search_parameters(name).get(code) for name, code in codes]
     params = tuple(each.key for each in found if each is not None and each.type == "reference")
-    if not params:
-        raise FhirError(Kind.NOT_SUPPORTED, f"No resource of type {every[0]} is ever in the compartment of a {kind}")
+    if not codes:
+        what = every[0] if len(every) == 1 else "the searched types"
+        raise FhirError(Kind.NOT_SUPPORTED, f"No resource of {what} is ever in the compartment of a {kind}")
     rank = 1 if kind == "Patient" else 2
-    return Indexed("index_reference", params, ReferenceTest((reference_key(kind, logical_id),)), rank=rank)
+    return InCompartment(params, (kind, "_id") in codes, rank, centre=reference_key(kind, logical_id))
 
 
 @dataclass(slots=True)
@@ -102,6 +105,7 @@ class _Parser:
     builder: Builder
     types: tuple[str, ...]
     lenient: bool
+    searches_one_type: bool
     criteria: list[Criterion] = field(default_factory=list)
     understood: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[Issue] = field(default_factory=list)
@@ -139,7 +143,7 @@ class _Parser:
                 yield name, value
 
     def _shape(self, name: str, value: str) -> Iterator[tuple[str, str]]:
-        if name in self.results and name != "_type":
+        if name in self.results:
             raise syntax.invalid(name, "may be given once.")
         self.results[name] = value
         match name:
@@ -154,7 +158,11 @@ class _Parser:
             case "_summary":
                 results.choice(name, value, results.SUMMARIES)
             case "_contained":
-                results.choice(name, value, ("false",))
+                results.contained(value)
+            case "_containedType":
+                results.choice(name, value, results.CONTAINED_TYPES)
+            case "_type" if self.searches_one_type:
+                raise syntax.unsupported(name, "is for searches of the whole system; the URL names the type here.")
             case "_cursor":
                 return
         yield name, value
