@@ -125,7 +125,7 @@ class _Road:
             self._backend = psutil.Process(pid)
 
     def send(self, interaction: Interaction) -> None:
-        with self.context.store.read() as session:
+        with self.context.store.glance() as session:
             principal = tokens.resolve(session, self.token, self.context.now())
         try:
             perform(interaction, principal, self.context)

@@ -13,7 +13,7 @@ from fhir_server.spec.values import parse_reference, period_interval
 from fhir_server.store import memberships
 from fhir_server.store.database import Session
 from fhir_server.store.keys import key_of_reference, reference_key, type_key
-from fhir_server.store.memberships import ORGANIZATION, Membership
+from fhir_server.store.memberships import ORGANIZATION, Membership, Standing
 
 ALWAYS = (-(2**62), 2**62)
 CONTAINERS = frozenset({"PractitionerRole", "CareTeam", "Group"})
@@ -43,8 +43,12 @@ class Closure(NamedTuple):
 
 def closure(session: Session, reference: str, now_us: int) -> Closure:
     """Return the closure of a `Practitioner/1`, `Organization/2`, … at an instant."""
+    return closure_of(reference, memberships.standing(session, key_of_reference(reference), now_us))
+
+
+def closure_of(reference: str, found: Standing) -> Closure:
+    """Return the closure of a `Practitioner/1`, `Organization/2`, … by what it is now."""
     own = key_of_reference(reference)
-    found = memberships.standing(session, own, now_us)
     organizations = [key for key, kind in found.belongs if kind == ORGANIZATION]
     if reference.startswith("Organization/"):
         organizations.insert(0, own)

@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from fhir_server.access import scopes
-from fhir_server.access.closure import closure
+from fhir_server.access.closure import closure_of
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import memberships
 from fhir_server.store import tokens as rows
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
 from fhir_server.store.instants import from_us, to_us
 from fhir_server.store.keys import NONE, key_of_reference
+from fhir_server.store.memberships import Standing
 
 PORTAL = "portal"
 _CALLERS = {
@@ -72,6 +74,7 @@ def issue(session: Session, grant: TokenGrant, now: datetime) -> str:
             grant_id=grant.grant_id or str(uuid.uuid4()),
             client_id=grant.client_id,
             subject=grant.subject,
+            subject_key=key_of_reference(grant.subject),
             account_id=grant.account_id or None,
             patient=grant.patient or None,
             scope=grant.scope,
@@ -114,7 +117,7 @@ def resolve(session: Session, token: str, now: datetime) -> Principal:
         auth_time=from_us(row.auth_time),
         session_id=row.grant_id,
     )
-    return _with_closure(session, principal, to_us(now))
+    return _with_closure(principal, found.standing)
 
 
 def for_account(session: Session, account: Account, auth_time: datetime, session_id: str, now: datetime) -> Principal:
@@ -137,7 +140,7 @@ def for_account(session: Session, account: Account, auth_time: datetime, session
         auth_time=auth_time,
         session_id=session_id,
     )
-    return _with_closure(session, principal, to_us(now))
+    return _with_closure(principal, _standing(session, principal, now))
 
 
 def operator(now: datetime, name: str = "operator") -> Principal:
@@ -171,7 +174,7 @@ def feed(session: Session, organization: str, now: datetime, client_id: str) -> 
         client_id=client_id,
         trusted=False,
     )
-    return _with_closure(session, principal, to_us(now))
+    return _with_closure(principal, _standing(session, principal, now))
 
 
 def professional(session: Session, reference: str, organization: str, now: datetime, session_id: str) -> Principal:
@@ -188,7 +191,7 @@ def professional(session: Session, reference: str, organization: str, now: datet
         may_break_glass=True,
         session_id=session_id,
     )
-    return _with_closure(session, principal, to_us(now))
+    return _with_closure(principal, _standing(session, principal, now))
 
 
 def revoke(session: Session, token: str, now: datetime) -> None:
@@ -209,7 +212,11 @@ def _caller(subject: str) -> Caller:
     return _CALLERS.get(subject.partition("/")[0], Caller.STAFF)
 
 
-def _with_closure(session: Session, principal: Principal, now_us: int) -> Principal:
+def _standing(session: Session, principal: Principal, now: datetime) -> Standing:
+    return memberships.standing(session, key_of_reference(principal.subject), to_us(now))
+
+
+def _with_closure(principal: Principal, standing: Standing) -> Principal:
     """Add the subjects closure, see `access.closure`."""
     organization = key_of_reference(principal.organization) if principal.organization else NONE
     if principal.caller is Caller.OPERATOR:
@@ -217,7 +224,7 @@ def _with_closure(session: Session, principal: Principal, now_us: int) -> Princi
     if principal.caller is Caller.STAFF:
         return replace(principal, organizations=(organization,) if organization else ())
     own = key_of_reference(principal.subject)
-    found = closure(session, principal.subject, now_us)
+    found = closure_of(principal.subject, standing)
     principal = replace(principal, actors=found.actors, has_rare=found.has_rare)
     if principal.caller is Caller.ORGANIZATION:
         return replace(principal, organizations=(own,), organization=principal.subject)

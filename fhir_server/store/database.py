@@ -7,6 +7,7 @@ writer, so writers of one process queue on a lock and start with BEGIN IMMEDIATE
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
@@ -116,6 +117,18 @@ class Store:
             connection.commit()
 
     @contextmanager
+    def glance(self) -> Iterator[Session]:
+        """Run reads of which each may see a snapshot of its own, and be spared the round trips of a transaction.
+
+        Raises:
+            FhirError: UNAVAILABLE when the database cannot be reached.
+        """
+        with self._translated(), self.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.info.pop(PLAN, None)
+            yield Session(connection, self)
+
+    @contextmanager
     def write(self) -> Iterator[Session]:
         """Run one transaction: committed durably when the block ends, rolled back when it raises.
 
@@ -151,11 +164,11 @@ class Store:
     def _translated() -> Iterator[None]:
         try:
             yield
-        except (IntegrityError, psycopg.IntegrityError) as error:
+        except (IntegrityError, psycopg.IntegrityError, sqlite3.IntegrityError) as error:
             raise FhirError(
                 Kind.CONFLICT, "Another request changed the same record at the same time; try again"
             ) from error
-        except (OperationalError, psycopg.OperationalError) as error:
+        except (OperationalError, psycopg.OperationalError, sqlite3.OperationalError) as error:
             if "deadlock" in str(error) or "serialize" in str(error):
                 raise FhirError(Kind.CONFLICT, "Another request changed the same record; try again") from error
             raise FhirError(Kind.UNAVAILABLE, "The database cannot be reached") from error

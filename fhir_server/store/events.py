@@ -67,14 +67,19 @@ COLUMNS = (
 _row = attrgetter(*COLUMNS)
 
 
-def insert_statement(placeholder: LiteralString, count: int = 1) -> LiteralString:
-    """Return the driver's INSERT of `count` events at once."""
-    row = "(" + ", ".join([placeholder] * len(COLUMNS)) + ")"
-    # Column names and placeholders are constants; no value is in the text.
-    return f"INSERT INTO audit_event ({', '.join(COLUMNS)}) VALUES {', '.join([row] * count)}"  # noqa: S608
+def numbered_insert(count: int) -> bytes:
+    """Return the INSERT of `count` events at once, with PostgreSQL's numbered parameters."""
+    width = len(COLUMNS)
+    numbers = (range(first, first + width) for first in range(1, count * width, width))
+    values = ", ".join("(" + ", ".join(f"${number}" for number in row) + ")" for row in numbers)
+    return f"{_INTO} VALUES {values}".encode()
 
 
-_INSERT = {False: insert_statement("?"), True: insert_statement("%s")}
+_INTO: LiteralString = f"INSERT INTO audit_event ({', '.join(COLUMNS)})"
+_INSERT: dict[bool, LiteralString] = {
+    is_postgresql: f"{_INTO} VALUES ({', '.join([mark] * len(COLUMNS))})"
+    for is_postgresql, mark in ((False, "?"), (True, "%s"))
+}
 
 
 def rows(events: Sequence[Event]) -> list[tuple[object, ...]]:

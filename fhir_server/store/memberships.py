@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Integer,
+    Row,
     Select,
     and_,
     bindparam,
-    cast,
     delete,
     exists,
     func,
@@ -24,7 +24,9 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
 )
+from sqlalchemy import cast as sql_cast
 
 from fhir_server.store import prepared, tables
 from fhir_server.store.database import Session
@@ -90,17 +92,30 @@ class Standing:
 
 def standing(session: Session, member: int, now_us: int) -> Standing:
     """Return what a member is now, in one statement: it is asked at every request."""
-    found = prepared.run(session, "standing", _standing_statement, {"member": member, "now": now_us}).all()
+
+    def build() -> Select[Any]:
+        return standing_of(select(sql_cast(bindparam("member", NONE, BigInteger), BigInteger).label("subject_key")))
+
+    return read_standing(prepared.run(session, "standing", build, {"member": member, "now": now_us}).all())
+
+
+def read_standing(found: Sequence[Row[Any]]) -> Standing:
+    """Return what the rows of `standing_of` say about their one member."""
     belongs = tuple((row.container, row.kind) for row in found if row.depth)
-    ids = {row.container: row.id for row in found if row.id is not None}
+    ids = {row.container: row.named_id for row in found if row.named_id is not None}
     return Standing(belongs, ids, bool(found[0].in_emergency), bool(found[0].has_rare))
 
 
-def _standing_statement() -> Select[Any]:
-    row, now = tables.membership, bindparam("now", 0, BigInteger)
-    member = bindparam("member", NONE, BigInteger)
-    itself = select(cast(member, BigInteger).label("container"), literal(NONE, Integer).label("kind"))
-    above = itself.add_columns(literal(0, Integer).label("depth")).cte("above", recursive=True)
+def standing_of(members: Select[Any]) -> Select[Any]:
+    """Return the statement that adds its standing, as at parameter `now`, to each row of a selection of one member.
+
+    Args:
+        members: Has the column `subject_key`; every other column is passed on.
+    """
+    who, row, now = members.cte("who"), tables.membership, bindparam("now", 0, BigInteger)
+    above = select(
+        who.c.subject_key.label("container"), literal(NONE, Integer).label("kind"), literal(0, Integer).label("depth")
+    ).cte("above", recursive=True)
     above = above.union(
         select(row.c.container, row.c.kind, above.c.depth + 1).where(
             row.c.member == above.c.container,
@@ -114,27 +129,27 @@ def _standing_statement() -> Select[Any]:
         .group_by(above.c.container, above.c.kind)
         .subquery()
     )
-    named, access = tables.resource, tables.break_glass
+    named, access, grant = tables.resource, tables.break_glass, tables.consent_grant
     running = exists().where(
-        access.c.practitioner == member,
+        access.c.practitioner == who.c.subject_key,
         access.c.ended_at.is_(None),
         access.c.started_at <= now,
         access.c.expires_at > now,
     )
-    grant = tables.consent_grant
     rare = exists().where(
         grant.c.rare.is_(True), or_(grant.c.actor == NONE, grant.c.actor.in_(select(above.c.container)))
     )
     is_named = and_(reached.c.kind == ORGANIZATION, named.c.key == reached.c.container, named.c.deleted.is_(False))
     return (
         select(
+            *who.c,
             reached.c.container,
             reached.c.kind,
             reached.c.depth,
-            named.c.id,
+            named.c.id.label("named_id"),
             running.label("in_emergency"),
             rare.label("has_rare"),
         )
-        .select_from(reached.outerjoin(named, is_named))
+        .select_from(who.join(reached, true()).outerjoin(named, is_named))
         .order_by(reached.c.container, reached.c.kind)
     )

@@ -35,6 +35,7 @@ access_token = Table(
     Column("grant_id", Text, nullable=False),
     Column("client_id", Text, nullable=False),
     Column("subject", Text, nullable=False),
+    Column("subject_key", BigInteger, nullable=False),
     Column("account_id", Text),
     Column("patient", Text),
     Column("scope", Text, nullable=False),

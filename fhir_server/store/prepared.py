@@ -8,10 +8,10 @@ not from requests.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import psycopg
 from sqlalchemy import BindParameter, ClauseElement, Executable, Result, bindparam
@@ -24,9 +24,9 @@ from fhir_server.store.database import PLAN, Session
 _LIMIT = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
-    """Compiled text, the values that are part of its shape, and the order of names.
+    """Compiled text, the values that are part of its shape, the order of names, and from its first run on its columns.
 
     PostgreSQL's text is bytes with numbered parameters, by which its driver finds a statement again.
 
@@ -36,6 +36,7 @@ class Prepared:
     text: str | bytes
     constants: Mapping[str, Any]
     names: tuple[str, ...]
+    columns: SimpleResultMetaData | None = None
 
     def bind(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the parameters in the order of the text; KeyError when a value is missing."""
@@ -72,20 +73,16 @@ def run(
     """
     plan_for(session, plan)
     statement = _statement(session, shape, build, values)
-    if isinstance(statement.text, bytes):
-        cursor = _on_postgresql(session, statement.text, statement.bind(values))
-        columns = [column.name for column in cursor.description or ()]
-        return IteratorResult(SimpleResultMetaData(columns), iter(cursor.fetchall()))
-    return session.connection.exec_driver_sql(statement.text, statement.bind(values))
+    cursor = _on_driver(session, statement, values)
+    if statement.columns is None:
+        statement.columns = SimpleResultMetaData([column[0] for column in cursor.description or ()])
+    return IteratorResult(statement.columns, iter(cursor.fetchall()))
 
 
 def change(session: Session, shape: Hashable, build: Callable[[], Executable], values: Mapping[str, Any]) -> int:
     """Run a statement that returns no rows, see `run`; return how many rows it changed."""
     plan_for(session, Plan.ANY_VALUES)
-    statement = _statement(session, shape, build, values)
-    if isinstance(statement.text, bytes):
-        return _on_postgresql(session, statement.text, statement.bind(values)).rowcount
-    return session.connection.exec_driver_sql(statement.text, statement.bind(values)).rowcount
+    return _on_driver(session, _statement(session, shape, build, values), values).rowcount
 
 
 def _statement(
@@ -100,15 +97,30 @@ def _statement(
     return cast("Prepared", statement)
 
 
-def _on_postgresql(session: Session, text: bytes, values: tuple[Any, ...]) -> psycopg.RawCursor[Any]:
-    # The driver itself: it looks for parameters in a long text anew at every run unless they are numbered already.
-    cursor = psycopg.RawCursor(_driver(session))
-    cursor.execute(text, values, prepare=True, binary=True)
-    return cursor
+def _on_driver(session: Session, statement: Prepared, values: Mapping[str, Any]) -> _Cursor:
+    """Run on the driver itself: what Core does for a text costs more than a short statement."""
+    driver = _driver(session)
+    if isinstance(statement.text, str):
+        return cast("_Cursor", driver.execute(statement.text, statement.bind(values)))
+    # It looks for parameters in a long text anew at every run unless they are numbered already.
+    cursor = psycopg.RawCursor(driver)
+    cursor.execute(statement.text, statement.bind(values), prepare=True, binary=True)
+    return cast("_Cursor", cursor)
 
 
-def _driver(session: Session) -> psycopg.Connection[Any]:
-    return cast("psycopg.Connection[Any]", session.connection.connection.driver_connection)
+class _Cursor(Protocol):
+    """What both drivers' cursors have."""
+
+    description: Sequence[Any] | None
+    rowcount: int
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return all rows."""
+        ...
+
+
+def _driver(session: Session) -> Any:
+    return session.connection.connection.driver_connection
 
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")

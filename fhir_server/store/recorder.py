@@ -11,13 +11,13 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, LiteralString, cast
+from typing import Any, cast
 
 import psycopg
 
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Store
-from fhir_server.store.events import Event, append, insert_statement, rows
+from fhir_server.store.events import Event, append, numbered_insert, rows
 
 _NEWS_S = 60.0
 _NEWS_LIMIT = 1_000
@@ -100,7 +100,10 @@ class Recorder:
             driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
             driver.autocommit = True
             try:
-                driver.execute(_statement(len(events)), [value for row in rows(events) for value in row])
+                cursor = psycopg.RawCursor(driver)
+                values = [value for row in rows(events) for value in row]
+                # Several are rarely as many again: not worth being remembered.
+                cursor.execute(_statement(len(events)), values, prepare=len(events) == 1, binary=True)
             finally:
                 if not driver.closed:
                     driver.autocommit = False
@@ -133,8 +136,8 @@ class Recorder:
 
 
 @lru_cache(maxsize=_ONE_STATEMENT_LIMIT)
-def _statement(count: int) -> LiteralString:
-    return insert_statement("%s", count)
+def _statement(count: int) -> bytes:
+    return numbered_insert(count)
 
 
 def _unwritten() -> FhirError:

@@ -9,6 +9,7 @@ from sqlalchemy import LargeBinary, and_, bindparam, insert, select, update
 from fhir_server.store import prepared
 from fhir_server.store.account_tables import account
 from fhir_server.store.database import Session
+from fhir_server.store.memberships import Standing, read_standing, standing_of
 from fhir_server.store.oauth_tables import access_token, oauth_client
 
 
@@ -20,6 +21,7 @@ class TokenRow:
     grant_id: str
     client_id: str
     subject: str
+    subject_key: int
     account_id: str | None
     patient: str | None
     scope: str
@@ -33,7 +35,7 @@ class TokenRow:
 
 
 _COLUMNS = [access_token.c[name] for name in TokenRow.__dataclass_fields__]
-_LOOK_UP = (
+_FOUND = (
     select(*_COLUMNS, access_token.c.revoked_at, oauth_client.c.active.label("client_active"))
     .add_columns(account.c.active.label("account_active"), account.c.role, account.c.name)
     .select_from(
@@ -47,11 +49,18 @@ _LOOK_UP = (
 
 @dataclass(frozen=True, slots=True)
 class LiveToken:
-    """A token that holds now, with the role and name of its account ("" where it has none)."""
+    """A token that holds now.
+
+    Attributes:
+        row: As stored.
+        role, name: Of its account, "" where it has none.
+        standing: What its subject is now.
+    """
 
     row: TokenRow
     role: str
     name: str
+    standing: Standing
 
 
 def add(session: Session, row: TokenRow) -> None:
@@ -63,7 +72,9 @@ def add(session: Session, row: TokenRow) -> None:
 
 def live(session: Session, token_hash: bytes, now_us: int) -> LiveToken | None:
     """Return the token if it is neither expired nor revoked and its client and account are active."""
-    found = prepared.run(session, "token", lambda: _LOOK_UP, {"token_hash": token_hash}).one_or_none()
+    values = {"token_hash": token_hash, "now": now_us}
+    rows = prepared.run(session, "token", lambda: standing_of(_FOUND), values).all()
+    found = rows[0] if rows else None
     if found is None or found.revoked_at is not None or found.expires_at <= now_us:
         return None
     # Rows have the driver's plain types: SQLite's truth is 0 or 1, and None is an outer join without a partner.
@@ -73,7 +84,7 @@ def live(session: Session, token_hash: bytes, now_us: int) -> LiveToken | None:
         return None
     fields = dict(zip(TokenRow.__dataclass_fields__, found, strict=False))
     fields["trusted"], fields["may_break_glass"] = bool(fields["trusted"]), bool(fields["may_break_glass"])
-    return LiveToken(TokenRow(**fields), found.role or "", found.name or "")
+    return LiveToken(TokenRow(**fields), found.role or "", found.name or "", read_standing(rows))
 
 
 def revoke(session: Session, token_hash: bytes, now_us: int) -> None:

@@ -46,7 +46,7 @@ def _resolved(here: Context) -> Principal:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise FhirError(Kind.UNAUTHENTICATED, "A bearer access token is required")
-    with here.store.read() as session:
+    with here.store.glance() as session:
         return tokens.resolve(session, token.strip(), here.now())
 
 

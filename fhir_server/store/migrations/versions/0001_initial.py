@@ -546,6 +546,7 @@ def _create_oauth_access_token() -> None:
         sa.Column("grant_id", sa.Text(), nullable=False),
         sa.Column("client_id", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("subject_key", sa.BigInteger(), nullable=False),
         sa.Column("account_id", sa.Text()),
         sa.Column("patient", sa.Text()),
         sa.Column("scope", sa.Text(), nullable=False),
