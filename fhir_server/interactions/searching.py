@@ -9,6 +9,7 @@ from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.search import bundle, parse, run
 from fhir_server.search.model import SearchRequest
+from fhir_server.search.terminology import Terminology
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import parse_reference
 from fhir_server.store import belonging
@@ -68,6 +69,7 @@ def _understood(job: Job, interaction: Interaction, types: tuple[str, ...] = ())
         handling=interaction.handling,
         compartment=interaction.compartment,
         types=types,
+        terms=Terminology(job.definitions, job.context.fhir_base, job.session, job.decision.readable),
     )
 
 

@@ -11,9 +11,22 @@ from typing import Protocol
 
 from sqlalchemy import ColumnElement, FromClause
 
+from fhir_server.search.valueset import Codes
 from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.spec.outcome import Issue
 from fhir_server.store.visibility import Visibility
+
+
+class Terms(Protocol):
+    """What is known to the caller of codes (`search.terminology`)."""
+
+    def codes(self, name: str, /) -> Codes:
+        """Return what is in a value set; `NotExpandable` where that cannot be told."""
+        ...
+
+    def subsumed(self, url: str, code: str, /, *, above: bool) -> frozenset[str]:
+        """Return a code and those below, or above, it; `NotExpandable` where that cannot be told."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +37,13 @@ class Reading:
         definitions: R4 definitions.
         fhir_base: Service base URL without trailing slash.
         now_us: Instant of the request, microseconds since the epoch (prefix `ap`).
+        terms: What is known of codes; None for the write face, which asks nothing of them.
     """
 
     definitions: Definitions
     fhir_base: str
     now_us: int
+    terms: Terms | None = None
 
 
 class Test(Protocol):

@@ -14,8 +14,9 @@ from typing import Any
 from fhir_server.search import results, syntax
 from fhir_server.search.build import Builder
 from fhir_server.search.compartment import InCompartment
-from fhir_server.search.model import Criterion, Include, Projection, Reading, SearchRequest, SortKey
+from fhir_server.search.model import Criterion, Include, Projection, Reading, SearchRequest, SortKey, Terms
 from fhir_server.search.projection import elements_projection, summary_projection
+from fhir_server.search.terminology import Terminology
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.keys import reference_key
@@ -29,7 +30,7 @@ _RESULT = frozenset(
 )
 
 
-def parse(
+def parse(  # noqa: PLR0913 - each is a fact of its own about the request
     definitions: Definitions,
     resource_type: str,
     query: Sequence[tuple[str, str]],
@@ -39,6 +40,7 @@ def parse(
     compartment: tuple[str, str] | None = None,
     types: tuple[str, ...] = (),
     now_us: int | None = None,
+    terms: Terms | None = None,
 ) -> SearchRequest:
     """Understand a search.
 
@@ -51,6 +53,7 @@ def parse(
         compartment: Only resources in this compartment, such as ("Patient", "1").
         types: What a search of the whole system covers where it names no types itself; none means every type.
         now_us: Instant that `ap` measures from; by default the clock's.
+        terms: What is known of codes; by default what FHIR itself says.
 
     Raises:
         FhirError: 404 for an unknown type; 400 naming the parameter and what is supported or allowed.
@@ -59,7 +62,8 @@ def parse(
         raise FhirError(Kind.UNKNOWN_TYPE, f"{syntax.shown(resource_type)} is not a resource type of FHIR R4")
     if len(query) > PARAMETERS_LIMIT:
         raise FhirError(Kind.INVALID_VALUE, f"A search has at most {PARAMETERS_LIMIT} parameters")
-    reading = Reading(definitions, fhir_base, time.time_ns() // _US_PER_NS if now_us is None else now_us)
+    now_us = time.time_ns() // _US_PER_NS if now_us is None else now_us
+    reading = Reading(definitions, fhir_base, now_us, terms or Terminology(definitions))
     types = (resource_type,) if resource_type else named_types(definitions, query) or types
     parser = _Parser(Builder(reading), types, handling == "lenient", bool(resource_type))
     for name, value in query:

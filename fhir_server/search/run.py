@@ -21,6 +21,7 @@ from fhir_server.search.order import after, order_keys
 from fhir_server.search.parse import parse
 from fhir_server.search.prepare import value as value_field
 from fhir_server.search.rows import row_columns, row_of, type_names
+from fhir_server.search.terminology import Terminology
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.database import Session
@@ -111,7 +112,8 @@ def find(
     Raises:
         FhirError: 400 when a criterion is not understood, or there is none, which would meet every resource.
     """
-    request = parse(definitions, resource_type, criteria, fhir_base=fhir_base)
+    terms = Terminology(definitions, fhir_base, session, visibility)
+    request = parse(definitions, resource_type, criteria, fhir_base=fhir_base, terms=terms)
     if not request.criteria:
         raise FhirError(Kind.INVALID_VALUE, "A conditional request needs at least one search parameter with a value")
     if request.includes or request.sort or request.cursor or request.projection:

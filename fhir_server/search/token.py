@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_, tuple_
 
-from fhir_server.search import keys, string
+from fhir_server.search import keys, string, token_sets
 from fhir_server.search.model import Match, Reading
 from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, split, unescape, unsupported
@@ -21,12 +21,18 @@ from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.store.keys import NONE
 
 TABLE = "index_token"
-MODIFIERS = frozenset({"", "not", "text", "of-type", "in", "not-in"})
+MODIFIERS = frozenset({"", "not", "text", "of-type", "in", "not-in", "above", "below"})
 VALUES_LIMIT = 1_000
 HEAD_CHARACTERS = 24
 _SYSTEMS_SPELLED_OUT = 20
 
 _CASE_MATTERS = frozenset({"Identifier", "id", "uri", "url", "oid", "uuid", "canonical", "base64Binary"})
+_CODED = frozenset({"CodeableConcept", "Coding", "code"})
+_APPLIES_TO = {
+    "text": frozenset({"CodeableConcept", "Coding", "Identifier"}),
+    "of-type": frozenset({"Identifier"}),
+    **dict.fromkeys(("in", "not-in", "above", "below"), _CODED),
+}
 _SELECTIVE = frozenset({"identifier", "_id", "email", "phone", "telecom"})
 _SYNTAX = "is [code], [system]|[code], |[code] or [system]|; write a | within a code as \\|."
 
@@ -83,13 +89,20 @@ def read(parameter: SearchParameter, modifier: str, values: Sequence[str], readi
     Raises:
         FhirError: 400 when a value is no token, or the value set of `:in` is not known here.
     """
+    key = _code_key(reading.definitions, parameter)
+    if modifier in _APPLIES_TO:
+        _check_applies(parameter, modifier, reading.definitions)
     match modifier:
         case "text":
             return string.read(parameter, "", values, reading)
         case "of-type":
             return Match(TABLE, _read_typed(parameter, values), suffix=keys.OF_TYPE, rank=1)
         case "in" | "not-in":
-            return Match(TABLE, _read_sets(parameter, values, reading), negated=modifier == "not-in", rank=6)
+            systemless = parameter.system is None and _kinds(reading.definitions, parameter) == {"code"}
+            found = token_sets.read_sets(parameter, modifier, values, reading, key, systemless=systemless)
+            return Match(TABLE, found, negated=modifier == "not-in", rank=6)
+        case "above" | "below":
+            return Match(TABLE, token_sets.read_hierarchy(parameter, modifier, values, reading, key), rank=6)
         case _:
             test = _read_codes(parameter, values, reading)
             selective = parameter.code in _SELECTIVE and not modifier and not test.systems
@@ -168,20 +181,6 @@ def _read_typed(parameter: SearchParameter, values: Sequence[str]) -> TokenTest:
     return TokenTest(of_system=tuple((system, tuple(found)) for system, found in of_system.items()))
 
 
-def _read_sets(parameter: SearchParameter, values: Sequence[str], reading: Reading) -> TokenTest:
-    key = _code_key(reading.definitions, parameter)
-    of_system: list[tuple[int, tuple[int, ...]]] = []
-    for value in values:
-        url = unescape(value).partition("|")[0]
-        systems = reading.definitions.code_systems(url) if reading.definitions.value_set(url) else {}
-        if not systems:
-            raise unsupported(
-                f"{parameter.code}:in", "knows only the value sets that FHIR R4 itself binds and lists in full."
-            )
-        of_system += [(keys.text_key(system), tuple(key(code) for code in codes)) for system, codes in systems.items()]
-    return TokenTest(of_system=tuple(of_system))
-
-
 def _typed(system: str | None, code: str, value: str) -> dict[str, Any]:
     return {"code": keys.text_key(f"{code.casefold()}|{value}"), "system": keys.text_key(system), "head": ""}
 
@@ -203,15 +202,29 @@ def case_matters(definitions: Definitions, parameter: SearchParameter) -> bool:
     """Return whether the codes of a parameter are compared with regard to case."""
     if parameter.type == "reference":
         return True
-    found = _case.get(parameter.key)
+    kinds = _kinds(definitions, parameter)
+    return bool(kinds) and kinds <= _CASE_MATTERS
+
+
+def _check_applies(parameter: SearchParameter, modifier: str, definitions: Definitions) -> None:
+    kinds = _kinds(definitions, parameter)
+    if kinds and not kinds & _APPLIES_TO[modifier]:
+        name, allowed = f"{parameter.code}:{modifier}", ", ".join(sorted(_APPLIES_TO[modifier]))
+        raise unsupported(
+            name, f"has a modifier for {allowed} only; this parameter searches {', '.join(sorted(kinds))}."
+        )
+
+
+def _kinds(definitions: Definitions, parameter: SearchParameter) -> frozenset[str]:
+    """Return the FHIR types of the elements that a parameter searches; none where that is not known."""
+    found = _known_kinds.get(parameter.key)
     if found is None:
         routes = definitions.routes(parameter.resource_type, parameter.expression) if parameter.expression else ()
-        found = bool(routes) and all(route.type in _CASE_MATTERS for route in routes)
-        _case[parameter.key] = found
+        found = _known_kinds[parameter.key] = frozenset(route.type for route in routes)
     return found
 
 
-_case: dict[int, bool] = {}
+_known_kinds: dict[int, frozenset[str]] = {}
 
 
 def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:

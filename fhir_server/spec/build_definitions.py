@@ -34,6 +34,8 @@ RESOURCE_TYPE_COUNT = 146
 COMPARTMENTS = ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")
 # Above this many codes a list is no help to whoever mistyped one, and costs memory in every worker.
 VALUE_SET_CODE_LIMIT = 1_000
+# What says where a concept stands among the others, and whether it may be used.
+CONCEPT_PROPERTIES = frozenset({"parent", "child", "subsumedBy", "notSelectable", "inactive"})
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -141,6 +143,7 @@ def compile_all(examples: Path, expansions: Path) -> Json:
         },
         "operations": sorted(map(compile_operation, kinds["OperationDefinition"]), key=lambda each: str(each["url"])),
         "value_sets": compile_value_sets(read_resources(expansions, ("ValueSet",)), required),
+        "terminology": compile_terminology(read_resources(examples, ("CodeSystem", "ValueSet"))),
     }
     _check(content)
     return content
@@ -242,6 +245,39 @@ def compile_value_sets(value_sets: Iterable[Json], wanted: set[str]) -> dict[str
             include = value_set.get("compose", {}).get("include", [])
             compiled[url] = {"systems": {each["system"]: [] for each in include if "system" in each}, "closed": closed}
     return compiled
+
+
+def compile_terminology(resources: Iterable[Json]) -> dict[str, dict[str, Json]]:
+    """Return by type and URL the code systems and value sets of FHIR, as resources without what search does not need.
+
+    Examples of code systems, and those of which FHIR knows no code, are left out.
+    """
+    compiled: dict[str, dict[str, Json]] = {"CodeSystem": {}, "ValueSet": {}}
+    for resource in resources:
+        kind, url = resource["resourceType"], resource["url"]
+        kept = {name: resource[name] for name in ("url", "version", "content") if name in resource}
+        if kind == "ValueSet":
+            parts = ("include", "exclude")
+            compose = {part: list(map(_include, resource["compose"].get(part, ()))) for part in parts}
+            compiled[kind][url] = {**kept, "compose": {part: found for part, found in compose.items() if found}}
+        elif resource["content"] in {"complete", "fragment"}:
+            compiled[kind][url] = {**kept, "concept": list(map(_concept, resource.get("concept", ())))}
+    return compiled
+
+
+def _include(include: Json) -> Json:
+    concepts = {"concept": [{"code": each["code"]} for each in include["concept"]]} if "concept" in include else {}
+    return {
+        **{name: include[name] for name in ("system", "version", "filter", "valueSet") if name in include},
+        **concepts,
+    }
+
+
+def _concept(concept: Json) -> Json:
+    properties = [each for each in concept.get("property", ()) if each["code"] in CONCEPT_PROPERTIES]
+    narrower = list(map(_concept, concept.get("concept", ())))
+    parts = {"code": concept["code"], "property": properties, "concept": narrower}
+    return {name: part for name, part in parts.items() if part}
 
 
 def _concepts(contains: Iterable[Json]) -> Iterator[Json]:

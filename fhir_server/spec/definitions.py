@@ -112,6 +112,7 @@ class _Content(msgspec.Struct, frozen=True):
     compartments: dict[str, dict[str, tuple[str, ...]]]
     operations: tuple[Operation, ...]
     value_sets: dict[str, msgspec.Raw]
+    terminology: msgspec.Raw
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,21 @@ class Definitions:
         """Return the systems of a value set with their codes, which are empty when it is open; none when unknown."""
         found = self._value_set(url)
         return found.systems if found else {}
+
+    def terminology(self, kind: str, url: str) -> Mapping[str, Any] | None:
+        """Return a CodeSystem or ValueSet of FHIR by its URL, as a resource with no more than search needs.
+
+        Args:
+            kind: `CodeSystem` (those whose codes FHIR knows) or `ValueSet`.
+            url: Canonical URL without version.
+        """
+        raw = self._terminology[kind].get(url)
+        return None if raw is None else msgspec.msgpack.decode(raw, type=dict[str, Any])
+
+    @cached_property
+    def _terminology(self) -> dict[str, dict[str, msgspec.Raw]]:
+        # Few workers ever look here, so the names are decoded when one does.
+        return msgspec.msgpack.decode(self._content.terminology, type=dict[str, dict[str, msgspec.Raw]])
 
     def compartment_parameters(self, compartment: str, resource_type: str) -> tuple[str, ...]:
         """Return the codes of the parameters that put a resource into a compartment; empty when it is never in one.

@@ -11,6 +11,7 @@ from fhir_server.search import index
 from fhir_server.search.model import SearchPage, SearchRequest
 from fhir_server.search.parse import parse
 from fhir_server.search.run import run
+from fhir_server.search.terminology import Terminology
 from fhir_server.spec import definitions as spec
 from fhir_server.spec.json import decode, encode
 from fhir_server.store import index_tables, tables
@@ -121,8 +122,10 @@ class World:
     def search(
         self, kind: str, query: Iterable[tuple[str, str]], *, visibility: Visibility = ALL, handling: str = "strict"
     ) -> tuple[SearchPage, SearchRequest]:
-        request = parse(DEFINITIONS, kind, list(query), fhir_base=BASE, handling=handling, now_us=NOW_US)
         with self.store.read() as session:
+            terms = Terminology(DEFINITIONS, BASE, session, visibility)
+            options: Json = {"handling": handling, "now_us": NOW_US, "terms": terms}
+            request = parse(DEFINITIONS, kind, list(query), fhir_base=BASE, **options)
             page = run(session, visibility, request, page_key=PAGE_KEY, binding="somebody", definitions=DEFINITIONS)
         return page, request
 
