@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fhir_server.search import date, index, keys, reference, syntax
+from fhir_server.search import text as full_text
 from fhir_server.search.criteria import (
     AnyOf,
     Chain,
@@ -68,6 +69,9 @@ class Builder:
             return self._has(types, name, value, depth)
         head, dot, rest = name.partition(".")
         code, _, modifier = head.partition(":")
+        if code in full_text.PARAMETERS and not dot:
+            values = self._values(full_text.PARAMETERS[code], value)
+            return full_text.criterion(code, modifier, values) if values else None
         parameters = self._parameters(types, code)
         if dot:
             return self._chain(parameters, modifier, rest, value, depth)
@@ -244,7 +248,7 @@ class Builder:
         groups: dict[str, list[str]] = defaultdict(list)
         for target in targets:
             known = self.reading.definitions.search_parameters(target).get(code)
-            if known is not None or code == "_has":
+            if known is not None or code == "_has" or code in full_text.PARAMETERS:
                 groups[known.type if known else code].append(target)
         if not groups:
             raise syntax.unsupported(code, f"is not supported for any of {', '.join(targets[:_NAMED_TARGETS])}.")

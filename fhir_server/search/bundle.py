@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from fhir_server.search.model import Row, SearchPage, SearchRequest
 from fhir_server.search.parse import CURSOR
+from fhir_server.search.text import SCORE_ONE
 from fhir_server.spec.json import encode
 from fhir_server.spec.outcome import operation_outcome
 
@@ -66,4 +67,5 @@ def _entry(row: Row, request: SearchRequest, fhir_base: str, mode: str) -> bytes
     if request.projection is not None:
         content = request.projection.apply(row.type, content, included=mode == "include")
     full_url = encode(f"{fhir_base}/{row.type}/{row.id}")
-    return b'{"fullUrl":%s,"resource":%s,"search":{"mode":"%s"}}' % (full_url, content, mode.encode())
+    score = b"" if row.score is None else b',"score":%.4f' % (row.score / SCORE_ONE)
+    return b'{"fullUrl":%s,"resource":%s,"search":{"mode":"%s"%s}}' % (full_url, content, mode.encode(), score)

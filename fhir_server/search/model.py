@@ -198,6 +198,7 @@ class Row:
         updated_at: Microseconds since the epoch.
         patient: Key of the first patient it belongs to, 0 for none.
         content: JSON bytes as stored.
+        score: How well it meets a full text search, in ten thousandths; None for any other search.
     """
 
     key: int
@@ -207,6 +208,7 @@ class Row:
     updated_at: int
     patient: int
     content: bytes
+    score: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ pages.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, UnaryExpression, and_, false, func, or_, select
 
-from fhir_server.search import keys
+from fhir_server.search import keys, text
 from fhir_server.search.cursor import Position, SortValue
-from fhir_server.search.model import SearchRequest, SortKey
+from fhir_server.search.model import Criterion, SearchRequest, SortKey
 from fhir_server.search.shapes import SHAPES
 from fhir_server.store import index_rows
 
@@ -46,18 +47,26 @@ class OrderKey:
         return or_(beyond, self.expression.is_(None)) if self.nullable else beyond
 
 
-def order_keys(row: FromClause, request: SearchRequest) -> tuple[OrderKey, ...]:
-    """Return the keys that order a search, the surrogate key last."""
+def order_keys(row: FromClause, request: SearchRequest, criteria: Sequence[Criterion]) -> tuple[OrderKey, ...]:
+    """Return the keys that order a search, the surrogate key last.
+
+    Args:
+        row: The readable rows that match.
+        request: The search.
+        criteria: Those of the search, as they stand in the statement.
+    """
     last: ColumnElement[Any] = row.c.key
     if not request.sort and min((each.rank for each in request.criteria), default=9) <= _SELECTIVE_RANK:
         # Few rows match: keep planners from walking the primary key in order until they have met enough of them.
         last = row.c.key + 0
-    return (*(_order_key(row, key) for key in request.sort), OrderKey(last, descending=False, nullable=False))
+    return (*(_order_key(row, key, criteria) for key in request.sort), OrderKey(last, descending=False, nullable=False))
 
 
-def _order_key(row: FromClause, key: SortKey) -> OrderKey:
+def _order_key(row: FromClause, key: SortKey, criteria: Sequence[Criterion]) -> OrderKey:
     if key.code == "_id":
         return OrderKey(row.c.id, key.descending, nullable=False)
+    if key.code == text.SCORE:
+        return OrderKey(text.score(row, criteria), descending=True, nullable=False)
     if key.code == "_lastUpdated":
         return OrderKey(row.c.updated_at, key.descending, nullable=False)
     if key.hot:

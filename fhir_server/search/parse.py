@@ -17,6 +17,7 @@ from fhir_server.search.compartment import InCompartment
 from fhir_server.search.model import Criterion, Include, Projection, Reading, SearchRequest, SortKey, Terms
 from fhir_server.search.projection import elements_projection, summary_projection
 from fhir_server.search.terminology import Terminology
+from fhir_server.search.text import check_sort
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.keys import reference_key
@@ -180,6 +181,7 @@ class _Parser:
         summary, elements = self.results.get("_summary", "false"), self.results.get("_elements", "")
         if summary == "text" and self.includes:
             raise syntax.invalid("_summary", "cannot be text together with _include or _revinclude.")
+        check_sort(self.sort, self.criteria)
         definitions = self.builder.reading.definitions
         projection: Projection | None = None
         if elements:

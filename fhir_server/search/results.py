@@ -12,6 +12,7 @@ from fhir_server.search import index, reference, syntax
 from fhir_server.search.build import Builder
 from fhir_server.search.model import Include, SortKey
 from fhir_server.search.shapes import SHAPES
+from fhir_server.search.text import SCORE, score_key
 from fhir_server.spec.definitions import Definitions
 
 DEFAULT_COUNT = 50
@@ -59,6 +60,8 @@ def sort_keys(builder: Builder, types: tuple[str, ...], value: str) -> tuple[Sor
 def _sort_key(builder: Builder, types: tuple[str, ...], code: str, descending: bool) -> SortKey:  # noqa: FBT001 - pair
     if code in index.ON_THE_ROW:
         return SortKey(code, (), descending)
+    if code == SCORE:
+        return score_key(descending=descending)
     supported = builder.supported(types)
     sortable = sorted(name for name, each in supported.items() if each.type in SHAPES)
     if code not in sortable:

@@ -27,7 +27,8 @@ def row_columns(row: FromClause) -> Sequence[ColumnElement[Any]]:
     return [row.c[name] for name in _COLUMNS]
 
 
-def row_of(record: Record[Any], names: TypeNames) -> Row:
-    """Return a fetched record, which may have more columns behind, as a value."""
+def row_of(record: Record[Any], names: TypeNames, *, scored: bool = False) -> Row:
+    """Return a fetched record, which may have more columns behind (the score first), as a value."""
     key, kind, logical_id, version, updated_at, patient, content = record[: len(_COLUMNS)]
-    return Row(key, names[kind], logical_id, version, updated_at, patient, bytes(content))
+    score = record[len(_COLUMNS)] if scored else None
+    return Row(key, names[kind], logical_id, version, updated_at, patient, bytes(content), score)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from fhir_server.search import cursor, prepare, syntax
+from fhir_server.search import cursor, prepare, syntax, text
 from fhir_server.search.criteria import all_of, is_narrow
 from fhir_server.search.include import INCLUDED_LIMIT, included
 from fhir_server.search.model import Criterion, Found, Scope, SearchPage, SearchRequest
@@ -63,7 +63,7 @@ def run(
         session, visibility, question, lambda asked: _statement(session, visibility, request, asked), _plan(request)
     ).all()
     page, more = records[: request.count], len(records) > request.count
-    matches = tuple(row_of(record, names) for record in page)
+    matches = tuple(row_of(record, names, scored=text.is_scored(request.criteria)) for record in page)
     next_cursor = cursor.seal(tuple(page[-1][-len(request.sort) - 1 :]), **sealing) if more else None
     total = None
     if position is None and not more:
@@ -150,10 +150,12 @@ def _statement(session: Session, visibility: Visibility, request: SearchRequest,
     # Of Patients there is one row for each to look at, so reckoning with the grants of all of them gains nothing.
     wide = session.is_postgresql and not narrow and request.types != ("Patient",)
     row = readable(visibility, request.types, wide=wide)
-    keys = order_keys(row, request)
+    keys = order_keys(row, request, asked.criteria)
+    scores = [text.score(row, asked.criteria)] if text.is_scored(asked.criteria) else []
     later = [after(keys, asked.position)] if asked.position else []
+    orders = [key.expression.label(f"order_{number}") for number, key in enumerate(keys)]
     return (
-        select(*row_columns(row), *(key.expression.label(f"order_{number}") for number, key in enumerate(keys)))
+        select(*row_columns(row), *scores, *orders)
         .where(*all_of(row, Scope(visibility, narrow), asked.criteria), *later)
         .order_by(*(key.clause() for key in keys))
         .limit(request.count + 1)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, SmallInteger, Table, Text
 
 from fhir_server.store.metadata import metadata
+from fhir_server.store.text_index import text
 
 # Ordered by code point on both databases, so that a prefix is a range and bound parameters can use the index.
 by_code_point = Text().with_variant(Text(collation="C"), "postgresql")
@@ -81,4 +82,4 @@ uri = _index_table(
 )
 Index("ix_index_uri_head", uri.c.param, uri.c.head)
 
-ALL = (token, string, date, quantity, reference, uri)
+ALL = (token, string, date, quantity, reference, uri, text)

@@ -126,7 +126,7 @@ def _understand(kind: str, name: str, value: str) -> None:
         ("_summary", "some", "one of true, text"),
         ("_total", "lots", "one of none"),
         ("_type", "Nothing", "no resource type"),
-        ("_text", "anything", "not supported"),
+        ("_text:below", "anything", "not supported"),
         ("_filter", "name eq a", "not supported"),
         ("_cursor", "AAAA", "page link"),
     ],

@@ -133,3 +133,24 @@ def test_the_same_queries_do_see_the_hidden_rows_without_the_visibility(worlds: 
     full, reduced = worlds
     differing = [each for each in QUERIES if _answers(full, *each, ALL) != _answers(reduced, *each, ALL)]
     assert len(differing) > len(QUERIES) * 0.8
+
+
+def test_hidden_texts_change_no_answer_and_no_score(worlds: tuple[World, World]) -> None:
+    full, reduced = worlds
+    seen = [{"resourceType": "Basic", "id": f"b{number}", "code": {"text": "bone " * number}} for number in (1, 2, 3)]
+    hidden = [{"resourceType": "Basic", "id": f"h{number}", "code": {"text": "bone liver " * 9}} for number in range(9)]
+    about = {"resourceType": "Basic", "id": "about", "code": {"text": "x"}, "subject": {"reference": "Basic/h1"}}
+    for world in worlds:
+        world.add([*seen, about])
+    full.add(hidden, label=HIDDEN)
+    queries = [
+        "_content=bone&_total=accurate",
+        "_content=bone OR liver&_sort=_score&_count=1",
+        "_content=liver&_summary=count",
+        "_content=liv*",
+        "_content:missing=true",
+        "subject:Basic._content=liver",
+    ]
+    for query in queries:
+        assert _answers(full, "Basic", query, SOME) == _answers(reduced, "Basic", query, ALL), query
+        assert query == queries[4] or _answers(full, "Basic", query, ALL) != _answers(reduced, "Basic", query, ALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
@@ -42,6 +43,7 @@ _SQLITE_STATISTICS = (
     ("index_reference", "ix_index_reference_any", "3000000 100"),
     ("index_uri", "ix_index_uri_key", "50000 1 1"),
     ("index_uri", "ix_index_uri_head", "50000 500 2"),
+    ("index_text", "ix_index_text_key", "1000000 1 1"),
     ("audit_event", "ix_audit_event_patient", "5000000 500 1 1"),
     ("audit_event", "ix_audit_event_agent", "5000000 5000 1 1"),
     ("audit_event", "ix_audit_event_recorded", "5000000 1 1"),
@@ -62,6 +64,7 @@ def upgrade() -> None:
     _create_index_quantity()
     _create_index_reference()
     _create_index_uri()
+    _create_index_text()
     _create_audit_event()
     _create_audit_leaf()
     _create_audit_tile()
@@ -326,6 +329,32 @@ def _create_index_uri() -> None:
     )
     op.create_index("ix_index_uri_head", "index_uri", ["param", "head"])
     op.create_index("ix_index_uri_key", "index_uri", ["key", "param"])
+
+
+def _create_index_text() -> None:
+    op.create_table(
+        "index_text",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.BigInteger(), nullable=False),
+        sa.Column("param", sa.Integer(), nullable=False),
+        sa.Column("patient", sa.BigInteger(), nullable=False),
+        sa.Column("item", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.Column("words", sa.Text().with_variant(postgresql.TSVECTOR(), "postgresql"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_index_text"),
+    )
+    op.create_index("ix_index_text_key", "index_text", ["key", "param"])
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_index("ix_index_text_words", "index_text", ["words"], postgresql_using="gin")
+        return
+    op.execute(
+        "CREATE VIRTUAL TABLE index_text_words USING fts5"
+        "(words, content='index_text', content_rowid='id', columnsize=0, tokenize='ascii')"
+    )
+    forget = "INSERT INTO index_text_words (index_text_words, rowid, words) VALUES ('delete', old.id, old.words)"
+    learn = "INSERT INTO index_text_words (rowid, words) VALUES (new.id, new.words)"
+    op.execute(f"CREATE TRIGGER index_text_insert AFTER INSERT ON index_text BEGIN {learn}; END")
+    op.execute(f"CREATE TRIGGER index_text_delete AFTER DELETE ON index_text BEGIN {forget}; END")
+    op.execute(f"CREATE TRIGGER index_text_update AFTER UPDATE OF id, words ON index_text BEGIN {forget}; {learn}; END")
 
 
 def _create_audit_event() -> None:
