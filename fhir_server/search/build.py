@@ -7,10 +7,10 @@ https://hl7.org/fhir/R4/search.html#modifiers, #chaining, #has.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fhir_server.search import date, index, keys, reference, syntax
+from fhir_server.search import date, index, keys, lists, reference, syntax
 from fhir_server.search import text as full_text
 from fhir_server.search.criteria import (
     AnyOf,
@@ -36,6 +36,9 @@ _CRITERIA_LIMIT = 400
 _VALUES_LIMIT = 2_000
 _KNOWN_KEYS_LIMIT = 4
 _HAS_PARTS = 4
+_NAMED_QUERY = "_query"
+_SPECIAL = {**full_text.PARAMETERS, **dict.fromkeys((lists.CODE, _NAMED_QUERY), lists.PARAMETER)}
+"""Parameters of every type, none of which an expression defines; what they have in common is a list of values."""
 _NAMED_TARGETS = 10
 _EVERY = 9
 
@@ -62,29 +65,54 @@ class Builder:
         Raises:
             FhirError: 400 naming the parameter and what is supported.
         """
-        self.made += 1
-        if depth > DEPTH_LIMIT or self.made > _CRITERIA_LIMIT:
-            raise syntax.invalid(name, f"reaches too far: at most {DEPTH_LIMIT} hops, and {_CRITERIA_LIMIT} in all.")
+        self.reach(name, depth)
         if name.startswith("_has:"):
-            return self._has(types, name, value, depth)
+            source, parameter, rest = self.has(types, name)
+            inner = self.criterion((source,), rest, value, depth + 1)
+            return Has(source, (parameter.key,), inner) if inner else None
         head, dot, rest = name.partition(".")
         code, _, modifier = head.partition(":")
-        if code in full_text.PARAMETERS and not dot:
-            values = self._values(full_text.PARAMETERS[code], value)
-            return full_text.criterion(code, modifier, values) if values else None
-        parameters = self._parameters(types, code)
+        if code in _SPECIAL and not dot:
+            return self._special(types, code, modifier, value, depth)
+        parameters = self.parameters(types, code)
         if dot:
-            return self._chain(parameters, modifier, rest, value, depth)
+            further = rest.partition(".")[0].partition(":")[0]
+            return self.chain(
+                parameters, modifier, further, lambda targets: self.criterion(targets, rest, value, depth + 1)
+            )
         texts = self._values(parameters[0], value)
         if not texts:
             return None
         if modifier == "missing":
-            return self._missing(parameters, texts)
+            return self.missing(parameters, texts)
         if code in index.ON_THE_ROW:
-            return self._on_the_row(types, parameters[0], modifier, texts)
+            return self.on_the_row(types, parameters[0], modifier, texts)
         if parameters[0].type == "composite":
-            return self._composite(parameters, modifier, texts)
-        return self._indexed(types, parameters, modifier, texts)
+            return self.composite(parameters, modifier, texts)
+        return self.indexed(types, parameters, self.read(parameters[0], modifier, texts))
+
+    def _special(self, types: tuple[str, ...], code: str, modifier: str, value: str, depth: int) -> Criterion | None:
+        """Return the criterion of a parameter that no expression defines."""
+        if code == _NAMED_QUERY:
+            raise syntax.unsupported(code, "names a query of the server's own; this server has none: use parameters.")
+        values = self._values(_SPECIAL[code], value)
+        if not values:
+            return None
+        if code != lists.CODE:
+            return full_text.criterion(code, modifier, values)
+        return lists.criterion(
+            types, modifier, values, self.reading, lambda kinds, name, text: self.criterion(kinds, name, text, depth)
+        )
+
+    def reach(self, name: str, depth: int) -> None:
+        """Count one criterion more, this many hops away.
+
+        Raises:
+            FhirError: 400 when that is too far or too many.
+        """
+        self.made += 1
+        if depth > DEPTH_LIMIT or self.made > _CRITERIA_LIMIT:
+            raise syntax.invalid(name, f"reaches too far: at most {DEPTH_LIMIT} hops, and {_CRITERIA_LIMIT} in all.")
 
     def supported(self, types: tuple[str, ...]) -> Mapping[str, SearchParameter]:
         """Return the parameters that all of these types share, by code."""
@@ -96,7 +124,12 @@ class Builder:
             shared = {code: each for code, each in shared.items() if code in known and known[code].type == each.type}
         return shared
 
-    def _parameters(self, types: tuple[str, ...], code: str) -> tuple[SearchParameter, ...]:
+    def parameters(self, types: tuple[str, ...], code: str) -> tuple[SearchParameter, ...]:
+        """Return a parameter for each of these types (none means every type).
+
+        Raises:
+            FhirError: 400 when not all have it, or it is not of one kind for all.
+        """
         definitions = self.reading.definitions
         every = types or tuple(sorted(definitions.resource_types))
         found = [definitions.search_parameters(name).get(code) for name in every]
@@ -120,7 +153,8 @@ class Builder:
             raise syntax.invalid(parameter.code, "has a NUL character, which no FHIR text can have.")
         return texts
 
-    def _missing(self, parameters: tuple[SearchParameter, ...], texts: Sequence[str]) -> Criterion:
+    def missing(self, parameters: tuple[SearchParameter, ...], texts: Sequence[str]) -> Criterion:
+        """Return that a parameter has no value at all (or has one)."""
         code = parameters[0].code
         if texts not in (["true"], ["false"]):
             raise syntax.invalid(f"{code}:missing", "is true or false.")
@@ -133,9 +167,10 @@ class Builder:
         params = tuple(keys.of(parameter, suffix) for parameter in parameters)
         return Missing((table.TABLE,), params, missing=texts == ["true"])
 
-    def _on_the_row(
+    def on_the_row(
         self, types: tuple[str, ...], parameter: SearchParameter, modifier: str, texts: Sequence[str]
     ) -> Criterion:
+        """Return the criterion of a parameter that columns of the row answer."""
         if parameter.code == "_lastUpdated":
             if modifier:
                 raise self._modifier(parameter, modifier, {""})
@@ -150,15 +185,9 @@ class Builder:
         negated = modifier == "not"
         return LogicalId(ids, row_keys, negated=negated, rank=_EVERY if negated or not known else 0)
 
-    def _indexed(
-        self,
-        types: tuple[str, ...],
-        parameters: tuple[SearchParameter, ...],
-        modifier: str,
-        texts: Sequence[str],
-    ) -> Criterion:
+    def indexed(self, types: tuple[str, ...], parameters: tuple[SearchParameter, ...], found: Match) -> Criterion:
+        """Return the criterion of what was understood of one parameter's values."""
         first = parameters[0]
-        found = self._read(first, modifier, texts)
         criterion = Indexed(
             found.table,
             tuple(keys.of(parameter, found.suffix) for parameter in parameters),
@@ -181,7 +210,12 @@ class Builder:
             return replace(plain, codes=found.hot, codes_suffice=suffice, rank=min(plain.rank, 3))
         return plain
 
-    def _read(self, parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Match:
+    def read(self, parameter: SearchParameter, modifier: str, texts: Sequence[str]) -> Match:
+        """Return what the index rows of a parameter must satisfy.
+
+        Raises:
+            FhirError: 400 when the modifier or a value is not understood.
+        """
         shape = SHAPES[parameter.type]
         if parameter.type == "reference" and modifier == "identifier":
             return SHAPES["token"].read(parameter, "", texts, self.reading)
@@ -199,7 +233,8 @@ class Builder:
             f"has a modifier that is not supported. Supported: {', '.join(names)}{types}.",
         )
 
-    def _composite(self, parameters: tuple[SearchParameter, ...], modifier: str, texts: Sequence[str]) -> Criterion:
+    def composite(self, parameters: tuple[SearchParameter, ...], modifier: str, texts: Sequence[str]) -> Criterion:
+        """Return that the parts of a composite hold within one occurrence of its element."""
         first = parameters[0]
         if modifier:
             raise self._modifier(first, modifier, {""})
@@ -212,15 +247,30 @@ class Builder:
                 raise syntax.invalid(first.code, f"is {names}; write a $ within a value as \\$.")
             alternative = []
             for position, (part, value) in enumerate(zip(parts, values, strict=True)):
-                found = self._read(part, "", [value])
+                found = self.read(part, "", [value])
                 params = tuple(keys.of(parameter, keys.part(position)) for parameter in parameters)
                 alternative.append(Part(found.table, params, found.test))
             alternatives.append(tuple(alternative))
         return Composite(tuple(alternatives))
 
-    def _chain(
-        self, parameters: tuple[SearchParameter, ...], modifier: str, rest: str, value: str, depth: int
+    def chain(
+        self,
+        parameters: tuple[SearchParameter, ...],
+        modifier: str,
+        code: str,
+        beyond: Callable[[tuple[str, ...]], Criterion | None],
     ) -> Criterion | None:
+        """Return the criterion of a hop along a reference.
+
+        Args:
+            parameters: The reference parameter of each searched type.
+            modifier: Type of the target, "" for any.
+            code: Parameter of the target that follows.
+            beyond: Returns what targets of some types must meet, None for nothing.
+
+        Raises:
+            FhirError: 400 when it is no reference, or no target has what follows.
+        """
         first, known = parameters[0], self.reading.definitions.resource_types
         if first.type != "reference":
             raise syntax.unsupported(first.code, "is no reference, so no parameter can follow it after a dot.")
@@ -230,11 +280,11 @@ class Builder:
         if modifier and modifier not in targets:
             raise syntax.invalid(f"{first.code}:{modifier}", f"points to {', '.join(sorted(targets))}.")
         params = tuple(parameter.key for parameter in parameters)
-        groups = [(modifier,)] if modifier else self._groups(sorted(targets), rest)
+        groups = [(modifier,)] if modifier else self._groups(sorted(targets), code)
         by_url = any(reference.by_url(self.reading.definitions, parameter) for parameter in parameters)
         chains: list[Criterion] = []
         for group in groups:
-            inner = self.criterion(group, rest, value, depth + 1)
+            inner = beyond(group)
             if inner is None:
                 return None
             chains.append(Chain(params, group, inner))
@@ -242,31 +292,34 @@ class Builder:
                 chains.append(Chain(params, group, inner, by_url=True))
         return chains[0] if len(chains) == 1 else AnyOf(tuple(chains))
 
-    def _groups(self, targets: Sequence[str], rest: str) -> list[tuple[str, ...]]:
+    def _groups(self, targets: Sequence[str], code: str) -> list[tuple[str, ...]]:
         """Return the target types that have the parameter that follows, grouped by its type."""
-        code = rest.partition(".")[0].partition(":")[0]
         groups: dict[str, list[str]] = defaultdict(list)
         for target in targets:
             known = self.reading.definitions.search_parameters(target).get(code)
-            if known is not None or code == "_has" or code in full_text.PARAMETERS:
+            if known is not None or code == "_has" or code in _SPECIAL:
                 groups[known.type if known else code].append(target)
         if not groups:
             raise syntax.unsupported(code, f"is not supported for any of {', '.join(targets[:_NAMED_TARGETS])}.")
         return [tuple(group) for group in groups.values()]
 
-    def _has(self, types: tuple[str, ...], name: str, value: str, depth: int) -> Criterion | None:
+    def has(self, types: tuple[str, ...], name: str) -> tuple[str, SearchParameter, str]:
+        """Return the type that refers here in `_has`, the parameter it does so with, and what follows.
+
+        Raises:
+            FhirError: 400 naming what is not understood, or never finds anything.
+        """
         parts = name.split(":", _HAS_PARTS - 1)
         if len(parts) != _HAS_PARTS or not all(parts):
             raise syntax.invalid(name, "is _has:[type]:[reference parameter]:[parameter].")
         _, source, code, rest = parts
         if source not in self.reading.definitions.resource_types:
             raise syntax.unsupported(name, f"names {syntax.shown(source)}, which is no resource type.")
-        parameter = self._parameters((source,), code)[0]
+        parameter = self.parameters((source,), code)[0]
         if parameter.type != "reference":
             raise syntax.unsupported(name, f"needs a reference parameter of {source}, which {code} is not.")
         if types and parameter.targets and not set(types) & set(parameter.targets):
             raise syntax.invalid(
                 name, f"never finds anything: {source}.{code} points to {', '.join(parameter.targets)}."
             )
-        inner = self.criterion((source,), rest, value, depth + 1)
-        return Has(source, (parameter.key,), inner) if inner else None
+        return source, parameter, rest

@@ -247,6 +247,35 @@ class AnyOf:
         return or_(false(), *(criterion.condition(row, scope, leads=leads) for criterion in self.criteria))
 
 
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every criterion holds, where another criterion is made of them."""
+
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def rank(self) -> int:
+        """Return the rank of the narrowest."""
+        return min((criterion.rank for criterion in self.criteria), default=_MANY)
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
+        """Return the condition on a readable row."""
+        leader = min(self.criteria, key=lambda criterion: criterion.rank) if leads else None
+        return and_(true(), *(each.condition(row, scope, leads=each is leader) for each in self.criteria))
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """A criterion does not hold."""
+
+    criterion: Criterion
+    rank: int = _MANY
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+        """Return the condition on a readable row; what a missing value leaves open does not hold."""
+        return self.criterion.condition(row, scope, leads=False).is_not(true())
+
+
 def all_of(row: FromClause, scope: Scope, criteria: tuple[Criterion, ...]) -> list[ColumnElement[bool]]:
     """Return the conditions of a search; the criterion that leaves fewest rows leads."""
     leader = min(criteria, key=lambda criterion: criterion.rank, default=None)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fhir_server.search import date, keys, reference, string, token, words
+from fhir_server.search import date, keys, lists, reference, string, token, words
 from fhir_server.search.model import Reading
 from fhir_server.search.shapes import SHAPES, component_parameter
 from fhir_server.spec.definitions import Definitions, SearchParameter
@@ -79,6 +79,10 @@ def rows(
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = defaultdict(dict)
     for table, row in (*_simple(resource, owner, reading), *_composites(resource, owner, reading)):
         found[table].setdefault(tuple(row.values()), row)
+    if resource["resourceType"] == "List":
+        for columns in lists.rows(resource, reading):
+            row = owner.row(lists.LISTED, columns)
+            found[reference.TABLE].setdefault(tuple(row.values()), row)
     for param, columns in words.rows(definitions, resource):
         row = owner.row(param, columns)
         found[words.TABLE].setdefault(tuple(row.values()), row)
