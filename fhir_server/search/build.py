@@ -78,7 +78,7 @@ class Builder:
         if dot:
             further = rest.partition(".")[0].partition(":")[0]
             return self.chain(
-                parameters, modifier, further, lambda targets: self.criterion(targets, rest, value, depth + 1)
+                parameters, modifier, (further,), lambda targets: self.criterion(targets, rest, value, depth + 1)
             )
         texts = self._values(parameters[0], value)
         if not texts:
@@ -257,7 +257,7 @@ class Builder:
         self,
         parameters: tuple[SearchParameter, ...],
         modifier: str,
-        code: str,
+        codes: Sequence[str],
         beyond: Callable[[tuple[str, ...]], Criterion | None],
     ) -> Criterion | None:
         """Return the criterion of a hop along a reference.
@@ -265,7 +265,7 @@ class Builder:
         Args:
             parameters: The reference parameter of each searched type.
             modifier: Type of the target, "" for any.
-            code: Parameter of the target that follows.
+            codes: Parameters that targets need to have.
             beyond: Returns what targets of some types must meet, None for nothing.
 
         Raises:
@@ -280,7 +280,7 @@ class Builder:
         if modifier and modifier not in targets:
             raise syntax.invalid(f"{first.code}:{modifier}", f"points to {', '.join(sorted(targets))}.")
         params = tuple(parameter.key for parameter in parameters)
-        groups = [(modifier,)] if modifier else self._groups(sorted(targets), code)
+        groups = [(modifier,)] if modifier else self._groups(sorted(targets), codes)
         by_url = any(reference.by_url(self.reading.definitions, parameter) for parameter in parameters)
         chains: list[Criterion] = []
         for group in groups:
@@ -292,15 +292,16 @@ class Builder:
                 chains.append(Chain(params, group, inner, by_url=True))
         return chains[0] if len(chains) == 1 else AnyOf(tuple(chains))
 
-    def _groups(self, targets: Sequence[str], code: str) -> list[tuple[str, ...]]:
-        """Return the target types that have the parameter that follows, grouped by its type."""
-        groups: dict[str, list[str]] = defaultdict(list)
+    def _groups(self, targets: Sequence[str], codes: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return the target types that have the parameters that follow, grouped by the types of these."""
+        groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for target in targets:
-            known = self.reading.definitions.search_parameters(target).get(code)
-            if known is not None or code == "_has" or code in _SPECIAL:
-                groups[known.type if known else code].append(target)
+            known = self.reading.definitions.search_parameters(target)
+            if all(code in known or code == "_has" for code in codes):
+                groups[tuple(known[code].type if code in known else code for code in codes)].append(target)
         if not groups:
-            raise syntax.unsupported(code, f"is not supported for any of {', '.join(targets[:_NAMED_TARGETS])}.")
+            what = "' and '".join(codes)
+            raise syntax.unsupported(what, f"is not supported for any of {', '.join(targets[:_NAMED_TARGETS])}.")
         return [tuple(group) for group in groups.values()]
 
     def has(self, types: tuple[str, ...], name: str) -> tuple[str, SearchParameter, str]:

@@ -36,6 +36,8 @@ class InCompartment:
             return row.c.key == self.centre
         if leads:
             # One set of keys to start from: databases answer an OR of the two by looking at every row.
-            return row.c.key.in_(union_all(naming, select(type_coerce(self.centre, BigInteger))) if self.holds_itself else naming)
+            return row.c.key.in_(
+                union_all(naming, select(type_coerce(self.centre, BigInteger))) if self.holds_itself else naming
+            )
         named = exists(naming.where(index.c.key == row.c.key).correlate(row))
         return or_(named, row.c.key == self.centre) if self.holds_itself else named

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.search import results, syntax
+from fhir_server.search import filters, results, syntax
 from fhir_server.search.build import Builder
 from fhir_server.search.compartment import InCompartment
 from fhir_server.search.model import Criterion, Include, Projection, Reading, SearchRequest, SortKey, Terms
@@ -141,6 +141,9 @@ class _Parser:
             yield name, value
         elif name in _RESULT:
             yield from self._shape(name, value)
+        elif name == "_filter":
+            self.criteria.append(filters.criterion(self.builder, self.types, value))
+            yield name, value
         else:
             criterion = self.builder.criterion(self.types, name, value)
             if criterion is not None:

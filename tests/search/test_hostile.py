@@ -127,7 +127,7 @@ def _understand(kind: str, name: str, value: str) -> None:
         ("_total", "lots", "one of none"),
         ("_type", "Nothing", "no resource type"),
         ("_text:below", "anything", "not supported"),
-        ("_filter", "name eq a", "not supported"),
+        ("_filter", "name zz a", "one of eq, ne"),
         ("_cursor", "AAAA", "page link"),
     ],
 )
