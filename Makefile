@@ -21,8 +21,9 @@ UV := UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/u
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What the build hook turns into the artefacts of the package.
-BUILD_INPUTS := pyproject.toml hatch_build.py fhir_server/spec/build_definitions.py fhir_server/portal/build_assets.py
-BUILT := fhir_server/spec/r4.msgpack fhir_server/portal/static/vendor/manifest.json
+BUILD_INPUTS := pyproject.toml hatch_build.py fhir_server/spec/build_definitions.py fhir_server/spec/build_units.py \
+	fhir_server/portal/build_assets.py
+BUILT := fhir_server/spec/r4.msgpack fhir_server/spec/ucum.msgpack fhir_server/portal/static/vendor/manifest.json
 
 install: $(DONE)/package
 	@:
@@ -39,7 +40,7 @@ $(DONE)/packages: requirements.lock | $(DONE)/environment
 	@$(UV) -r requirements.lock || $(PIP) -r requirements.lock
 	@touch $@
 
-$(DONE)/package: $(DONE)/packages $(BUILD_INPUTS) $(if $(wildcard $(word 1,$(BUILT))),,rebuild) $(if $(wildcard $(word 2,$(BUILT))),,rebuild)
+$(DONE)/package: $(DONE)/packages $(BUILD_INPUTS) $(if $(filter-out $(words $(BUILT)),$(words $(wildcard $(BUILT)))),rebuild)
 	@echo "building definitions and page assets"
 	@$(UV) --no-deps -e . || $(PIP) --no-deps -e .
 	@touch $@

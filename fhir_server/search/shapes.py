@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, FromClause
 
-from fhir_server.search import date, quantity, reference, string, token, uri
+from fhir_server.search import date, near, quantity, reference, string, token, uri
 from fhir_server.search.model import Match, Reading
 from fhir_server.spec.definitions import Component, Definitions, SearchParameter
 
@@ -70,6 +70,7 @@ SHAPES: Mapping[str, Shape] = {
     "date": date,
     "number": quantity,
     "quantity": quantity,
+    "special": near,
     "reference": reference,
     "uri": uri,
 }

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ class Package:
     @property
     def file_name(self) -> str:
         """Return the name of the fetched archive."""
-        return f"{self.name}-{self.version}.tgz"
+        return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
     def matches(self, archive: bytes) -> bool:
         """Return whether these bytes are the pinned ones (sha512, as in a package lock)."""
@@ -301,8 +301,9 @@ def _is_parameter(parameter: Json) -> bool:
     # The package also holds drafts without base or expression, and the illustrations of the SearchParameter page.
     if not parameter.get("base") or not parameter.get("expression"):
         return False
-    # A special parameter is code of its own wherever it is supported; an expression does not say what it does.
-    return parameter["type"] != "special" and not parameter["id"].startswith("example")
+    # A special parameter is code of its own, for its expression does not say what it does: these are supported.
+    supported = parameter["type"] != "special" or parameter["id"] == "Location-near"
+    return supported and not parameter["id"].startswith("example")
 
 
 def _check(content: Json) -> None:
@@ -370,14 +371,19 @@ def build(out: Path) -> bool:
     examples, expansions = fetch(EXAMPLES), fetch(EXPANSIONS)
     if is_current(out):
         return False
-    content: Mapping[str, Any] = {"fingerprint": fingerprint(), **compile_all(examples, expansions)}
+    content = {"fingerprint": fingerprint(), **compile_all(examples, expansions)}
+    write(out, msgspec.msgpack.encode(content))
+    return True
+
+
+def write(out: Path, content: bytes) -> None:
+    """Put an artefact in place."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
-        file.write(msgspec.msgpack.encode(content))
+        file.write(content)
     path = Path(file.name)
     path.chmod(0o644)
     path.replace(out)
-    return True
 
 
 def main() -> None:

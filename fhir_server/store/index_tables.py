@@ -62,9 +62,29 @@ quantity = _index_table(
     Column("system", BigInteger, nullable=False),
     Column("code", BigInteger, nullable=False),
     Column("unit", BigInteger, nullable=False),
+    # What a UCUM unit measures and the value in its base units; 0 and the value as written for any other unit.
+    Column("dimension", BigInteger, nullable=False),
+    Column("canonical_lo", Float(53), nullable=False),
+    Column("canonical_hi", Float(53), nullable=False),
 )
 Index("ix_index_quantity_lo", quantity.c.param, quantity.c.lo)
 Index("ix_index_quantity_hi", quantity.c.param, quantity.c.hi)
+Index(
+    "ix_index_quantity_canonical",
+    quantity.c.param,
+    quantity.c.dimension,
+    quantity.c.canonical_lo,
+    quantity.c.canonical_hi,
+)
+
+# A place as a unit vector from the centre of the Earth.
+position = _index_table(
+    "index_position",
+    Column("x", Float(53), nullable=False),
+    Column("y", Float(53), nullable=False),
+    Column("z", Float(53), nullable=False),
+)
+Index("ix_index_position_z", position.c.param, position.c.z)
 
 reference = _index_table(
     "index_reference",
@@ -82,4 +102,4 @@ uri = _index_table(
 )
 Index("ix_index_uri_head", uri.c.param, uri.c.head)
 
-ALL = (token, string, date, quantity, reference, uri, text)
+ALL = (token, string, date, quantity, position, reference, uri, text)

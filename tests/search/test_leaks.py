@@ -154,3 +154,42 @@ def test_hidden_texts_change_no_answer_and_no_score(worlds: tuple[World, World])
     for query in queries:
         assert _answers(full, "Basic", query, SOME) == _answers(reduced, "Basic", query, ALL), query
         assert query == queries[4] or _answers(full, "Basic", query, ALL) != _answers(reduced, "Basic", query, ALL)
+
+
+_PLACED = {"resourceType": "Location", "position": {"latitude": 51.5, "longitude": -0.1}}
+_MEASURED = {"resourceType": "Observation", "status": "final", "code": _CODE}
+_MILLIGRAMS = {"value": 500, "system": "http://unitsofmeasure.org", "code": "mg"}
+_QUANTITY_QUERIES = [
+    ("Location", "near=51.5|-0.1|5|km&_total=accurate"),
+    ("Location", "near=51.5|-0.1&_count=1"),
+    ("Location", "near:missing=false"),
+    ("Observation", "value-quantity=0.5|http://unitsofmeasure.org|g&_total=accurate"),
+    ("Observation", "value-quantity=gt0.4|http://unitsofmeasure.org|g&_sort=-value-quantity&_count=1"),
+    ("Observation", "code-value-quantity=c$0.5|http://unitsofmeasure.org|g"),
+    ("Encounter", "location.near=51.5|-0.1|5|km"),
+]
+
+
+def test_hidden_places_and_quantities_change_no_answer(worlds: tuple[World, World]) -> None:
+    full, reduced = worlds
+    shown: list[Json] = [
+        {**_PLACED, "id": "l1"},
+        {**_MEASURED, "id": "v1", "valueQuantity": _MILLIGRAMS},
+        *(
+            {
+                "resourceType": "Encounter",
+                "id": f"e{each}",
+                "status": "finished",
+                "class": {"code": "AMB"},
+                "location": [{"location": {"reference": f"Location/l{each}"}}],
+            }
+            for each in (1, 2)
+        ),
+    ]
+    for world in worlds:
+        world.add(shown)
+    full.add([{**_PLACED, "id": "l2"}, {**_MEASURED, "id": "v2", "valueQuantity": _MILLIGRAMS}], label=HIDDEN)
+    for kind, query in _QUANTITY_QUERIES:
+        seen = _answers(full, kind, query, SOME)
+        assert seen == _answers(reduced, kind, query, ALL), (kind, query)
+        assert seen != _answers(full, kind, query, ALL), (kind, query)

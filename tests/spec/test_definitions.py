@@ -28,7 +28,7 @@ def test_every_resource_type_is_known(definitions: Definitions) -> None:
 def test_every_parameter_has_a_supported_expression_and_a_key_of_its_own(definitions: Definitions) -> None:
     assert definitions.unsupported == ()
     keys = [each.key for name in definitions.resource_types for each in definitions.search_parameters(name).values()]
-    assert len(keys) == len(set(keys)) == 2_581
+    assert len(keys) == len(set(keys)) == 2_582
     assert all(-(2**31) <= key < 2**31 for key in keys)
 
 

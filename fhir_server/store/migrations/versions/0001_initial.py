@@ -38,6 +38,9 @@ _SQLITE_STATISTICS = (
     ("index_quantity", "ix_index_quantity_key", "3000000 5 1"),
     ("index_quantity", "ix_index_quantity_lo", "3000000 30000 30"),
     ("index_quantity", "ix_index_quantity_hi", "3000000 30000 30"),
+    ("index_quantity", "ix_index_quantity_canonical", "3000000 30000 15000 30 30"),
+    ("index_position", "ix_index_position_key", "10000 1 1"),
+    ("index_position", "ix_index_position_z", "10000 10000 1"),
     ("index_reference", "ix_index_reference_key", "3000000 3 1"),
     ("index_reference", "ix_index_reference_target", "3000000 30000 30 1"),
     ("index_reference", "ix_index_reference_any", "3000000 100"),
@@ -62,6 +65,7 @@ def upgrade() -> None:
     _create_index_string()
     _create_index_date()
     _create_index_quantity()
+    _create_index_position()
     _create_index_reference()
     _create_index_uri()
     _create_index_text()
@@ -295,10 +299,31 @@ def _create_index_quantity() -> None:
         sa.Column("system", sa.BigInteger(), nullable=False),
         sa.Column("code", sa.BigInteger(), nullable=False),
         sa.Column("unit", sa.BigInteger(), nullable=False),
+        sa.Column("dimension", sa.BigInteger(), nullable=False),
+        sa.Column("canonical_lo", sa.Float(precision=53), nullable=False),
+        sa.Column("canonical_hi", sa.Float(precision=53), nullable=False),
+    )
+    op.create_index(
+        "ix_index_quantity_canonical", "index_quantity", ["param", "dimension", "canonical_lo", "canonical_hi"]
     )
     op.create_index("ix_index_quantity_hi", "index_quantity", ["param", "hi"])
     op.create_index("ix_index_quantity_key", "index_quantity", ["key", "param"])
     op.create_index("ix_index_quantity_lo", "index_quantity", ["param", "lo"])
+
+
+def _create_index_position() -> None:
+    op.create_table(
+        "index_position",
+        sa.Column("key", sa.BigInteger(), nullable=False),
+        sa.Column("param", sa.Integer(), nullable=False),
+        sa.Column("patient", sa.BigInteger(), nullable=False),
+        sa.Column("item", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.Column("x", sa.Float(precision=53), nullable=False),
+        sa.Column("y", sa.Float(precision=53), nullable=False),
+        sa.Column("z", sa.Float(precision=53), nullable=False),
+    )
+    op.create_index("ix_index_position_key", "index_position", ["key", "param"])
+    op.create_index("ix_index_position_z", "index_position", ["param", "z"])
 
 
 def _create_index_reference() -> None:
