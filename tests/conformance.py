@@ -53,6 +53,7 @@ _PROBES = (
     Probe("`_list`", "Patient?_list=a"),
     Probe("`_text`", "Patient?_text=a"),
     Probe("`_content`", "Patient?_content=a"),
+    Probe("`_sort=_score`", "Patient?_content=a&_sort=_score"),
     Probe("`_contained`", "Patient?_contained=true"),
     Probe("`_tag`, `_security`, `_profile`, `_source`", "Patient?_tag=a&_security=a&_profile=a&_source=a"),
     Probe("`:missing`", "Patient?name:missing=true"),
