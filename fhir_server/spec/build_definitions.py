@@ -255,7 +255,7 @@ def compile_terminology(resources: Iterable[Json]) -> dict[str, dict[str, Json]]
     compiled: dict[str, dict[str, Json]] = {"CodeSystem": {}, "ValueSet": {}}
     for resource in resources:
         kind, url = resource["resourceType"], resource["url"]
-        kept = {name: resource[name] for name in ("url", "version", "content") if name in resource}
+        kept: Json = {name: resource[name] for name in ("url", "version", "content") if name in resource}
         if kind == "ValueSet":
             parts = ("include", "exclude")
             compose = {part: list(map(_include, resource["compose"].get(part, ()))) for part in parts}
@@ -302,8 +302,7 @@ def _is_parameter(parameter: Json) -> bool:
     if not parameter.get("base") or not parameter.get("expression"):
         return False
     # A special parameter is code of its own, for its expression does not say what it does: these are supported.
-    supported = parameter["type"] != "special" or parameter["id"] == "Location-near"
-    return supported and not parameter["id"].startswith("example")
+    return (parameter["type"] != "special" or parameter["id"] == "Location-near") and parameter["id"][:7] != "example"
 
 
 def _check(content: Json) -> None:
@@ -371,8 +370,7 @@ def build(out: Path) -> bool:
     examples, expansions = fetch(EXAMPLES), fetch(EXPANSIONS)
     if is_current(out):
         return False
-    content = {"fingerprint": fingerprint(), **compile_all(examples, expansions)}
-    write(out, msgspec.msgpack.encode(content))
+    write(out, msgspec.msgpack.encode({"fingerprint": fingerprint(), **compile_all(examples, expansions)}))
     return True
 
 
