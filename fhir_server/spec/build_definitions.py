@@ -302,7 +302,8 @@ def _is_parameter(parameter: Json) -> bool:
     if not parameter.get("base") or not parameter.get("expression"):
         return False
     # A special parameter is code of its own, for its expression does not say what it does: these are supported.
-    return (parameter["type"] != "special" or parameter["id"] == "Location-near") and parameter["id"][:7] != "example"
+    supported = parameter["type"] != "special" or parameter["id"] == "Location-near"
+    return supported and not parameter["id"].startswith("example")
 
 
 def _check(content: Json) -> None:
@@ -379,9 +380,8 @@ def write(out: Path, content: bytes) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
         file.write(content)
-    path = Path(file.name)
-    path.chmod(0o644)
-    path.replace(out)
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(out)
 
 
 def main() -> None:
