@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, not_, or_
@@ -43,28 +44,40 @@ def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading)
         case "Range":
             low, high = value.get("low") or {}, value.get("high") or {}
             if (bounds := (low.get("value"), high.get("value"))) != (None, None):
-                yield _row(*bounds, {**high, **low})
+                yield _row(*bounds, *_unit_of({**high, **low}))
         case "Money":
             if (amount := value.get("value")) is not None:
-                unit = {"system": _CURRENCIES, "code": value.get("currency"), "unit": value.get("currency")}
-                yield _row(amount, amount, unit)
+                yield _row(amount, amount, _CURRENCIES, value.get("currency"), value.get("currency"))
         case "SampledData":
             if points := sampled.bounds(value):
-                yield _row(*points, value.get("origin") or {})
+                yield _row(*points, *_unit_of(value.get("origin") or {}))
         case _ if isinstance(value, dict):
             if (amount := value.get("value")) is not None:
                 comparator = value.get("comparator")
                 ends = (None if comparator in _BELOW else amount, None if comparator in _ABOVE else amount)
-                yield _row(*ends, value, is_open=comparator in _OPEN)
+                yield _row(*ends, *_unit_of(value), is_open=comparator in _OPEN)
         case _ if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            yield _row(value, value, {})
+            yield _row(value, value, None, None, None)
 
 
+def _unit_of(quantity: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+    return quantity.get("system"), quantity.get("code"), quantity.get("unit")
+
+
+@lru_cache(maxsize=256)
 def _row(
-    low: Number | None, high: Number | None, quantity: Mapping[str, Any], *, is_open: bool = False
+    low: Number | None,
+    high: Number | None,
+    system: str | None,
+    code: str | None,
+    unit: str | None,
+    *,
+    is_open: bool = False,
 ) -> Mapping[str, Any]:
-    """Return the columns of an interval that has no end where it has None, and not its other end where it is open."""
-    system, code = quantity.get("system"), quantity.get("code")
+    """Return the columns of an interval that has no end where it has None, and not its other end where it is open.
+
+    Remembered, because a quantity is a value of several parameters and composites. INVARIANT: nobody changes a row.
+    """
     scale = units.scale(system, code)
     lo, hi = _ends(low, high, units.AS_WRITTEN, is_open=is_open)
     canonical = _ends(low, high, scale, is_open=is_open) if scale.dimension else (lo, hi)
@@ -73,7 +86,7 @@ def _row(
         "hi": hi,
         "system": keys.text_key(system),
         "code": keys.text_key(code),
-        "unit": keys.text_key(quantity.get("unit")),
+        "unit": keys.text_key(unit),
         "dimension": scale.dimension,
         "canonical_lo": canonical[0],
         "canonical_hi": canonical[1],
