@@ -36,8 +36,10 @@ _DECIMAL_DIGIT_LIMIT = 64
 _DECIMAL_EXPONENT_LIMIT = 300
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 
-# Latin, Greek and Cyrillic letters end here once they are decomposed; from here on a mark can be a letter of its own.
+# Latin, Greek and Cyrillic letters end here once they are decomposed; from here on a mark can be a letter of its own,
+# but for Hebrew and Arabic, whose marks are vowels that most texts leave out.
 _LAST_FOLDED_LETTER = "\u052f"
+_FIRST_POINTED_LETTER, _LAST_POINTED_LETTER = "\u05d0", "\u06ff"
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9.-]{1,64})(?:/_history/([A-Za-z0-9.-]{1,64}))?")
 
@@ -153,7 +155,8 @@ def decimal_range(text: str) -> tuple[Decimal, Decimal]:
 def fold(text: str) -> str:
     """Return text for comparing without regard to case, accents and runs of white space.
 
-    Accents go from Latin, Greek and Cyrillic letters only: the voicing mark of a Japanese kana is no accent.
+    Accents go from Latin, Greek and Cyrillic letters, vowel points from Hebrew and Arabic ones, no others: the voicing
+    mark of a Japanese kana is no accent.
     Idempotent.
     """
     if text.isascii():
@@ -163,7 +166,7 @@ def fold(text: str) -> str:
     for character in unicodedata.normalize("NFKD", text.casefold()):
         if unicodedata.category(character) != "Mn":
             base = character
-        elif base <= _LAST_FOLDED_LETTER:
+        elif base <= _LAST_FOLDED_LETTER or _FIRST_POINTED_LETTER <= base <= _LAST_POINTED_LETTER:
             continue
         kept.append(character)
     # Compatibility forms such as the ohm sign bring new capitals, hence the second casefold.

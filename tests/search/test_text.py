@@ -17,7 +17,7 @@ from fhir_server.search.bundle import searchset
 from fhir_server.search.parse import parse
 from fhir_server.spec.json import decode, encode
 from fhir_server.spec.outcome import FhirError
-from fhir_server.store import derived, index_tables
+from fhir_server.store import derived, text_index
 from fhir_server.store.derived import Derived
 from fhir_server.store.keys import reference_key
 from tests.databases import Databases
@@ -279,7 +279,7 @@ def test_replacing_and_deleting_index_rows_forgets_their_words(world: World) -> 
     assert world.ids("Basic", ("_content", "forgettable")) == []
     assert world.ids("Basic", ("_content", "memorable")) == ["b"]
     with world.store.write() as session:
-        session.connection.execute(delete(index_tables.text).where(index_tables.text.c.key == key))
+        session.connection.execute(delete(text_index.text).where(text_index.text.c.key == key))
         if not session.is_postgresql:
             checked = "INSERT INTO index_text_words (index_text_words, rank) VALUES ('integrity-check', 1)"
             session.connection.execute(text(checked))

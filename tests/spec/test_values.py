@@ -141,6 +141,8 @@ def test_number_lies_in_the_middle_of_its_range(number: Decimal) -> None:
         ("\u30ab\u3099", "\u30ac"),
         ("İstanbul", "istanbul"),
         ("Ω", "ω"),
+        ("\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd", "\u05e9\u05dc\u05d5\u05dd"),
+        ("\u0623\u064e\u062d\u0645\u064e\u062f", "\u0627\u062d\u0645\u062f"),
     ],
 )
 def test_fold_forgets_case_and_accents(text: str, folded: str) -> None:
