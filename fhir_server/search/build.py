@@ -297,7 +297,7 @@ class Builder:
         groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for target in targets:
             known = self.reading.definitions.search_parameters(target)
-            if all(code in known or code == "_has" for code in codes):
+            if all(code in known or code == "_has" or code in _SPECIAL for code in codes):
                 groups[tuple(known[code].type if code in known else code for code in codes)].append(target)
         if not groups:
             what = "' and '".join(codes)
