@@ -60,10 +60,10 @@ _PROBES = (
     Probe("`:exact`, `:contains`", "Patient?name:exact=a&family:contains=a"),
     Probe("`:not`, `:text`, `:of-type`", "Observation?code:not=a&code:text=a"),
     Probe("`:identifier`", "Observation?subject:identifier=a"),
-    Probe("`:in`", "Observation?code:in=http://example.org/vs"),
-    Probe("`:not-in`", "Observation?code:not-in=http://example.org/vs"),
-    Probe("`:above` of a token", "Observation?code:above=http://loinc.org|a"),
-    Probe("`:below` of a token", "Observation?code:below=http://loinc.org|a"),
+    Probe("`:in`", "Observation?category:in=http://hl7.org/fhir/ValueSet/observation-category"),
+    Probe("`:not-in`", "Observation?category:not-in=http://hl7.org/fhir/ValueSet/observation-category"),
+    Probe("`:above` of a token", "Encounter?class:above=http://terminology.hl7.org/CodeSystem/v3-ActCode|AMB"),
+    Probe("`:below` of a token", "Encounter?class:below=http://terminology.hl7.org/CodeSystem/v3-ActCode|AMB"),
     Probe("`:below` of a URI", "ValueSet?url:below=http://example.org"),
     Probe("composite parameters", "Observation?code-value-quantity=a$1"),
     Probe("`near`", "Location?near=51.5|-0.1|5|km"),
@@ -81,7 +81,7 @@ _PROBES = (
 )
 _BY_HAND = (
     "Subscriptions: the resource is stored, nothing is notified.",
-    "Terminology: no expansion; a token matches the code as written.",
+    "Terminology: that of FHIR itself and of stored CodeSystem and ValueSet resources.",
     "Conformance to profiles is not validated; the structure of the base specification is.",
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_server.interactions import audit_query
 from fhir_server.interactions.model import Operation
-from fhir_server.search import text
+from fhir_server.search import lists, text
 from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.spec.values import instant_text
 
@@ -64,7 +64,7 @@ def _shared(definitions: Definitions) -> list[SearchParameter]:
     """Return the parameters of every type: those of a search of the whole system."""
     first, *others = (definitions.search_parameters(name) for name in sorted(definitions.resource_types))
     shared = [item for code, item in sorted(first.items()) if all(code in other for other in others)]
-    return [*(item for item in shared if item.type in SEARCH_TYPES), *text.PARAMETERS.values()]
+    return [*(item for item in shared if item.type in SEARCH_TYPES), *text.PARAMETERS.values(), lists.PARAMETER]
 
 
 def _resource(definitions: Definitions, name: str, operations: tuple[Operation, ...]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _resource(definitions: Definitions, name: str, operations: tuple[Operation, 
             "searchParam": [_audit_parameter(definitions, code) for code in audit_query.SUPPORTED],
         }
     parameters = [item for item in definitions.search_parameters(name).values() if item.type in SEARCH_TYPES]
-    parameters += text.PARAMETERS.values()
+    parameters += (*text.PARAMETERS.values(), lists.PARAMETER)
     references = [item.code for item in parameters if item.type == "reference"]
     described: dict[str, Any] = {
         "type": name,

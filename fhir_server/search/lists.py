@@ -21,7 +21,7 @@ from fhir_server.store.keys import hash32, reference_key
 CODE = "_list"
 LISTED = hash32("List.entry.item on the list")
 """Key of the `index_reference` rows of what is on a List: `List.item` without the entries that are deleted from it."""
-PARAMETER = SearchParameter(LISTED, CODE, "special", "Resource", "", (), (), "http://hl7.org/fhir/search.html#list")
+PARAMETER = SearchParameter(LISTED, CODE, "special", "Resource", "", (), (), url="")
 
 _NOT_WRONG = ("verification-status:not", "refuted,entered-in-error")
 _ALLERGY = (("clinical-status", "active"), _NOT_WRONG)

@@ -7,6 +7,7 @@ import pytest
 
 from fhir_server.search.bundle import searchset
 from fhir_server.spec.json import decode
+from fhir_server.spec.outcome import FhirError
 from tests.databases import Databases
 from tests.search.world import ALL, BASE, HIDDEN, SOME, World
 
@@ -193,3 +194,49 @@ def test_hidden_places_and_quantities_change_no_answer(worlds: tuple[World, Worl
         seen = _answers(full, kind, query, SOME)
         assert seen == _answers(reduced, kind, query, ALL), (kind, query)
         assert seen != _answers(full, kind, query, ALL), (kind, query)
+
+
+_LISTED = {"resourceType": "List", "status": "current", "mode": "working"}
+_SET = {"resourceType": "ValueSet", "status": "active"}
+_IN_A = {"include": [{"system": "http://a.test", "concept": [{"code": "c"}]}]}
+_LIST_QUERIES = [
+    ("Observation", "_list=w1&_total=accurate"),
+    ("Observation", "_list=w1,w2&_count=1"),
+    ("", "_list=w1"),
+    ("Patient", "_has:Observation:patient:_list=w1,w2"),
+    ("Observation", "patient._list=w1"),
+    ("Observation", "code:in=http://open.test&_total=accurate"),
+    ("Observation", "status:not-in=ValueSet/s1"),
+    ("Observation", "code:in=ValueSet/s1,http://secret.test"),
+    ("Observation", "code:in=http://imports.test"),
+    ("DiagnosticReport", "result.code:in=http://open.test"),
+]
+
+
+def test_hidden_lists_and_value_sets_change_no_answer(worlds: tuple[World, World]) -> None:
+    full, reduced = worlds
+    entries = [{"item": {"reference": reference}} for reference in ("Observation/o1", "Observation/h1", "Patient/p1")]
+    importing = {"include": [{"valueSet": ["http://x.test"]}]}
+    shown: list[Json] = [
+        {**_LISTED, "id": "w1", "entry": entries},
+        {**_SET, "id": "s1", "url": "http://open.test", "compose": _IN_A},
+        {**_SET, "id": "s2", "url": "http://imports.test", "compose": importing},
+    ]
+    for world in worlds:
+        world.add(shown)
+    hidden_list = {**_LISTED, "id": "w2", "entry": [*entries, {"item": {"reference": "Observation/o2"}}]}
+    hidden_sets = [
+        {**_SET, "id": url[7], "url": url, "compose": _IN_A} for url in ("http://secret.test", "http://x.test")
+    ]
+    full.add([hidden_list, *hidden_sets], label=HIDDEN)
+
+    def answer(world: World, kind: str, query: str, visibility: Any) -> list[Json] | str:
+        try:
+            return _answers(world, kind, query, visibility)
+        except FhirError as error:
+            return f"{error.status} {error.diagnostics}"
+
+    for kind, query in _LIST_QUERIES:
+        seen = answer(full, kind, query, SOME)
+        assert seen == answer(reduced, kind, query, ALL), (kind, query)
+        assert seen != answer(full, kind, query, ALL), (kind, query)
