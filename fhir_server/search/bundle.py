@@ -42,10 +42,12 @@ def searchset(page: SearchPage, request: SearchRequest, *, fhir_base: str, path:
 def _links(page: SearchPage, request: SearchRequest, url: str) -> Iterator[dict[str, str]]:
     own = [*request.understood, *([(CURSOR, request.cursor)] if request.cursor else [])]
     yield {"relation": "self", "url": _url(url, own)}
-    if request.cursor:
+    if request.cursor or page.last_cursor:
         yield {"relation": "first", "url": _url(url, request.understood)}
-    if page.next_cursor:
-        yield {"relation": "next", "url": _url(url, [*request.understood, (CURSOR, page.next_cursor)])}
+    others = (("previous", page.previous_cursor), ("next", page.next_cursor), ("last", page.last_cursor))
+    for relation, cursor in others:
+        if cursor:
+            yield {"relation": relation, "url": _url(url, [*request.understood, (CURSOR, cursor)])}
 
 
 def _url(url: str, query: Sequence[tuple[str, str]]) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 from hashlib import blake2b
 
 import msgspec
@@ -20,20 +22,42 @@ from fhir_server.spec.outcome import FhirError, Kind
 SortValue = str | int | float | None
 Position = tuple[SortValue, ...]
 
+
+class Way(IntEnum):
+    """Which rows a page holds, seen from its position; the values are in links that are out there."""
+
+    AFTER = 0
+    BEFORE = 1
+    END = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page is: after or before a row, or (without a position) at the start or at the end."""
+
+    way: Way = Way.AFTER
+    position: Position = ()
+
+    @property
+    def backwards(self) -> bool:
+        """Return whether the page is read from its last row to its first."""
+        return self.way is not Way.AFTER
+
+
 _NONCE_BYTES = 12
 _SYNTAX = "The page link is not one that this server gave you for this search; search again without _cursor"
 
 
-def seal(position: Position, *, page_key: bytes, binding: str, understood: Sequence[tuple[str, str]]) -> str:
-    """Return the cursor of a position."""
+def seal(place: Place, *, page_key: bytes, binding: str, understood: Sequence[tuple[str, str]]) -> str:
+    """Return the cursor of a place."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    plain = msgspec.msgpack.encode(position)
+    plain = msgspec.msgpack.encode((int(place.way), place.position))
     sealed = AESGCM(_key(page_key)).encrypt(nonce, plain, _context(binding, understood))
     return urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
 
 
-def unseal(cursor: str, *, page_key: bytes, binding: str, understood: Sequence[tuple[str, str]]) -> Position:
-    """Return the position of a cursor.
+def unseal(cursor: str, *, page_key: bytes, binding: str, understood: Sequence[tuple[str, str]]) -> Place:
+    """Return the place of a cursor.
 
     Raises:
         FhirError: 400 when it was not made for this caller and query, or altered.
@@ -42,7 +66,8 @@ def unseal(cursor: str, *, page_key: bytes, binding: str, understood: Sequence[t
         raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         context = _context(binding, understood)
         plain = AESGCM(_key(page_key)).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], context)
-        return msgspec.msgpack.decode(plain, type=tuple[SortValue, ...])
+        sealed_way, position = msgspec.msgpack.decode(plain, type=tuple[int, tuple[SortValue, ...]])
+        return Place(Way(sealed_way), position)
     except (ValueError, InvalidTag, msgspec.DecodeError) as error:
         raise FhirError(Kind.INVALID_VALUE, _SYNTAX) from error
 

@@ -221,6 +221,8 @@ class SearchPage:
         outcomes: Warnings for the caller.
         total: Number of matches that exist for the caller, None when it was not asked for and is not known for nothing.
         next_cursor: Sealed position of the next page, None at the end.
+        previous_cursor: That of the page before, None at the start.
+        last_cursor: That of the last page, None where there is one page only.
     """
 
     matches: tuple[Row, ...]
@@ -228,6 +230,8 @@ class SearchPage:
     outcomes: tuple[Issue, ...]
     total: int | None
     next_cursor: str | None
+    previous_cursor: str | None = None
+    last_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

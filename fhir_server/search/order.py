@@ -8,7 +8,7 @@ pages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, UnaryExpression, and_, false, func, or_, select
@@ -29,22 +29,29 @@ class OrderKey:
     expression: ColumnElement[Any]
     descending: bool
     nullable: bool
+    missing_first: bool = False
+
+    def reversed(self) -> OrderKey:
+        """Return the key that orders from the last row to the first."""
+        return replace(self, descending=not self.descending, missing_first=not self.missing_first)
 
     def clause(self) -> UnaryExpression[Any]:
         """Return the item of ORDER BY."""
         ordered = self.expression.desc() if self.descending else self.expression.asc()
-        return ordered.nulls_last() if self.nullable else ordered
+        if not self.nullable:
+            return ordered
+        return ordered.nulls_first() if self.missing_first else ordered.nulls_last()
 
     def equals(self, value: SortValue) -> ColumnElement[bool]:
         """Return that a row has the same value."""
         return self.expression.is_(None) if value is None else self.expression == value
 
     def follows(self, value: SortValue) -> ColumnElement[bool]:
-        """Return that a row's value comes later; nothing comes after a missing one."""
+        """Return that a row's value comes later; after a missing one nothing does, or everything that is there."""
         if value is None:
-            return false()
+            return self.expression.is_not(None) if self.missing_first else false()
         beyond = self.expression < value if self.descending else self.expression > value
-        return or_(beyond, self.expression.is_(None)) if self.nullable else beyond
+        return or_(beyond, self.expression.is_(None)) if self.nullable and not self.missing_first else beyond
 
 
 def order_keys(row: FromClause, request: SearchRequest, criteria: Sequence[Criterion]) -> tuple[OrderKey, ...]:

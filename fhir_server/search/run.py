@@ -7,7 +7,7 @@ without the hidden rows.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,23 +55,48 @@ def run(
         return SearchPage((), (), request.outcomes, count(session, visibility, request), None)
     names = type_names(definitions)
     sealing: dict[str, Any] = {"page_key": page_key, "binding": binding, "understood": _bound(request)}
-    position = cursor.unseal(request.cursor, **sealing) if request.cursor else None
-    if position is not None and len(position) != len(request.sort) + 1:
+    place = cursor.unseal(request.cursor, **sealing) if request.cursor else cursor.Place()
+    if place.position and len(place.position) != len(request.sort) + 1:
         raise FhirError(Kind.INVALID_VALUE, "The page link does not fit the order of this search")
-    question = prepare.Question("search page", _fixed(request), _Asked(request.criteria, position or ()))
+    asked = _Asked(request.criteria, place.position, place.backwards)
+    question = prepare.Question("search page", _fixed(request), asked)
     records = prepare.run(
         session, visibility, question, lambda asked: _statement(session, visibility, request, asked), _plan(request)
     ).all()
-    page, more = records[: request.count], len(records) > request.count
+    page, more = list(records[: request.count]), len(records) > request.count
+    if place.backwards:
+        page.reverse()
     matches = tuple(row_of(record, names, scored=text.is_scored(request.criteria)) for record in page)
-    next_cursor = cursor.seal(tuple(page[-1][-len(request.sort) - 1 :]), **sealing) if more else None
     total = None
-    if position is None and not more:
+    if not request.cursor and not more:
         total = len(matches)
     elif request.total_wanted:
         total = count(session, visibility, request)
     further, cut = included(session, visibility, request, matches, names) if request.includes else ([], False)
-    return SearchPage(matches, tuple(further), (*request.outcomes, *(_CUT if cut else ())), total, next_cursor)
+    outcomes = (*request.outcomes, *(_CUT if cut else ()))
+    ends = [tuple(row[-len(request.sort) - 1 :]) for row in (page[:1] + page[-1:])]
+    return SearchPage(matches, tuple(further), outcomes, total, *_further_pages(place, ends, sealing, more=more))
+
+
+def _further_pages(
+    place: cursor.Place, ends: Sequence[cursor.Position], sealing: Mapping[str, Any], *, more: bool
+) -> tuple[str | None, str | None, str | None]:
+    """Return the cursors of the next page, the page before and the last, each None where there is none.
+
+    Args:
+        place: Where this page is.
+        ends: Position of its first row and of its last; none of an empty page.
+        sealing: How cursors are sealed.
+        more: Whether there are further rows in the direction in which it was read.
+    """
+    if not ends:
+        return None, None, None
+    earlier = more if place.backwards else place.position
+    later = place.way is cursor.Way.BEFORE if place.backwards else more
+    following = cursor.seal(cursor.Place(cursor.Way.AFTER, ends[1]), **sealing) if later else None
+    previous = cursor.seal(cursor.Place(cursor.Way.BEFORE, ends[0]), **sealing) if earlier else None
+    last = cursor.seal(cursor.Place(cursor.Way.END), **sealing) if earlier or later else None
+    return following, previous, last
 
 
 _CUT = (
@@ -93,7 +118,7 @@ def count(session: Session, visibility: Visibility, request: SearchRequest) -> i
         scope = Scope(visibility, narrow)
         return select(func.count()).select_from(row).where(*all_of(row, scope, asked.criteria))
 
-    question = prepare.Question("search count", request.types, _Asked(request.criteria, ()))
+    question = prepare.Question("search count", request.types, _Asked(request.criteria))
     return int(prepare.run(session, visibility, question, build, _plan(request)).scalar_one())
 
 
@@ -125,7 +150,7 @@ def find(
         found = select(row.c.key, row.c.id, row.c.version).where(*all_of(row, Scope(visibility), asked.criteria))
         return found.order_by(row.c.key + 0).limit(limit)
 
-    question = prepare.Question("search find", (request.types, limit), _Asked(request.criteria, ()))
+    question = prepare.Question("search find", (request.types, limit), _Asked(request.criteria))
     records = prepare.run(session, visibility, question, build)
     return [Found(record.key, record.id, record.version) for record in records]
 
@@ -135,7 +160,8 @@ class _Asked:
     """What varies between pages of one shape."""
 
     criteria: tuple[Criterion, ...]
-    position: cursor.Position = value_field()  # noqa: RUF009 - makes a field
+    position: cursor.Position = value_field(default=())  # noqa: RUF009 - makes a field
+    backwards: bool = False
 
 
 def _fixed(request: SearchRequest) -> Hashable:
@@ -151,6 +177,8 @@ def _statement(session: Session, visibility: Visibility, request: SearchRequest,
     wide = session.is_postgresql and not narrow and request.types != ("Patient",)
     row = readable(visibility, request.types, wide=wide)
     keys = order_keys(row, request, asked.criteria)
+    if asked.backwards:
+        keys = tuple(key.reversed() for key in keys)
     scores = [text.score(row, asked.criteria)] if text.is_scored(asked.criteria) else []
     later = [after(keys, asked.position)] if asked.position else []
     orders = [key.expression.label(f"order_{number}") for number, key in enumerate(keys)]

@@ -152,7 +152,7 @@ def test_links_state_what_was_understood(world: World) -> None:
     assert [link["relation"] for link in bundle["link"]] == ["self"]
     assert bundle["link"][0]["url"] == f"{BASE}/Patient?_sort=family&_count=1000"
     first = _bundle(world, "Patient", ("_count", "2"), ("gender:not", "a|b&c=d"))
-    assert [link["relation"] for link in first["link"]] == ["self", "next"]
+    assert [link["relation"] for link in first["link"]] == ["self", "first", "next", "last"]
     assert first["link"][0]["url"] == f"{BASE}/Patient?_count=2&gender:not=a%7Cb%26c%3Dd"
 
 
