@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, exists, literal_column, or_, select
+from sqlalchemy import ColumnElement, FromClause, and_, case, exists, literal_column, or_
 
 from fhir_server.store.grants import AUTHORED_BY, INSTANCE, RELATED
 from fhir_server.store.keys import hash32, type_key
@@ -78,9 +78,8 @@ class _Subject:
         return case((self.row.c.context != 0, self.row.c.context), else_=self.row.c.key)
 
     def column(self, name: str) -> ColumnElement[Any]:
-        its = self.rules.subject.alias()
-        of_context = select(its.c[name]).where(its.c.key == self.row.c.context).correlate(self.row).scalar_subquery()
-        return case((self.row.c.context != 0, of_context), else_=self.row.c[name])
+        assert self.rules.subject is not None  # noqa: S101 - `store.visibility.with_subject` joined it
+        return case((self.row.c.context != 0, self.rules.subject.c[name]), else_=self.row.c[name])
 
 
 def _has_code(subject: _Subject, node: FromClause, rules: Rules) -> ColumnElement[bool]:

@@ -168,7 +168,7 @@ class Gate:
         refused = exists().where(further.c.key == row.c.key, ~self._patient_permits(row, further.c.patient, rules))
         one_by_one = and_(
             self._patient_permits(row, row.c.patient, rules),
-            or_(row.c.multi.is_(False), ~refused.correlate(row)),
+            or_(row.c.multi.is_(False), ~refused.correlate(row, *rules.beside)),
         )
         if self.own or self.emergencies or not self.actors:
             return one_by_one
@@ -184,17 +184,16 @@ class Gate:
             counted = select(votes.verdict(row, votes.sum_of(node), never))
             of_first = counted.where(node.c.patient == row.c.patient, *self._in_force(node))
             found = of_first.correlate(row).scalar_subquery()
-        decided = case((row.c.multi.is_(True), votes.several(found)), else_=found)
         if rules.sure:
-            return and_(decided == votes.YES, self._unshielded(row))
+            return and_(found == votes.YES, self._unshielded(row))
         further = rules.resource_patient.alias()
         named = union_all(
             select(row.c.patient.label("patient")).correlate(row),
             select(further.c.patient).where(row.c.multi.is_(True), further.c.key == row.c.key).correlate(row),
         ).subquery()
         refusing = ~self._patient_permits(row, named.c.patient, rules)
-        refused = exists(select(named.c.patient).where(refusing).correlate(row))
-        return case((decided == votes.YES, self._unshielded(row)), (decided == votes.ASK, ~refused), else_=false())
+        refused = exists(select(named.c.patient).where(refusing).correlate(row, *rules.beside))
+        return case((votes.YES, self._unshielded(row)), (votes.ASK, ~refused), value=found, else_=false())
 
     def _unshielded(self, row: FromClause) -> ColumnElement[bool]:
         if not self.shielded:
@@ -246,8 +245,9 @@ class Gate:
                 nested.c.position <= node.c.ends,
                 self._covers(row, nested, rules, permit=True),
             )
-            hit.append(or_(node.c.ends == node.c.position, ~exception.correlate(row, node, _table_of(patient))))
-        return exists().where(*hit).correlate(row, _table_of(patient))
+            excepted = exception.correlate(row, node, *rules.beside, _table_of(patient))
+            hit.append(or_(node.c.ends == node.c.position, ~excepted))
+        return exists().where(*hit).correlate(row, *rules.beside, _table_of(patient))
 
     def _in_force(self, node: FromClause) -> list[ColumnElement[bool]]:
         purpose = node.c.purposes.bitwise_and(_value("gate_purposes", self.purposes)) != 0

@@ -54,14 +54,10 @@ def verdict(row: FromClause, votes: Sum, asked: ColumnElement[bool]) -> ColumnEl
         (or_(denied >= _mask(_UNSURE), asked), ASK),
         (denied.bitwise_and(label) != 0, NO),
         (permitted.bitwise_and(label) != label, NO),
-        (one, YES),
+        # Of several patients the others may still refuse.
+        (and_(one, row.c.multi.is_(False)), YES),
         else_=ASK,
     )
-
-
-def several(found: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the verdict on a row of several patients by that on the first: the others may still refuse."""
-    return case((found == NO, NO), else_=ASK)
 
 
 def _mask(value: int) -> ColumnElement[int]:

@@ -36,7 +36,7 @@ from fhir_server.store import prepared, tables
 from fhir_server.store.database import Session
 from fhir_server.store.grants import EmergencyAccess, Grant
 from fhir_server.store.keys import NONE, type_key
-from fhir_server.store.visibility import RULES, Visibility, readable
+from fhir_server.store.visibility import RULES, Visibility, readable, with_subject
 
 _ASKER = "asker_"
 _ABSENT = -(2**63) + 1
@@ -112,8 +112,13 @@ def tally_with(
     shared = _sharing_rows_with(session, patient, types)
     rules = replace(RULES, grant=_proposed(consent, grants, shared))
     row = tables.resource.alias()
-    seen = select(row).where(
-        row.c.type.in_([type_key(name) for name in types]), row.c.deleted.is_(False), actor.predicate(row, rules)
+    source, rules = with_subject(actor, row, rules)
+    seen = (
+        select(row)
+        .select_from(source)
+        .where(
+            row.c.type.in_([type_key(name) for name in types]), row.c.deleted.is_(False), actor.predicate(row, rules)
+        )
     )
     statement = _tally(seen.cte(), asker, types)
     found = session.connection.execute(statement, _values(actor, asker, patient))

@@ -24,7 +24,9 @@ from sqlalchemy import (
     and_,
     bindparam,
     false,
+    func,
     literal,
+    literal_column,
     select,
 )
 from sqlalchemy.sql.visitors import replacement_traverse
@@ -50,6 +52,11 @@ class Visibility(Protocol):
         """Return whether the predicate looks at no grants."""
         ...
 
+    @property
+    def rare(self) -> bool:
+        """Return whether grants may have criteria on content, for which `Rules.subject` is looked at."""
+        ...
+
     def parameters(self) -> Mapping[str, Any]:
         """Return the predicate's bound values by name."""
         ...
@@ -70,7 +77,8 @@ class Rules:
     Attributes:
         grant, resource_patient: Tables of those names.
         token, reference: Index rows of search.
-        subject: Current rows with the columns that criteria of a Consent look at.
+        subject: The record that the row is part of (a Binary of a letter), joined to the row where criteria on content
+            are asked, NULL where the row stands for itself.
         votes: What the grants of the row's patient come to, where that is joined to the row; else the predicate looks.
         sure: Rows that only a look at each provision could tell may be left out (PostgreSQL): a first try.
         exact: Index rows and columns are those of the row that is judged; else criteria on them cannot be answered.
@@ -80,15 +88,18 @@ class Rules:
     resource_patient: FromClause
     token: FromClause
     reference: FromClause
-    subject: FromClause
+    subject: FromClause | None = None
     exact: bool = True
     votes: FromClause | None = None
     sure: bool = False
 
+    @property
+    def beside(self) -> tuple[FromClause, ...]:
+        """Return what is joined to the row: subqueries of a predicate refer to it as to the row."""
+        return () if self.subject is None else (self.subject,)
 
-_SUBJECT_COLUMNS = ("key", "type", "date_lo", "date_hi", "author")
-_SUBJECT = select(*(tables.resource.c[name] for name in _SUBJECT_COLUMNS)).subquery()
-RULES = Rules(tables.consent_grant, tables.resource_patient, index_tables.token, index_tables.reference, _SUBJECT)
+
+RULES = Rules(tables.consent_grant, tables.resource_patient, index_tables.token, index_tables.reference)
 _NOBODY = literal(-1, BigInteger).label("patient")
 _NO_TOKEN = select(index_tables.token).where(false())
 HISTORY_RULES = Rules(
@@ -96,7 +107,6 @@ HISTORY_RULES = Rules(
     select(tables.history.c.key, _NOBODY).distinct().subquery(),
     _NO_TOKEN.subquery(),
     index_tables.reference,
-    _SUBJECT,
     exact=False,
 )
 """Rules for replaced versions, of which neither the further patients nor the index rows are kept.
@@ -150,11 +160,11 @@ def execute(session: Session, visibility: Visibility, statement: Executable) -> 
 
 def _build(visibility: Visibility, types: Sequence[str], *, deleted: bool, wide: bool, sure: bool) -> Select[Any]:
     row = tables.resource.alias()
-    rows, rules = select(row), replace(RULES, sure=sure)
-    joined = visibility.votes(RULES) if wide else None
-    if joined is not None:
-        counted = joined.subquery()
-        rows = rows.select_from(row.outerjoin(counted, counted.c.patient == row.c.patient))
+    source, rules = with_subject(visibility, row, replace(RULES, sure=sure))
+    votes = visibility.votes(RULES) if wide else None
+    if votes is not None:
+        counted = votes.subquery()
+        source = source.outerjoin(counted, counted.c.patient == row.c.patient)
         rules = replace(rules, votes=counted)
     conditions: list[ColumnElement[Any]] = []
     if len(types) == 1:
@@ -164,7 +174,16 @@ def _build(visibility: Visibility, types: Sequence[str], *, deleted: bool, wide:
     if not deleted:
         conditions.append(row.c.deleted.is_(False))
     conditions.append(visibility.predicate(row, rules))
-    return rows.where(and_(*conditions))
+    return select(row).select_from(source).where(and_(*conditions))
+
+
+def with_subject(visibility: Visibility, row: FromClause, rules: Rules) -> tuple[FromClause, Rules]:
+    """Return a row of `resource` joined to the record it is part of, where criteria on content need it."""
+    if visibility.is_plain or not visibility.rare:
+        return row, rules
+    its = tables.resource.alias()
+    joined = row.outerjoin(its, its.c.key == func.nullif(row.c.context, literal_column("0")))
+    return joined, replace(rules, subject=its)
 
 
 def _without_values(statement: Select[Any], names: Mapping[str, Any]) -> Select[Any]:

@@ -148,11 +148,8 @@ def test_no_hop_or_criterion_passes_through_a_hidden_row(world: World, query: st
     assert "entry" not in answer
 
 
-@pytest.mark.parametrize(
-    "query", ["_filter=code eq 1", "_list=1", "_text=blood", "_content=blood", "_query=everything"]
-)
-def test_parameters_that_are_not_built_are_refused(world: World, query: str) -> None:
-    assert world.server.call("GET", f"Observation?{query}", world.practice).status_code == 400
+def test_a_named_query_that_is_not_built_is_refused(world: World) -> None:
+    assert world.server.call("GET", "Observation?_query=everything", world.practice).status_code == 400
 
 
 def test_order_depends_on_visible_rows_only(world: World) -> None:
