@@ -63,7 +63,7 @@ def _sort_key(builder: Builder, types: tuple[str, ...], code: str, descending: b
     if code == SCORE:
         return score_key(descending=descending)
     supported = builder.supported(types)
-    sortable = sorted(name for name, each in supported.items() if each.type in SHAPES)
+    sortable = sorted(name for name, each in supported.items() if each.type in SHAPES and each.type != "special")
     if code not in sortable:
         raise syntax.unsupported(
             "_sort",

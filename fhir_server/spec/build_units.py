@@ -25,7 +25,6 @@ UNITS = Package(
     "7.1.10",
     "sha512-70X5VSaO0M6YDbj+rEfaMX5Vm0YJeNFYTVOQ5vXWCffOEdH1YZUdiuTKRKx8eYBHLGTecFrVnsnhPjT8KTiJeQ==",
 )
-MEMBER = "package/data/ucumDefs.min.json"
 MENDED = {
     "Bd": "/s",
     "Oe": "/[pi].A/m",
@@ -40,7 +39,7 @@ Json = dict[str, Any]
 
 
 def compile_units(archive: Path) -> Json:
-    """Return `units` by code, (metric, a dimension of its own, factor, unit), and `prefixes` with their factors.
+    """Return `units` by code, (metric, a dimension of its own, factor, unit), `prefixes` with factors, the `licence`.
 
     Bases, arbitrary units and logarithmic ones are dimensions of their own. So is the mole, as in the SI: to UCUM it is
     a mere number, and a concentration would be compared with a count of cells.
@@ -56,23 +55,24 @@ def compile_units(archive: Path) -> Json:
         each["code_"]: f"1e{each['exp_']}" if each["exp_"] else str(each["value_"])
         for each in rows(archive, "prefixes")
     }
-    return {"units": units, "prefixes": prefixes}
+    # Whoever passes the table on passes on its terms.
+    return {"units": units, "prefixes": prefixes, "licence": _member(archive, "package/LICENSE.md").decode()}
 
 
 def rows(archive: Path, table: str) -> Iterator[Json]:
-    """Yield the rows of a table of the package, by column name.
-
-    Raises:
-        BuildError: The package has no such table.
-    """
-    with tarfile.open(archive, "r:gz") as tar:
-        file = tar.extractfile(MEMBER)
-        if file is None:
-            raise BuildError(f"{MEMBER} is no file.")
-        content = msgspec.json.decode(file.read())[table]
+    """Yield the rows of a table of the package, by column name."""
+    content = msgspec.json.decode(_member(archive, "package/data/ucumDefs.min.json"))[table]
     columns = [name if isinstance(name, str) else name[0] for name in content["config"]]
     for row in content["data"]:
         yield dict(zip(columns, row, strict=True))
+
+
+def _member(archive: Path, name: str) -> bytes:
+    with tarfile.open(archive, "r:gz") as tar:
+        file = tar.extractfile(name)
+        if file is None:
+            raise BuildError(f"{name} is no file.")
+        return file.read()
 
 
 def fingerprint() -> str:

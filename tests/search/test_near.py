@@ -109,6 +109,11 @@ def test_a_place_without_a_position_on_earth_is_missing(world: World) -> None:
     assert set(world.ids("Location", ("near:missing", "true"))) == {"nowhere", "impossible", "far"}
 
 
+def test_nothing_is_ordered_by_a_parameter_that_is_no_value(world: World) -> None:
+    with pytest.raises(FhirError, match="_sort"):
+        world.ids("Location", ("_sort", "near"))
+
+
 def test_near_is_asked_of_the_place_that_something_refers_to(databases: Databases) -> None:
     made = World(databases.empty())
     encounter = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}

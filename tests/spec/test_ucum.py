@@ -173,6 +173,7 @@ def test_the_module_builds_the_installed_artefact_again(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("ucum.msgpack: written")
     assert out.read_bytes() == ARTEFACT.read_bytes()
+    assert "https://ucum.org/license" in msgspec.msgpack.decode(out.read_bytes())["licence"]
     assert not build(out)
     out.write_bytes(msgspec.msgpack.encode({"fingerprint": "of another script"}))
     assert build(out)
