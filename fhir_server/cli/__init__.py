@@ -17,6 +17,7 @@ COMMANDS: Commands = {
     "load": ("loading:load", "Load resources from NDJSON and Bundle files."),
     "export": ("exporting:export", "Write the record to NDJSON files, one per type."),
     "reindex": ("reindexing:reindex", "Rebuild index rows from content while serving."),
+    "explain": ("explaining:explain", "Show how the database answers a search."),
     "client": ("clients:client", "OAuth clients."),
     "user": ("people:user", "Accounts of people."),
     "token": ("tokens:token", "Access tokens for scripts and load tests."),

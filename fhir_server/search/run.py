@@ -109,6 +109,11 @@ _CUT = (
 )
 
 
+def statement_of(session: Session, visibility: Visibility, request: SearchRequest) -> Select[Any]:
+    """Return the statement of the first page of a search, for who wants to know how it is answered."""
+    return _statement(session, visibility, request, _Asked(request.criteria))
+
+
 def count(session: Session, visibility: Visibility, request: SearchRequest) -> int:
     """Return how many rows match, of those that exist for the visibility."""
 

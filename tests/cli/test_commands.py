@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from fhir_server.cli import COMMANDS, main
 from tests.cli.conftest import Run
 
-_LEAVES = ("init", "seed", "serve", "worker", "load", "export", "reindex", "config", "bench")
+_LEAVES = ("init", "seed", "serve", "worker", "load", "export", "reindex", "explain", "config", "bench")
 _GROUPED = ("client add", "user add", "token issue", "audit verify", "audit checkpoint")
 
 
