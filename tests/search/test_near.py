@@ -95,6 +95,11 @@ def test_the_same_place_is_at_no_distance(world: World) -> None:
     assert _found(world, f"{latitude}|{longitude}|0") == {"l5"}
 
 
+def test_no_place_is_farther_than_half_way_around(world: World) -> None:
+    for distance_km in (20_016, 30_000, 45_000):
+        assert _found(world, f"51.5|-0.1|{distance_km}") == set(PLACES)
+
+
 def test_fifty_kilometres_are_near_where_no_distance_is_said(world: World) -> None:
     for value in ("51.5|-0.1", "51.5|-0.1||", "51.5|-0.1||km"):
         assert _found(world, value) == _found(world, "51.5|-0.1|50|km") != set()

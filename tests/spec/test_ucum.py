@@ -67,6 +67,7 @@ def test_every_unit_of_the_package_has_its_magnitude_and_dimensions() -> None:
         (("mg{total}", "mg"), 1),
         (("{score}", "%"), 100),
         (("%{HbA1c}", "%"), 1),
+        (("Cel{oral}", "K"), 1),
         (("mL/min/{1.73_m2}", "mL/min"), 1),
         (("k[iU]/L", "[iU]/mL"), 1),
         (("[IU]", "[iU]"), 1),
