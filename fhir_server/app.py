@@ -21,6 +21,7 @@ from fhir_server.admin.metrics import Metrics
 from fhir_server.admin.observing import observe
 from fhir_server.api import routes as api
 from fhir_server.assembly import audit_signer, configure_logging, make_context
+from fhir_server.interactions import own_parameters
 from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
 from fhir_server.notify.templates import Letterhead
@@ -107,6 +108,7 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         limits_job(context.store, context.now),
         Job("emergency-ends", lambda: end_break_glass.record_expired(context), every_s=5.0),
         Job("emergency-checkpoints", lambda: start_signing.sign_starts(context, signer)),
+        Job("search-parameters", lambda: own_parameters.index_due(context), every_s=1.0),
         Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),
         Job("audit-checkpoints", _sealing(signer, context), every_s=60.0),
     )

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -87,7 +88,8 @@ def opened() -> Iterator[tuple[Settings, Context]]:
         try:
             if not inspect(store.engine).has_table("resource"):
                 raise click.ClickException("The database has no schema yet; make it with: fhir-server init")
-            yield found, make_context(found, store)
+            context = make_context(found, store)
+            yield found, replace(context, definitions=context.live() if context.live else context.definitions)
         finally:
             store.close()
 

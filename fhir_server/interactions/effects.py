@@ -16,6 +16,7 @@ from fhir_server.access.ownership import linked_keys, own_confidentiality, own_l
 from fhir_server.access.principal import Caller
 from fhir_server.access.relabelling import may_choose
 from fhir_server.access.visibility import Gate
+from fhir_server.interactions import own_parameters
 from fhir_server.interactions.conditional import NHS_NUMBER
 from fhir_server.interactions.job import Job
 from fhir_server.search import run
@@ -64,6 +65,8 @@ def written(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
         _grant(job, resource, new)
     elif new.type in CONTAINERS:
         memberships.replace(job.session, new.key, compile_memberships(resource, new.key, job.context.fhir_base))
+    elif new.type == "SearchParameter":
+        own_parameters.written(job, resource, new.key)
 
 
 def deleted(job: Job, old: Version) -> None:
@@ -73,6 +76,8 @@ def deleted(job: Job, old: Version) -> None:
         grants.replace(job.session, old.key, ())
     elif old.type in CONTAINERS:
         memberships.replace(job.session, old.key, ())
+    elif old.type == "SearchParameter":
+        own_parameters.deleted(job, old.key)
 
 
 def _grant(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:

@@ -113,6 +113,7 @@ class Context:
         page_key: 32 bytes that seal page cursors.
         operations: FHIR operations by code, from the registry in `operations`.
         again: Looks up afresh who asks, for what takes long; None where nobody can lose a right meanwhile.
+        live: Looks up the definitions with the search parameters that an operator added; None for the plain ones.
         recorder: Makes the AuditEvents of reads and refusals durable before anything is disclosed.
     """
 
@@ -129,6 +130,7 @@ class Context:
     recorder: Recorder | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict)
     again: Callable[[], Principal] | None = None
+    live: Callable[[], Definitions] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,12 +35,25 @@ def rebuild(context: Context, types: Sequence[str] = ()) -> Iterator[int]:
     after: int | None = None
     while True:
         with context.store.write() as session:
-            batch = derived.stored(session, types, after=after, limit=_BATCH_COUNT)
-            derived.replace(session, [_derived(session, context, row) for row in batch])
-        if not batch:
+            keys = rebuild_batch(session, context, types, after)
+        if not keys:
             return
-        yield len(batch)
-        after = batch[-1].key
+        yield len(keys)
+        after = keys[-1]
+
+
+def rebuild_batch(session: Session, context: Context, types: Sequence[str], after: int | None) -> list[int]:
+    """Rebuild some resources of the given types (none: all) and return their keys, in order; none at the end.
+
+    Args:
+        session: A write transaction.
+        context: Definitions and base URL.
+        types: Resource types.
+        after: Key of the last resource of the batch before, None at the start.
+    """
+    batch = derived.stored(session, types, after=after, limit=_BATCH_COUNT)
+    derived.replace(session, [_derived(session, context, row) for row in batch])
+    return [row.key for row in batch]
 
 
 def rebuild_rules(context: Context) -> Iterator[Checked]:

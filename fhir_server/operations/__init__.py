@@ -12,6 +12,7 @@ from fhir_server.operations import (
     everything,
     explain_access,
     preview_consent,
+    reindex,
 )
 
 REGISTRY: tuple[Operation, ...] = (
@@ -23,5 +24,6 @@ REGISTRY: tuple[Operation, ...] = (
     everything.OPERATION,
     explain_access.OPERATION,
     preview_consent.OPERATION,
+    reindex.OPERATION,
 )
 BY_CODE = {operation.code: operation for operation in REGISTRY}

@@ -122,7 +122,7 @@ class Builder:
         for other in others:
             known = definitions.search_parameters(other)
             shared = {code: each for code, each in shared.items() if code in known and known[code].type == each.type}
-        return shared
+        return {code: each for code, each in shared.items() if each.url not in definitions.unready}
 
     def parameters(self, types: tuple[str, ...], code: str) -> tuple[SearchParameter, ...]:
         """Return a parameter for each of these types (none means every type).
@@ -135,6 +135,8 @@ class Builder:
         found = [definitions.search_parameters(name).get(code) for name in every]
         known = tuple(parameter for parameter in found if parameter is not None)
         if len(known) == len(every) and len({parameter.type for parameter in known}) == 1:
+            if definitions.unready and any(parameter.url in definitions.unready for parameter in known):
+                raise syntax.unsupported(code, "is being indexed; search with it when that is done.")
             return known
         what = types[0] if len(types) == 1 else "all of the searched types"
         raise syntax.unsupported(code, f"is not supported for {what}. Supported: {', '.join(self.supported(types))}.")

@@ -113,5 +113,7 @@ def _include(
         raise syntax.invalid(
             name, f"names '{syntax.shown(parts[1])}'; reference parameters of {source}: {', '.join(references)}."
         )
+    if known[parts[1]].url in definitions.unready:
+        raise syntax.unsupported(name, f"names '{parts[1]}', which is being indexed; include by it when that is done.")
     by_url = reference.by_url(definitions, known[parts[1]])
     return Include((source,), (known[parts[1]].key,), target, iterate, reverse, by_url)

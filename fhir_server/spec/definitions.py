@@ -6,8 +6,8 @@ Goes out: one immutable `Definitions`, cheap to load, for each type is decoded w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, KeysView, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -126,6 +126,10 @@ class Definitions:
     _value_sets: dict[str, _ValueSet] = field(default_factory=dict)
     # INVARIANT: only `spec` keeps compiled functions here, one entry per resource type or element path and purpose.
     compiled: dict[tuple[str, str], Any] = field(default_factory=dict)
+    unready: frozenset[str] = frozenset()
+    """URLs of parameters that are indexed, but of which not all of the index is there yet."""
+    base: Definitions | None = field(default=None, repr=False)
+    """The definitions without what an operator added; None where these are they."""
 
     @cached_property
     def resource_types(self) -> frozenset[str]:
@@ -234,6 +238,11 @@ class Definitions:
         start = root(resource_type)
         return tuple(dict.fromkeys(route for each in alternatives for route in find_routes(self, each, start)))
 
+    @property
+    def parameter_urls(self) -> KeysView[str]:
+        """Return the URLs of all search parameters."""
+        return self._by_url.keys()
+
     @cached_property
     def _by_url(self) -> Mapping[str, _Parameter]:
         return {each.url: each for each in self._parameters}
@@ -289,10 +298,23 @@ def load(path: Path | None = None, extra: Iterable[Mapping[str, Any]] = ()) -> D
         ) from error
     except msgspec.DecodeError as error:
         raise DefinitionsError(f"{artefact.name} is damaged or of another version: build it again.") from error
+    return with_additions(Definitions(content, content.search_parameters), extra)
+
+
+def with_additions(definitions: Definitions, extra: Iterable[Mapping[str, Any]]) -> Definitions:
+    """Return the definitions with further search parameters.
+
+    Raises:
+        DefinitionsError: As `load` does for one of them.
+    """
     additions = tuple(map(_parse_extra, extra))
-    definitions = Definitions(content, content.search_parameters + additions)
-    _check_additions(definitions, content, additions)
-    return definitions
+    if not additions:
+        return definitions
+    # What is compiled of types serves on; what is compiled of their search parameters does not.
+    kept = {key: made for key, made in definitions.compiled.items() if key[0] not in {"nodes", "composites"}}
+    made = replace(definitions, _parameters=definitions._parameters + additions, _by_type={}, compiled=kept)  # noqa: SLF001
+    _check_additions(made, made._parameters)  # noqa: SLF001 - its own kind
+    return made
 
 
 def _parse_extra(resource: Mapping[str, Any]) -> _Parameter:
@@ -304,11 +326,9 @@ def _parse_extra(resource: Mapping[str, Any]) -> _Parameter:
     return parameter
 
 
-def _check_additions(definitions: Definitions, content: _Content, additions: tuple[_Parameter, ...]) -> None:
-    if not additions:
-        return
+def _check_additions(definitions: Definitions, parameters: tuple[_Parameter, ...]) -> None:
     taken: dict[int, tuple[str, str]] = {}
-    for parameter in content.search_parameters + additions:
+    for parameter in parameters:
         for base in parameter.base:
             if not definitions.is_type(base):
                 raise DefinitionsError(f"SearchParameter {parameter.url}: unknown base {base}.")

@@ -55,7 +55,8 @@ class Web:
 
     def context(self, incoming: Request) -> Context:
         """Return the context of a request."""
-        return replace(self.base, request_id=request_id(), address=incoming.remote_addr or "")
+        found = self.base.live() if self.base.live else self.base.definitions
+        return replace(self.base, request_id=request_id(), address=incoming.remote_addr or "", definitions=found)
 
 
 def current() -> Web:

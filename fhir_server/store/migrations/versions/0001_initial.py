@@ -69,6 +69,7 @@ def upgrade() -> None:
     _create_index_reference()
     _create_index_uri()
     _create_index_text()
+    _create_own_parameter()
     _create_audit_event()
     _create_audit_leaf()
     _create_audit_tile()
@@ -380,6 +381,20 @@ def _create_index_text() -> None:
     op.execute(f"CREATE TRIGGER index_text_insert AFTER INSERT ON index_text BEGIN {learn}; END")
     op.execute(f"CREATE TRIGGER index_text_delete AFTER DELETE ON index_text BEGIN {forget}; END")
     op.execute(f"CREATE TRIGGER index_text_update AFTER UPDATE OF id, words ON index_text BEGIN {forget}; {learn}; END")
+
+
+def _create_own_parameter() -> None:
+    op.create_table(
+        "own_parameter",
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("registered_at", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger()),
+        sa.Column("done_count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_own_parameter"),
+    )
 
 
 def _create_audit_event() -> None:

@@ -1,0 +1,231 @@
+"""An active SearchParameter of the operator is one more parameter: checked, indexed while serving, then searched."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fhir_server.interactions import own_parameters
+from fhir_server.interactions.own_parameters import Current
+from fhir_server.interactions.reindexing import rebuild
+from fhir_server.search.parse import parse
+from fhir_server.spec.definitions import load
+from fhir_server.spec.outcome import FhirError
+from fhir_server.spec.own_parameters import check, extended
+from fhir_server.web.extension import Web
+from tests.server import Server
+
+Json = dict[str, Any]
+EYES = "http://example.org/eyes"
+
+
+def _parameter(**changes: Any) -> Json:
+    return {
+        "resourceType": "SearchParameter",
+        "id": "eyes",
+        "url": "http://example.org/SearchParameter/eyes",
+        "name": "Eyes",
+        "status": "active",
+        "description": "Colour of the eyes",
+        "code": "eyes",
+        "base": ["Patient"],
+        "type": "string",
+        "expression": f"Patient.extension('{EYES}')",
+        **changes,
+    }
+
+
+def _patient(logical_id: str, colour: str) -> Json:
+    return {
+        "resourceType": "Patient",
+        "id": logical_id,
+        "extension": [{"url": EYES, "valueString": colour}],
+    }
+
+
+def _base(server: Server) -> Any:
+    web: Web = server.app.extensions["fhir"]
+    return web.base
+
+
+def _forget(server: Server) -> None:
+    """Let the process look at the database at its next request, as it does a second later."""
+    _base(server).live._checked_at_s = float("-inf")
+
+
+def _index(server: Server) -> None:
+    while own_parameters.index_due(_base(server)):
+        pass
+
+
+def _put(server: Server, token: str, **changes: Any) -> None:
+    server.put(_parameter(**changes), token)
+    _forget(server)
+
+
+def test_a_parameter_is_refused_until_all_is_indexed_and_then_finds_old_and_new(server: Server) -> None:
+    token = server.operator()
+    for number in range(130):
+        server.put(_patient(f"old{number}", "Blue" if number % 2 else "brown"), token)
+    assert "not supported" in server.get("Patient?eyes=blue", token, 400)["issue"][0]["diagnostics"]
+    _put(server, token)
+    for path in ("Patient?eyes=blue", "Observation?subject:Patient.eyes=blue", "Patient?_sort=eyes", "Patient?eyes:missing=true"):
+        said = server.get(path, token, 400)["issue"][0]["diagnostics"]
+        assert "is being indexed" in said or "cannot order" in said
+    assert own_parameters.index_due(_base(server)) == 0, "other processes have not heard of it yet"
+    server.put(_patient("between", "blue"), token)
+    server.clock.advance(seconds=6)
+    _index(server)
+    _forget(server)
+    server.put(_patient("new", "BLUE"), token)
+    found = server.ids("Patient?eyes=blue&_count=200", token)
+    assert found == {f"Patient/old{n}" for n in range(130) if n % 2} | {"Patient/between", "Patient/new"}
+    server.put({"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "t"},
+                "subject": {"reference": "Patient/new"}}, token)  # fmt: skip
+    assert server.ids("Observation?subject:Patient.eyes=blu", token) == {"Observation/o"}
+
+
+def test_progress_is_for_the_operator(server: Server) -> None:
+    token = server.operator()
+    server.put(_patient("p", "blue"), token)
+    assert server.get("$reindex", token) == {"resourceType": "Parameters"}
+    _put(server, token)
+
+    def told() -> list[Any]:
+        parts = server.get("$reindex", token)["parameter"][0]["part"]
+        return [next(value for name, value in part.items() if name != "name") for part in parts]
+
+    assert told() == [_parameter()["url"], "eyes", "indexing", 0]
+    server.clock.advance(seconds=6)
+    _index(server)
+    assert told() == [_parameter()["url"], "eyes", "ready", 1]
+    server.get("$reindex", server.token("Patient/p"), 403)
+
+
+def test_taking_it_back_by_status_or_deletion_makes_it_unknown(server: Server) -> None:
+    token = server.operator()
+    server.put(_patient("p", "blue"), token)
+    for take_back in (
+        lambda: server.put(_parameter(status="retired"), token),
+        lambda: server.call("DELETE", "SearchParameter/eyes", token),
+    ):
+        _put(server, token)
+        server.clock.advance(seconds=6)
+        _index(server)
+        _forget(server)
+        assert server.ids("Patient?eyes=blue", token) == {"Patient/p"}
+        take_back()
+        _forget(server)
+        assert "not supported" in server.get("Patient?eyes=blue", token, 400)["issue"][0]["diagnostics"]
+
+
+def test_another_definition_is_indexed_anew(server: Server) -> None:
+    token = server.operator()
+    server.put({**_patient("p", "blue"), "name": [{"text": "Green"}]}, token)
+    _put(server, token)
+    server.clock.advance(seconds=6)
+    _index(server)
+    _put(server, token, expression="Patient.name.text")
+    assert "being indexed" in server.get("Patient?eyes=green", token, 400)["issue"][0]["diagnostics"]
+    server.clock.advance(seconds=6)
+    _index(server)
+    _forget(server)
+    assert server.ids("Patient?eyes=green", token) == {"Patient/p"}
+    assert server.ids("Patient?eyes=blue", token) == set()
+
+
+def test_every_process_hears_of_it_and_a_reindex_keeps_it(server: Server) -> None:
+    token = server.operator()
+    other = Current(load(), server.store)
+    assert "eyes" not in other().search_parameters("Patient")
+    server.put(_patient("p", "blue"), token)
+    _put(server, token)
+    deadline = time.monotonic() + 10
+    while "eyes" not in other().search_parameters("Patient") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "eyes" in other().search_parameters("Patient")
+    server.clock.advance(seconds=6)
+    _index(server)
+    _forget(server)
+    base = _base(server)
+    assert sum(rebuild(replace(base, definitions=Current(base.definitions, server.store)())))
+    assert server.ids("Patient?eyes=blue", token) == {"Patient/p"}
+
+
+@pytest.mark.parametrize(
+    "changes,element",
+    [
+        ({"code": "family"}, "code"),
+        ({"code": "_own"}, "code"),
+        ({"code": "date", "base": ["Patient"]}, "code"),
+        ({"code": "a.b"}, "code"),
+        ({"expression": "Patient.name.where(use = "}, "expression"),
+        ({"expression": "Patient.nothing"}, "expression"),
+        ({"expression": "Observation.status"}, "expression"),
+        ({"expression": "Patient.name.replaceMatches('a', 'b')"}, "expression"),
+        ({"expression": "Patient.name", "type": "quantity"}, "expression"),
+        ({"expression": f"Patient.extension('{EYES}')", "type": "number"}, "expression"),
+        ({"expression": "Patient.birthDate", "type": "reference"}, "expression"),
+        ({"type": "special"}, "type"),
+        ({"type": "composite"}, "type"),
+    ],
+)
+def test_what_cannot_be_in_force_is_refused_naming_the_element(server: Server, changes: Json, element: str) -> None:
+    token = server.operator()
+    refused = server.call("PUT", "SearchParameter/eyes", token, _parameter(**changes))
+    assert refused.status_code == 422, refused.text
+    assert f"SearchParameter.{element}" in refused.text
+    server.put(_parameter(**{**changes, "status": "draft"}), token)
+    server.put({**_patient("p", "blue"), "name": [{"family": "a"}], "birthDate": "2000-01-01"}, token)
+
+
+def test_without_an_expression_or_with_the_code_of_another_it_is_refused(server: Server) -> None:
+    token = server.operator()
+    nowhere = {name: value for name, value in _parameter().items() if name != "expression"}
+    assert server.call("PUT", "SearchParameter/eyes", token, nowhere).status_code == 422
+    _put(server, token)
+    again = _parameter(id="more", url="http://example.org/SearchParameter/more")
+    assert server.call("PUT", "SearchParameter/more", token, again).status_code == 422
+    server.put({**again, "base": ["Practitioner"], "expression": "Practitioner.name"}, token)
+
+
+def test_only_the_operator_adds_parameters(server: Server) -> None:
+    token = server.token("Organization/g")
+    server.put({"resourceType": "Organization", "id": "g", "name": "G"}, server.operator())
+    server.call("POST", "SearchParameter", token, {n: v for n, v in _parameter().items() if n != "id"})
+    _forget(server)
+    assert "not supported" in server.get("Patient?eyes=a", server.operator(), 400)["issue"][0]["diagnostics"]
+
+
+def test_definitions_of_fhir_itself_are_stored_without_effect(server: Server) -> None:
+    official = {"code": "name", "url": "http://hl7.org/fhir/SearchParameter/Patient-name", "expression": "Patient.name"}
+    server.put(_parameter(**official), server.operator())
+    assert server.get("$reindex", server.operator()) == {"resourceType": "Parameters"}
+
+
+@pytest.mark.parametrize("kind", ["string", "token", "reference", "date", "uri"])
+def test_values_of_another_type_than_the_parameter_has_stop_no_write(server: Server, kind: str) -> None:
+    token = server.operator()
+    _put(server, token, type=kind)
+    values: Mapping[str, Any] = {
+        "String": "a", "Boolean": True, "Decimal": 1.5, "Integer": 1, "Date": "2000", "DateTime": "2000-01-01",
+        "Period": {"start": "2000"}, "Quantity": {"value": 1}, "Coding": {"code": "a"}, "Code": "a",
+        "CodeableConcept": {"text": "a"}, "Identifier": {"value": "a"}, "Reference": {"reference": "Patient/p"},
+        "HumanName": {"text": "a"}, "Timing": {"event": ["2000"]}, "Range": {"low": {"value": 1}}, "Uri": "a:b",
+        "Base64Binary": "YQ==", "Money": {"value": 1}, "Age": {"value": 1}, "Annotation": {"text": "a"},
+        "ContactPoint": {"value": "a"}, "Ratio": {"numerator": {"value": 1}}, "Time": "12:00:00",
+    }  # fmt: skip
+    extensions = [{"url": EYES, f"value{name}": value} for name, value in values.items()]
+    server.put({"resourceType": "Patient", "id": "p", "extension": extensions}, token)
+
+
+def test_a_parameter_of_every_type_of_resource_is_known_to_all() -> None:
+    resource = _parameter(base=["DomainResource"], type="token", expression="DomainResource.language", code="tongue")
+    with pytest.raises(FhirError):
+        parse(load(), "Patient", [("tongue", "de")], fhir_base="http://x")
+    made = extended(load(), [resource], frozenset())
+    check(load(), resource)
+    for kind in ("Patient", "Observation", "Basic"):
+        assert parse(made, kind, [("tongue", "de")], fhir_base="http://x").criteria
