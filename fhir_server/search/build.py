@@ -32,7 +32,7 @@ from fhir_server.spec.outcome import FhirError
 from fhir_server.store.keys import reference_key
 
 DEPTH_LIMIT = 6
-_CRITERIA_LIMIT = 400
+_CRITERIA_LIMIT = 120
 _VALUES_LIMIT = 2_000
 _KNOWN_KEYS_LIMIT = 4
 _HAS_PARTS = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, FromClause, Integer, literal_column
+from sqlalchemy import ColumnElement, FromClause, Integer, false, literal_column
 
 from fhir_server.spec.definitions import SearchParameter
 from fhir_server.store.keys import NONE, hash32, hash64
@@ -51,6 +51,11 @@ def of_parameters(index: FromClause, params: Sequence[int]) -> ColumnElement[boo
     The keys are written out, not bound: they are few and known, and a plan made once for all values still knows how
     many rows a parameter has.
     """
-    written = [literal_column(str(int(param)), Integer()) for param in params]
+    if not params:
+        return false()
+    written = ", ".join(str(int(param)) for param in params)
     found: ColumnElement[int] = index.c.param
-    return found == written[0] if len(written) == 1 else found.in_(written)
+    if len(params) == 1:
+        return found == literal_column(written, Integer())
+    # One element, not one for each key: a search of every type has a key for each, and each would be compiled.
+    return found.bool_op("IN")(literal_column(f"({written})"))

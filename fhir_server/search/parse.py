@@ -22,7 +22,7 @@ from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.keys import reference_key
 
-PARAMETERS_LIMIT = 200
+PARAMETERS_LIMIT = 100
 CURSOR = "_cursor"
 _IGNORED = frozenset({"_format", "_pretty"})
 _US_PER_NS = 1_000

@@ -28,6 +28,8 @@ from fhir_server.store.database import Session
 from fhir_server.store.prepared import Plan
 from fhir_server.store.visibility import Visibility, readable
 
+_JOINED_LIMIT = 8
+
 
 def run(
     session: Session,
@@ -120,7 +122,7 @@ def count(session: Session, visibility: Visibility, request: SearchRequest) -> i
     def build(asked: _Asked) -> Select[Any]:
         narrow = is_narrow(request.criteria)
         row = readable(visibility, request.types, wide=session.is_postgresql and not narrow)
-        scope = Scope(visibility, narrow)
+        scope = _scope(visibility, request)
         return select(func.count()).select_from(row).where(*all_of(row, scope, asked.criteria))
 
     question = prepare.Question("search count", request.types, _Asked(request.criteria))
@@ -189,10 +191,18 @@ def _statement(session: Session, visibility: Visibility, request: SearchRequest,
     orders = [key.expression.label(f"order_{number}") for number, key in enumerate(keys)]
     return (
         select(*row_columns(row), *scores, *orders)
-        .where(*all_of(row, Scope(visibility, narrow), asked.criteria), *later)
+        .where(*all_of(row, _scope(visibility, request), asked.criteria), *later)
         .order_by(*(key.clause() for key in keys))
         .limit(request.count + 1)
     )
+
+
+def _scope(visibility: Visibility, request: SearchRequest) -> Scope:
+    """Return where criteria reach to, and whether all but the leading one are looked up row by row.
+
+    So they are, too, where there are many: databases take long to think about the order of as many joins.
+    """
+    return Scope(visibility, is_narrow(request.criteria) or len(request.criteria) > _JOINED_LIMIT)
 
 
 def _plan(request: SearchRequest) -> Plan:
