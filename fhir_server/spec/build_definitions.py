@@ -185,8 +185,16 @@ def _element_type(type_: Json, path: str, kind: str) -> Json:
     return {"code": code, "targets": [] if "Resource" in targets else targets}
 
 
+_SWAPPED = "http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"
+"""A composite whose two components have each other's expression in R4 4.0.1 (a target is no code); R4B has it right."""
+
+
 def compile_parameter(parameter: Json) -> Json:
     """Return one search parameter as the definition states it, for all its base types."""
+    components = [[each["definition"], each["expression"]] for each in parameter.get("component", [])]
+    if parameter["url"] == _SWAPPED:
+        (first, target), (second, code) = components
+        components = [[first, code], [second, target]]
     return {
         "url": parameter["url"],
         "code": parameter["code"],
@@ -194,7 +202,7 @@ def compile_parameter(parameter: Json) -> Json:
         "type": parameter["type"],
         "expression": parameter["expression"],
         "target": parameter.get("target", []),
-        "components": [[each["definition"], each["expression"]] for each in parameter.get("component", [])],
+        "components": components,
     }
 
 

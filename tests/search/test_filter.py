@@ -58,6 +58,16 @@ OTHERS: list[Json] = [
         for number, code in enumerate(["718-7", "2093-3", "718-7"])
     ),
     {
+        "resourceType": "DocumentReference",
+        "id": "d1",
+        "status": "current",
+        "content": [{"attachment": {"url": "http://a.test/1"}}],
+        "relatesTo": [
+            {"code": "replaces", "target": {"reference": "DocumentReference/d2"}},
+            {"code": "signs", "target": {"reference": "DocumentReference/d3"}},
+        ],
+    },
+    {
         "resourceType": "Group",
         "id": "r1",
         "type": "person",
@@ -243,6 +253,9 @@ def test_a_filter_finds_what_its_words_say(world: World) -> None:
         ("Group", "characteristic[value eq true and code ne sex].code eq smokes", ["r1"]),
         ("Group", "characteristic[code eq smokes].value eq f", []),
         ("Group", "characteristic-value[characteristic eq smokes].value eq true", ["r1"]),
+        ("DocumentReference", "relatesTo[code eq replaces].target re DocumentReference/d2", ["d1"]),
+        ("DocumentReference", "relatesTo[code eq signs].target re DocumentReference/d2", []),
+        ("DocumentReference", "relationship eq DocumentReference/d3$signs", ["d1"]),
         ("Patient", "_has:Observation:patient:code eq loinc|2093-3", ["p1"]),
         ("Patient", "_id eq p1 and _has:Observation:patient:value-quantity gt 5", []),
         ("Patient", 'organization[name sw "south"].name ew "wing" and _id eq p99', []),
