@@ -16,6 +16,7 @@ from fhir_server.search.date import DateTest
 from fhir_server.search.keys import CANONICAL, SEVERAL, of_parameters
 from fhir_server.search.model import Criterion, Scope, Test
 from fhir_server.search.prepare import value as value_field
+from fhir_server.search.token_sets import CodesTest
 from fhir_server.store import index_rows
 from fhir_server.store.visibility import readable
 
@@ -58,8 +59,9 @@ class Indexed:
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
-        index = index_rows.alias(self.table)
-        keys = select(index.c.key).where(of_parameters(index, self.params), self.test.on(index))
+        index, leads = index_rows.alias(self.table), leads and not (self.negated or self.codes)
+        test = self.test.of_one(index) if isinstance(self.test, CodesTest) and not leads else self.test.on(index)
+        keys = select(index.c.key).where(of_parameters(index, self.params), test)
         if self.negated:
             return ~_found(row, keys, scope, leads=False, correlated=index.c.key == row.c.key)
         if self.codes:

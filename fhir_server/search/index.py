@@ -106,7 +106,7 @@ def _simple(resource: dict[str, Any], owner: _Owner, reading: Reading) -> Iterat
 def _beside(
     parameter: SearchParameter, values: Iterable[Node], owner: _Owner, reading: Reading
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows that modifiers need: texts and types of tokens, identifiers of references."""
+    """Yield the rows that modifiers need: texts and types of tokens, identifiers and versions of references."""
     if parameter.type == "token":
         typed = keys.of(parameter, keys.OF_TYPE)
         for kind, value in values:
@@ -114,11 +114,24 @@ def _beside(
                 yield string.TABLE, owner.row(parameter.key, string.row(text))
             for columns in token.write_beside(kind, value):
                 yield token.TABLE, owner.row(typed, columns)
+            if parameter.system == token.MIME:
+                for columns in token.write_mime(kind, value):
+                    yield token.TABLE, owner.row(keys.of(parameter, keys.BELOW), columns)
     elif parameter.type == "reference":
         for kind, value in values:
-            if kind == "Reference" and value.get("identifier"):
-                for columns in token.write("Identifier", value["identifier"], parameter, reading):
-                    yield token.TABLE, owner.row(parameter.key, columns)
+            if kind != "Reference" or value.get("identifier"):
+                yield from _beside_reference(parameter, kind, value, owner, reading)
+
+
+def _beside_reference(
+    parameter: SearchParameter, kind: str, value: Any, owner: _Owner, reading: Reading
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    if kind == "Reference":
+        for columns in token.write("Identifier", value["identifier"], parameter, reading):
+            yield token.TABLE, owner.row(parameter.key, columns)
+    elif isinstance(value, str):
+        for columns in reference.write_versions(value, reading):
+            yield reference.TABLE, owner.row(keys.of(parameter, keys.BELOW), columns)
 
 
 def _composites(resource: dict[str, Any], owner: _Owner, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -14,6 +14,7 @@ SEVERAL = -1
 """Hot code of a resource with more than one code: its index rows tell which."""
 
 OF_TYPE = ":of-type"
+BELOW = ":below"
 
 CANONICAL = hash32("canonical")
 """Key of the `index_reference` row by which a resource with a canonical URL can be found by it, as references do."""

@@ -8,15 +8,18 @@ one is not told.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause
 
 from fhir_server.search import reference
 from fhir_server.search.criteria import AllOf, AnyOf, Has, LogicalId
-from fhir_server.search.model import Criterion, Reading
+from fhir_server.search.model import Criterion, Reading, Scope
 from fhir_server.search.syntax import invalid, shown, unescape, unsupported
 from fhir_server.spec.definitions import SearchParameter
 from fhir_server.spec.values import parse_reference
-from fhir_server.store.keys import hash32, reference_key
+from fhir_server.store.keys import hash32, reference_key, type_key
 
 CODE = "_list"
 LISTED = hash32("List.entry.item on the list")
@@ -24,7 +27,8 @@ LISTED = hash32("List.entry.item on the list")
 PARAMETER = SearchParameter(LISTED, CODE, "special", "Resource", "", (), (), url="")
 
 _NOT_WRONG = ("verification-status:not", "refuted,entered-in-error")
-_ALLERGY = (("clinical-status", "active"), _NOT_WRONG)
+# One of unknown status counts: leaving out a warning is the greater danger (R4 search, handling missing data).
+_ALLERGY = (("clinical-status:not", "inactive,resolved"), _NOT_WRONG)
 _CURRENT: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]] = {
     "$current-problems": {"Condition": (("clinical-status", "active,recurrence,relapse"), _NOT_WRONG)},
     "$current-medications": {
@@ -90,4 +94,16 @@ def _current(name: str, types: tuple[str, ...], make: Make) -> Iterator[Criterio
     for kind, searches in _CURRENT[name].items():
         if not types or kind in types:
             made = (make((kind,), code, value) for code, value in searches)
-            yield AllOf(tuple(each for each in made if each is not None))
+            yield AllOf((OfType(kind), *(each for each in made if each is not None)))
+
+
+@dataclass(frozen=True, slots=True)
+class OfType:
+    """The resource is of a type: what has not a value, whatever its type is, is not enough for a list."""
+
+    type: str
+    rank: int = 9
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+        """Return the condition on a readable row."""
+        return row.c.type == type_key(self.type)

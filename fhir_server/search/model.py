@@ -6,6 +6,7 @@ Comes in: nothing, these are the words of the room. `parse` makes a `SearchReque
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from fhir_server.store.visibility import Visibility
 
 
 class Terms(Protocol):
-    """What is known to the caller of codes (`search.terminology`)."""
+    """What is known to the caller of codes, and of resources that are part of others (`search.terminology`)."""
 
     def codes(self, name: str, /) -> Codes:
         """Return what is in a value set; `NotExpandable` where that cannot be told."""
@@ -26,6 +27,10 @@ class Terms(Protocol):
 
     def subsumed(self, url: str, code: str, /, *, above: bool) -> frozenset[str]:
         """Return a code and those below, or above, it; `NotExpandable` where that cannot be told."""
+        ...
+
+    def related(self, kind: str, param: int, starts: Sequence[int], /, *, above: bool) -> Sequence[int]:
+        """Return the keys of resources and of those below, or above, them; 400 where these are too many."""
         ...
 
 

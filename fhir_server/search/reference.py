@@ -15,19 +15,26 @@ from sqlalchemy import ColumnElement, FromClause, and_, or_, tuple_
 from fhir_server.search import keys
 from fhir_server.search.model import Match, Reading
 from fhir_server.search.prepare import value as value_field
-from fhir_server.search.syntax import invalid, shown, unescape
+from fhir_server.search.syntax import invalid, shown, unescape, unsupported
 from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.spec.values import Reference, parse_reference
 from fhir_server.store.keys import NONE, hash64, reference_key, type_key
 
 TABLE = "index_reference"
-MODIFIERS = frozenset({"", "identifier"})
+MODIFIERS = frozenset({"", "identifier", "above", "below"})
 """Beside the type names, which are modifiers too."""
 VALUES_LIMIT = 1_000
 
 _VERSIONS_SPELLED_OUT = 20
 _BY_URL = frozenset({"canonical", "uri"})
 _SYNTAX = "is [id], [type]/[id], [type]/[id]/_history/[version] or an absolute URL."
+
+_RELATED = (
+    "is answered for resources of one type that are part of each other, such as Location/[id], Encounter/[id] or "
+    "Organization/[id], and :below for canonical URLs, [url] or [url]|[version]."
+)
+_PART_OF = ("partof", "part-of", "parent")
+_VERSION_PARTS = 8
 
 _NARROW = frozenset({"Patient", "RelatedPerson", "Encounter", "EpisodeOfCare"})
 """Types of what a single one of has few references to it; an organisation has any number."""
@@ -48,6 +55,15 @@ def write(kind: str, value: Any, _parameter: SearchParameter, reading: Reading) 
 def write_canonical(url: Any, resource_type: str) -> Mapping[str, Any]:
     """Return the columns of the row by which canonical references find a resource (`keys.CANONICAL`)."""
     return {"target": hash64(str(url)), "target_type": type_key(resource_type), "version": NONE}
+
+
+def write_versions(value: str, reading: Reading) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns of the `:below` rows of a canonical: of any version, and of each version that its own is in."""
+    canonical = parse_reference(value, reading.fhir_base)
+    parts = (canonical.version or "").split(".", _VERSION_PARTS)
+    versions = {"", *(".".join(parts[:count]) for count in range(1, len(parts) + 1))}
+    for version in sorted(versions):
+        yield {**_row(canonical), "version": keys.text_key(version)}
 
 
 def by_url(definitions: Definitions, parameter: SearchParameter) -> bool:
@@ -71,11 +87,13 @@ def _target(reference: Reference) -> int:
 
 
 def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], reading: Reading) -> Match:
-    """Understand a list of alternatives; `modifier` is "" or a resource type.
+    """Understand a list of alternatives; `modifier` is "", `above`, `below` or a resource type.
 
     Raises:
         FhirError: 400 when a value is no reference, or contradicts the type of the modifier.
     """
+    if modifier in {"above", "below"}:
+        return _read_related(parameter, modifier, texts, reading)
     types = (modifier,) if modifier else (parameter.targets or tuple(sorted(reading.definitions.resource_types)))
     targets: list[int] = []
     versions: list[tuple[int, int]] = []
@@ -98,6 +116,47 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], readin
             targets.append(_target(reference))
     rank = 3 if len(texts) > 1 else 1 if kinds <= _NARROW else 2
     return Match(TABLE, ReferenceTest(tuple(targets), tuple(versions)), rank=rank)
+
+
+def _read_related(parameter: SearchParameter, modifier: str, texts: Sequence[str], reading: Reading) -> Match:
+    """Understand `:below` of canonicals, by version, and `:above` and `:below` along hierarchies of resources.
+
+    https://hl7.org/fhir/R4/search.html#versions, #recursive.
+    """
+    name = f"{parameter.code}:{modifier}"
+    types = parameter.targets or tuple(sorted(reading.definitions.resource_types))
+    starts: list[tuple[str, str]] = []
+    canonicals: list[Reference] = []
+    for text in texts:
+        value = unescape(text)
+        found = parse_reference(value, reading.fhir_base)
+        if found.type and found.id:
+            starts.append((found.type, found.id))
+        elif "/" not in value and ":" not in value:
+            starts += [(each, value) for each in types if hierarchy(reading.definitions, each)]
+        else:
+            canonicals.append(found)
+    if canonicals and modifier == "below" and not starts and by_url(reading.definitions, parameter):
+        plain = tuple(_target(each) for each in canonicals if not each.version)
+        versions = tuple((_target(each), keys.text_key(each.version)) for each in canonicals if each.version)
+        return Match(TABLE, ReferenceTest(plain, versions), suffix=keys.BELOW, rank=2)
+    if canonicals or not starts or not all(hierarchy(reading.definitions, kind) for kind, _ in starts):
+        raise unsupported(name, _RELATED)
+    assert reading.terms is not None  # noqa: S101 - the read face has them
+    targets: list[int] = []
+    for kind in dict.fromkeys(kind for kind, _ in starts):
+        ids = [reference_key(kind, each) for of, each in starts if of == kind]
+        targets += reading.terms.related(kind, hierarchy(reading.definitions, kind), ids, above=modifier == "above")
+    return Match(TABLE, ReferenceTest(tuple(targets)), rank=3)
+
+
+def hierarchy(definitions: Definitions, resource_type: str) -> int:
+    """Return the key of the parameter by which resources of a type are part of others of it, 0 for none."""
+    if resource_type not in definitions.resource_types:
+        return NONE
+    known = definitions.search_parameters(resource_type)
+    codes = (code for code in _PART_OF if code in known)
+    return next((known[code].key for code in codes if resource_type in known[code].targets), NONE)
 
 
 @dataclass(frozen=True, slots=True)

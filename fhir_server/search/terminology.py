@@ -7,13 +7,15 @@ FHIR's own come first, so that nobody changes what they mean to others by storin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import Select, select
 
-from fhir_server.search import keys, prepare, valueset
+from fhir_server.search import keys, parts, prepare, valueset
 from fhir_server.search.criteria import Indexed, LogicalId
 from fhir_server.search.model import Criterion, Scope
 from fhir_server.search.reference import ReferenceTest
@@ -22,7 +24,6 @@ from fhir_server.search.valueset import Codes, NotExpandable, Part
 from fhir_server.spec import code_systems
 from fhir_server.spec.code_systems import CodeSystem
 from fhir_server.spec.definitions import Definitions
-from fhir_server.spec.json import decode
 from fhir_server.spec.values import parse_reference
 from fhir_server.store.database import Session
 from fhir_server.store.keys import hash64, reference_key
@@ -33,7 +34,29 @@ Json = Mapping[str, Any]
 _R4_VERSION = "4.0.1"
 _LOOK_UPS_LIMIT = 200
 _VERSIONS_LIMIT = 50
+_REMEMBERED_COUNT = 4
+_REMEMBERED_BYTES = 1_000_000
 _STATUS = ("retired", "unknown", "draft", "active")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A resource that the caller may know, with the bytes it is stored as."""
+
+    resource: Json
+    content: bytes = b""
+
+    def code_system(self) -> CodeSystem:
+        """Return what it says as a CodeSystem."""
+        if 0 < len(self.content) <= _REMEMBERED_BYTES:
+            return _compiled(self.content)
+        return code_systems.read(self.resource)
+
+
+@lru_cache(maxsize=_REMEMBERED_COUNT)
+def _compiled(content: bytes) -> CodeSystem:
+    # Known by its bytes, it is given to nobody who was not given them by `readable`.
+    return code_systems.read(msgspec.json.decode(content, type=dict[str, Any]))
 
 
 @dataclass(slots=True)
@@ -51,7 +74,7 @@ class Terminology:
     fhir_base: str = ""
     session: Session | None = None
     visibility: Visibility | None = None
-    _found: dict[tuple[str, str], Json | None] = field(default_factory=dict)
+    _found: dict[tuple[str, str], _Known | None] = field(default_factory=dict)
     _systems: dict[tuple[str, str], CodeSystem | None] = field(default_factory=dict)
 
     def codes(self, name: str) -> Codes:
@@ -88,32 +111,45 @@ class Terminology:
             return frozenset({code})
         return system.above(spelling) if above else system.below(spelling)
 
+    def related(self, kind: str, param: int, starts: Sequence[int], *, above: bool) -> Sequence[int]:
+        """Return the keys of resources and of those below, or above, them, as far as the caller may read of it.
+
+        Raises:
+            FhirError: 400 when these are too many.
+        """
+        if self.session is None or self.visibility is None:
+            return starts
+        return parts.related(self.session, self.visibility, parts.Hierarchy(kind, param, above=above), starts)
+
     def value_set_resource(self, canonical: str) -> Json | None:
         """Return a ValueSet, None where none is known."""
-        return self._resource("ValueSet", canonical)
+        if "?fhir_vs" in canonical:
+            return _implicit(canonical)
+        known = self._resource("ValueSet", canonical)
+        return known.resource if known else None
 
     def code_system(self, url: str, version: str = "") -> CodeSystem | None:
         """Return a code system whose concepts are known, None for any other."""
         if (url, version) not in self._systems:
-            resource = self._resource("CodeSystem", f"{url}|{version}" if version else url)
-            system = code_systems.read(resource) if resource else None
+            known = self._resource("CodeSystem", f"{url}|{version}" if version else url)
+            system = known.code_system() if known else None
             self._systems[url, version] = system if system and system.is_usable else None
         return self._systems[url, version]
 
-    def _resource(self, kind: str, canonical: str) -> Json | None:
+    def _resource(self, kind: str, canonical: str) -> _Known | None:
         if (kind, canonical) not in self._found:
             if len(self._found) >= _LOOK_UPS_LIMIT:
                 raise NotExpandable(f"the search needs more than {_LOOK_UPS_LIMIT} value sets and code systems")
             self._found[kind, canonical] = self._own(kind, canonical) or self._stored(kind, canonical)
         return self._found[kind, canonical]
 
-    def _own(self, kind: str, canonical: str) -> Json | None:
+    def _own(self, kind: str, canonical: str) -> _Known | None:
         """Return FHIR's own; a version of it is the one that is wanted, or that of FHIR R4."""
         url, _, version = canonical.partition("|")
         found = self.definitions.terminology(kind, url)
-        return found if found and version in {"", _R4_VERSION, found.get("version")} else None
+        return _Known(found) if found and version in {"", _R4_VERSION, found.get("version")} else None
 
-    def _stored(self, kind: str, canonical: str) -> Json | None:
+    def _stored(self, kind: str, canonical: str) -> _Known | None:
         if self.session is None or self.visibility is None:
             return None
         literal = parse_reference(canonical, self.fhir_base)
@@ -127,10 +163,10 @@ class Terminology:
         return _latest(
             each
             for each in self._rows(kind, named)
-            if each.get("url") == url and version in {"", each.get("version", "")}
+            if each.resource.get("url") == url and version in {"", each.resource.get("version", "")}
         )
 
-    def _rows(self, kind: str, criterion: Criterion) -> Iterator[Json]:
+    def _rows(self, kind: str, criterion: Criterion) -> Iterator[_Known]:
         """Yield stored resources that exist for the caller, those last updated first."""
         session, visibility = self.session, self.visibility
         assert session is not None  # noqa: S101 - asked by the caller
@@ -139,22 +175,39 @@ class Terminology:
         def build(asked: Criterion) -> Select[Any]:
             row = readable(visibility, (kind,))
             held = asked.condition(row, Scope(visibility, narrow=True), leads=True)
-            return select(row.c.content).where(held).order_by(row.c.updated_at.desc(), row.c.key).limit(_VERSIONS_LIMIT)
+            # Reckoned, so that no database goes through all rows in the order of an index to find the few.
+            newest = (row.c.updated_at + 0).desc(), row.c.key + 0
+            return select(row.c.content).where(held).order_by(*newest).limit(_VERSIONS_LIMIT)
 
         question = prepare.Question("terminology", kind, criterion)
         for record in prepare.run(session, visibility, question, build).all():
             content = bytes(record[0])
-            yield decode(content, len(content))
+            yield _Known(msgspec.json.decode(content, type=dict[str, Any]), content)
 
 
-def _latest(resources: Iterable[Json]) -> Json | None:
+def _implicit(canonical: str) -> Json | None:
+    """Return the value set that a URL defines by itself: of a whole code system, or of what one of its codes subsumes.
+
+    https://hl7.org/fhir/R4/snomedct.html#implicit
+    """
+    system, _, query = canonical.partition("?fhir_vs")
+    include: dict[str, Any] = {"system": system}
+    if query.startswith("=isa/"):
+        include["filter"] = [{"property": "concept", "op": "is-a", "value": query.removeprefix("=isa/")}]
+    elif query:
+        return None
+    return {"compose": {"include": [include]}}
+
+
+def _latest(resources: Iterable[_Known]) -> _Known | None:
     """Return the resource a canonical URL means: in use rather than not, of the greatest version, last updated."""
     return max(resources, key=_rank, default=None)
 
 
-def _rank(resource: Json) -> tuple[int, list[tuple[int, str]]]:
+def _rank(known: _Known) -> tuple[int, list[tuple[int, str]]]:
+    resource = known.resource
     status = resource.get("status", "")
-    parts = resource.get("version", "").replace("-", ".").split(".")
+    numbers = resource.get("version", "").replace("-", ".").split(".")
     order = _STATUS.index(status) if status in _STATUS else 0
     # Numbers compare as numbers and above words; a very long one is no number.
-    return order, [(int(each), "") if each.isdecimal() and len(each) < 12 else (-1, each) for each in parts]  # noqa: PLR2004
+    return order, [(int(each), "") if each.isdecimal() and len(each) < 12 else (-1, each) for each in numbers]  # noqa: PLR2004

@@ -33,6 +33,10 @@ _APPLIES_TO = {
     "of-type": frozenset({"Identifier"}),
     **dict.fromkeys(("in", "not-in", "above", "below"), _CODED),
 }
+_SPECIAL_VALUES = frozenset(
+    {"http://hl7.org/fhir/special-values", "http://terminology.hl7.org/CodeSystem/special-values"}
+)
+MIME = "urn:ietf:bcp:13"
 _SELECTIVE = frozenset({"identifier", "_id", "email", "phone", "telecom"})
 _SYNTAX = "is [code], [system]|[code], |[code] or [system]|; write a | within a code as \\|."
 
@@ -65,6 +69,16 @@ def write_beside(kind: str, value: Any) -> Iterator[Mapping[str, Any]]:
     for coding in value.get("type", {}).get("coding", ()):
         if coding and coding.get("code"):
             yield _typed(coding.get("system"), coding["code"], value["value"])
+
+
+def write_mime(kind: str, value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns of the `:below` row of a MIME type: the type without its parameters."""
+    if kind == "code":
+        yield {"code": keys.code_key(_mime_base(value)), "system": NONE, "head": ""}
+
+
+def _mime_base(value: str) -> str:
+    return value.partition(";")[0].strip()
 
 
 def texts(kind: str, value: Any) -> Iterator[str]:
@@ -101,6 +115,9 @@ def read(parameter: SearchParameter, modifier: str, values: Sequence[str], readi
             systemless = parameter.system is None and _kinds(reading.definitions, parameter) == {"code"}
             found = token_sets.read_sets(parameter, modifier, values, reading, key, systemless=systemless)
             return Match(TABLE, found, negated=modifier == "not-in", rank=6)
+        case "below" if parameter.system == MIME:
+            bases = TokenTest(tuple(keys.code_key(_mime_base(unescape(value))) for value in values))
+            return Match(TABLE, bases, suffix=keys.BELOW, rank=6)
         case "above" | "below":
             return Match(TABLE, token_sets.read_hierarchy(parameter, modifier, values, reading, key), rank=6)
         case _:
@@ -162,6 +179,10 @@ def _read_codes(parameter: SearchParameter, values: Sequence[str], reading: Read
                     of_system[system].append(key(code))
             case [system_url, ""] if system_url:
                 systems.append(keys.text_key(system_url))
+            case [system_url, code] if system_url in _SPECIAL_VALUES and code in {"true", "false"}:
+                # A flag has no system property, yet R4 gives its values one.
+                for system in (NONE, keys.text_key(system_url)):
+                    of_system[system].append(key(code))
             case [system_url, code] if system_url and code:
                 of_system[keys.text_key(system_url)].append(key(code))
             case _:

@@ -67,7 +67,7 @@ class Equal:
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """One of these URLs, or one further down its path: bounds of the head, and the pattern of the whole."""
+    """One of these URLs, or one further down its path, or a version of it: bounds of the head, pattern of the whole."""
 
     equal: Equal
     folders: tuple[tuple[str, str, str], ...] = value_field()
@@ -75,7 +75,7 @@ class Below:
     @classmethod
     def of(cls, values: Sequence[str]) -> Below:
         """Return the test for these URLs."""
-        folders = [value if value.endswith("/") else value + "/" for value in values]
+        folders = [start for value in values for start in _beginnings(value)]
         heads = [folder[:HEAD_CHARACTERS] for folder in folders]
         bounds = zip(heads, map(string.successor, heads), folders, strict=True)
         return cls(Equal.to(values), tuple((low, high, string.literal(folder) + "%") for low, high, folder in bounds))
@@ -87,6 +87,17 @@ class Below:
             below = and_(index.c.head >= low, index.c.head < high, index.c.uri.like(pattern, escape=string.ESCAPE))
             ways.append(below)
         return or_(*ways)
+
+
+def _beginnings(value: str) -> Iterator[str]:
+    """Yield what the URLs below begin with: paths, and business versions, which canonical URLs have after a bar."""
+    if "|" in value:
+        yield value + "."
+    elif value.endswith("/"):
+        yield value
+    else:
+        yield value + "/"
+        yield value + "|"
 
 
 def _ancestors(value: str) -> Iterator[str]:

@@ -34,7 +34,7 @@ class CodeSystem:
         parents, children: The concepts right above and right below a concept.
         abstract: Codes that only group others and are not for use (`notSelectable`).
         inactive: Codes that are not to be used any more.
-        properties: Values of each property as text, by code.
+        properties: Values of each property as text, by code; without those that say where a concept stands.
     """
 
     url: str
@@ -86,9 +86,11 @@ def read(resource: Json) -> CodeSystem:
             meaning = uris.get(name, "").removeprefix(_PROPERTY) or name
             if meaning in _PARENT:
                 edges[value, code] = None
-            elif meaning == _CHILD:
+                continue
+            if meaning == _CHILD:
                 edges[code, value] = None
-            elif meaning in {_ABSTRACT, _INACTIVE} and value == "true":
+                continue
+            if meaning in {_ABSTRACT, _INACTIVE} and value == "true":
                 (abstract if meaning == _ABSTRACT else inactive).add(code)
             elif meaning == "status" and value in _RETIRED:
                 inactive.add(code)

@@ -103,7 +103,7 @@ def _is_on(resource: Json, name: str) -> bool:
     if name == "$current-problems":
         return state in {"active", "recurrence", "relapse"}
     drug: bool = name == "$current-allergies" or resource["category"][0] in {"medication", "biologic"}
-    return state == "active" and drug
+    return state not in {"inactive", "resolved"} and drug
 
 
 def test_list_finds_what_the_lists_hold_and_other_parameters_narrow_it(world: World) -> None:
@@ -136,11 +136,11 @@ def test_lists_are_followed_along_chains(world: World) -> None:
     current = {each["patient"]["reference"][8:] for each in CLINICAL if _is_on(each, "$current-allergies")}
     found = world.ids("Patient", ("_has:AllergyIntolerance:patient:_list", "$current-allergies"))
     assert sorted(found) == sorted(current)
-    assert world.ids("AllergyIntolerance", ("patient", "p1"), ("_list", "$current-allergies")) == [
+    assert set(world.ids("AllergyIntolerance", ("patient", "p1"), ("_list", "$current-allergies"))) == {
         each["id"]
         for each in CLINICAL
         if each.get("patient", {}).get("reference") == "Patient/p1" and _is_on(each, "$current-allergies")
-    ]
+    }
 
 
 def test_a_deleted_entry_is_still_an_item_of_its_list(databases: Databases) -> None:
