@@ -71,7 +71,12 @@ def test_a_parameter_is_refused_until_all_is_indexed_and_then_finds_old_and_new(
         server.put(_patient(f"old{number}", "Blue" if number % 2 else "brown"), token)
     assert "not supported" in server.get("Patient?eyes=blue", token, 400)["issue"][0]["diagnostics"]
     _put(server, token)
-    for path in ("Patient?eyes=blue", "Observation?subject:Patient.eyes=blue", "Patient?_sort=eyes", "Patient?eyes:missing=true"):
+    for path in (
+        "Patient?eyes=blue",
+        "Observation?subject:Patient.eyes=blue",
+        "Patient?_sort=eyes",
+        "Patient?eyes:missing=true",
+    ):
         said = server.get(path, token, 400)["issue"][0]["diagnostics"]
         assert "is being indexed" in said or "cannot order" in said
     assert own_parameters.index_due(_base(server)) == 0, "other processes have not heard of it yet"
