@@ -202,7 +202,7 @@ def _compare(lo: ColumnElement[float], hi: ColumnElement[float], wanted: Compari
         "ge": hi >= wanted.exact,
         "le": lo <= wanted.exact,
         "sa": lo > wanted.exact,
-        "eb": hi < wanted.exact,
+        "eb": and_(lo < wanted.exact, hi < wanted.exact),
         "ap": and_(lo <= wanted.hi, hi >= wanted.lo),
     }
     return comparisons[wanted.prefix]
