@@ -19,17 +19,17 @@ from fhir_server.store.keys import type_key
 from fhir_server.store.visibility import Visibility, execute, readable
 
 INCLUDED_LIMIT = 1_000
-_HOPS_LIMIT = 5
+HOPS_LIMIT = 50
 
 
 def included(
     session: Session, visibility: Visibility, request: SearchRequest, matches: Sequence[Row], names: TypeNames
 ) -> tuple[list[Row], bool]:
-    """Return the resources to add to a page of matches, and whether the limit cut some off."""
+    """Return the resources to add to a page of matches, and whether a limit cut some off."""
     seen = {row.key for row in matches}
     found: list[Row] = []
     frontier, includes = list(matches), request.includes
-    for _ in range(_HOPS_LIMIT):
+    for _ in range(HOPS_LIMIT):
         queries = [query for include in includes for query in _keys(include, frontier)]
         if not queries:
             break
@@ -48,6 +48,8 @@ def included(
         found += frontier
         seen.update(each.key for each in frontier)
         includes = tuple(include for include in includes if include.iterate)
+    else:
+        return found, bool(frontier)
     return found, False
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Select, func, select
 
 from fhir_server.search import cursor, prepare, syntax, text
 from fhir_server.search.criteria import all_of, is_narrow
-from fhir_server.search.include import INCLUDED_LIMIT, included
+from fhir_server.search.include import HOPS_LIMIT, INCLUDED_LIMIT, included
 from fhir_server.search.model import Criterion, Found, Scope, SearchPage, SearchRequest
 from fhir_server.search.order import after, order_keys
 from fhir_server.search.parse import parse
@@ -105,7 +105,8 @@ _CUT = (
     Issue(
         "warning",
         "incomplete",
-        f"More than {INCLUDED_LIMIT} resources would be included; the rest was left out. "
+        f"More than {INCLUDED_LIMIT} resources would be included, or some {HOPS_LIMIT} hops away; "
+        "the rest was left out. "
         "Ask for smaller pages with _count.",
     ),
 )

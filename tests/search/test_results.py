@@ -1,6 +1,7 @@
 """What a result holds and in which order: sorting, includes, chains through canonicals, summaries, links."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -171,3 +172,20 @@ def test_searches_of_one_shape_do_not_share_values(world: World) -> None:
         assert world.ids("Observation", ("value-quantity", "lt5||g")) == []
         assert world.ids("Patient", ("_id", "p1"), ("gender", "male,female")) == ["p1"]
         assert world.ids("Patient", ("_id", "p2"), ("gender", "male,other")) == []
+
+
+def test_an_include_that_is_repeated_goes_as_far_as_the_references(databases: Databases) -> None:
+    world = World(databases.empty())
+    chain = [{"resourceType": "Organization", "id": f"c{number}", "name": "c"} for number in range(70)]
+    for here, there in pairwise(chain):
+        here["partOf"] = {"reference": f"Organization/{there['id']}"}
+    chain[60]["partOf"] = {"reference": "Organization/c20"}
+    world.add(chain)
+    query = [("_id", "c30"), ("_include:iterate", "Organization:partof")]
+    page, _ = world.search("Organization", query)
+    assert len(page.includes) == 40
+    assert not page.outcomes
+    page, _ = world.search("Organization", [("_id", "c0"), *query[1:]])
+    assert len(page.includes) == 50
+    assert "50 hops" in page.outcomes[0].diagnostics
+    world.close()
