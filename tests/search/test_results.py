@@ -176,7 +176,7 @@ def test_searches_of_one_shape_do_not_share_values(world: World) -> None:
 
 def test_an_include_that_is_repeated_goes_as_far_as_the_references(databases: Databases) -> None:
     world = World(databases.empty())
-    chain = [{"resourceType": "Organization", "id": f"c{number}", "name": "c"} for number in range(70)]
+    chain: list[Json] = [{"resourceType": "Organization", "id": f"c{number}", "name": "c"} for number in range(70)]
     for here, there in pairwise(chain):
         here["partOf"] = {"reference": f"Organization/{there['id']}"}
     chain[60]["partOf"] = {"reference": "Organization/c20"}

@@ -34,6 +34,7 @@ class Everything:
 
     shape = "everything"
     is_plain = True
+    rare = False
 
     def parameters(self) -> dict[str, Any]:
         return {}
@@ -51,6 +52,7 @@ class Unhidden:
 
     shape = "unhidden"
     is_plain = True
+    rare = False
 
     def parameters(self) -> dict[str, Any]:
         return {}
