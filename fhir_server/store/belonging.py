@@ -5,9 +5,23 @@ Nothing here discloses content. Whoever may see a row plays no part: these are t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, Select, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Result,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from fhir_server.store import index_tables, prepared, tables
 from fhir_server.store.database import Session
@@ -16,22 +30,35 @@ from fhir_server.store.resources import NewVersion
 
 _CHUNK = 512
 _KNOWN_IDS = 200_000
+# The condition of the index, word for word: with a parameter in it the whole table would be looked through.
+_SHARED = tables.resource.c.context != literal_column("0")
 
 
 def owners(session: Session, keys: Sequence[int]) -> tuple[tuple[int, ...], int, int]:
     """Return (patients, label mask, confidentiality) that a resource pointing at these rows takes over."""
-    row, further = tables.resource, tables.resource_patient
     found: dict[int, None] = {}
     label = confidentiality = 0
-    statement = select(row.c.patient, row.c.label, row.c.confidentiality).where(row.c.key.in_(keys))
-    for patient, its_label, level in session.connection.execute(statement):
-        if patient:
-            found[patient] = None
-        label |= its_label
-        confidentiality = max(confidentiality, level)
-    rest = select(further.c.patient).where(further.c.key.in_(keys))
-    found.update(dict.fromkeys(session.connection.execute(rest).scalars()))
+    further: list[int] = []
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        for row in _of_keys(session, "owners", chunk, _owners_statement):
+            if row.patient:
+                found[row.patient] = None
+            label |= row.label
+            confidentiality = max(confidentiality, row.confidentiality)
+        further += (row.patient for row in _of_keys(session, "further owners", chunk, _further_statement))
+    found.update(dict.fromkeys(further))
     return tuple(found), label, confidentiality
+
+
+def _owners_statement(keys: Sequence[BindParameter[int]]) -> Select[Any]:
+    row = tables.resource
+    return select(row.c.patient, row.c.label, row.c.confidentiality).where(row.c.key.in_(keys))
+
+
+def _further_statement(keys: Sequence[BindParameter[int]]) -> Select[Any]:
+    row = tables.resource_patient
+    return select(row.c.patient).where(row.c.key.in_(keys))
 
 
 def further_patients(session: Session, keys: Sequence[int]) -> dict[int, list[int]]:
@@ -65,16 +92,12 @@ def ids_of(session: Session, keys: Iterable[int], *, afresh: bool = False) -> di
 
 
 def _ids(session: Session, keys: Sequence[int]) -> Iterable[tuple[int, str]]:
-    size = 1 << (len(keys) - 1).bit_length()
-    names = [f"key_{index}" for index in range(size)]
+    return [(found.key, found.id) for found in _of_keys(session, "ids of", keys, _ids_statement)]
 
-    def build() -> Select[tuple[int, str]]:
-        row = tables.resource
-        return select(row.c.key, row.c.id).where(row.c.key.in_([bindparam(name, NONE, BigInteger) for name in names]))
 
-    padded = list(keys) + [keys[-1]] * (size - len(keys))
-    found = prepared.run(session, ("ids of", size), build, dict(zip(names, padded, strict=True)))
-    return [(record.key, record.id) for record in found]
+def _ids_statement(keys: Sequence[BindParameter[int]]) -> Select[Any]:
+    row = tables.resource
+    return select(row.c.key, row.c.id).where(row.c.key.in_(keys))
 
 
 def keys_with_identifier(session: Session, resource_type: str, system: str, value: str) -> list[int]:
@@ -91,13 +114,29 @@ def keys_with_identifier(session: Session, resource_type: str, system: str, valu
 def contexts_among(session: Session, keys: Sequence[int]) -> list[int]:
     """Return those of these keys whose verdict other rows share."""
     found: list[int] = []
-    row = tables.resource
     for start in range(0, len(keys), _CHUNK):
-        statement = (
-            select(row.c.context).distinct().where(row.c.context.in_(keys[start : start + _CHUNK]), row.c.context != 0)
+        found += (
+            row.context for row in _of_keys(session, "contexts", keys[start : start + _CHUNK], _contexts_statement)
         )
-        found += session.connection.execute(statement).scalars()
     return found
+
+
+def _contexts_statement(keys: Sequence[BindParameter[int]]) -> Select[Any]:
+    row = tables.resource
+    return select(row.c.context).distinct().where(row.c.context.in_(keys), _SHARED)
+
+
+def _of_keys(
+    session: Session,
+    name: str,
+    keys: Sequence[int],
+    build: Callable[[Sequence[BindParameter[int]]], Select[Any]],
+) -> Result[Any]:
+    """Run a statement about up to so many keys as is a power of two, so that there are few shapes of it."""
+    names = [f"key_{index}" for index in range(1 << (len(keys) - 1).bit_length())]
+    padded = [*keys, *[keys[-1]] * (len(names) - len(keys))]
+    parameters = [bindparam(each, NONE, BigInteger) for each in names]
+    return prepared.run(session, (name, len(names)), lambda: build(parameters), dict(zip(names, padded, strict=True)))
 
 
 def take_over(session: Session, new: NewVersion, patients: Sequence[int], label: int, confidentiality: int) -> None:
@@ -122,7 +161,7 @@ def hold_back(session: Session, targets: Sequence[int], *, key: int = NONE, cont
     latest = session.connection.execute(select(func.max(row.c.released_at)).where(row.c.key.in_(targets))).scalar()
     if not latest:
         return
-    which = row.c.key == key if key else row.c.context == context
+    which = row.c.key == key if key else and_(row.c.context == context, _SHARED)
     session.connection.execute(update(row).where(which, row.c.released_at < latest).values(released_at=latest))
 
 
@@ -131,7 +170,7 @@ def adopt(session: Session, context: int, patients: Sequence[int], label: int, c
     row = tables.resource
     statement = (
         update(row)
-        .where(row.c.context == context)
+        .where(row.c.context == context, _SHARED)
         .values(
             patient=patients[0] if patients else 0,
             multi=len(patients) > 1,
@@ -140,8 +179,9 @@ def adopt(session: Session, context: int, patients: Sequence[int], label: int, c
         )
     )
     if session.connection.execute(statement).rowcount and len(patients) > 1:
-        sharing = select(row.c.key).where(row.c.context == context)
+        sharing = select(row.c.key).where(row.c.context == context, _SHARED)
         session.connection.execute(delete(tables.resource_patient).where(tables.resource_patient.c.key.in_(sharing)))
         for patient in patients[1:]:
-            rows = select(row.c.key, literal_column(str(int(patient)))).where(row.c.context == context)
+            rows = select(row.c.key, literal_column(str(int(patient))))
+            rows = rows.where(row.c.context == context, _SHARED)
             session.connection.execute(insert(tables.resource_patient).from_select(["key", "patient"], rows))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Delete, Row, Select, and_, bindparam, delete, insert, select, update
 
-from fhir_server.store import prepared, tables
+from fhir_server.store import many_rows, prepared, tables
 from fhir_server.store.database import Session
 from fhir_server.store.keys import NONE
 
@@ -95,7 +95,7 @@ def replace(session: Session, consent: int, grants: Sequence[Grant]) -> None:
     """Put the grants of a Consent in place of those it had; effective with the transaction's commit."""
     prepared.change(session, "replace_grants", _removal, {"consent": consent})
     if grants:
-        session.connection.execute(insert(tables.consent_grant), [asdict(grant) for grant in grants])
+        many_rows.insert(session, {tables.consent_grant: [asdict(grant) for grant in grants]})
 
 
 def _removal() -> Delete:

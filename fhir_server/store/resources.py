@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Delete,
     FromClause,
     Insert,
     Integer,
@@ -26,7 +25,6 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
-    delete,
     func,
     insert,
     select,
@@ -34,7 +32,7 @@ from sqlalchemy import (
 )
 
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import index_tables, prepared, tables
+from fhir_server.store import index_tables, many_rows, prepared, tables
 from fhir_server.store.database import Session
 from fhir_server.store.keys import NONE, reference_key, type_key
 from fhir_server.store.visibility import HISTORY_RULES, Visibility, readable
@@ -166,29 +164,27 @@ def put(session: Session, new: NewVersion) -> None:
     Raises:
         FhirError: CONFLICT when the stored version is not the one to be replaced.
     """
-    if new.version == 1:
-        session.connection.execute(insert(tables.resource), _row(new))
-    else:
+    if new.version > 1:
         _replace(session, new)
-    for name, rows in new.index.items():
-        if rows:
-            session.connection.execute(insert(_INDEX[name]), [dict(row) for row in rows])
-    if len(new.patients) > 1:
-        further = [{"key": new.key, "patient": patient} for patient in new.patients[1:]]
-        session.connection.execute(insert(tables.resource_patient), further)
+    _insert(session, (new,), with_row=new.version == 1)
 
 
 def put_new(session: Session, versions: Iterable[NewVersion]) -> None:
-    """Insert many first versions, one statement per table and chunk."""
-    batches: dict[Table, list[dict[str, Any]]] = defaultdict(list)
+    """Insert many first versions at once."""
+    waiting = iter(versions)
+    while chunk := list(islice(waiting, _CHUNK)):
+        _insert(session, chunk, with_row=True)
+
+
+def _insert(session: Session, versions: Sequence[NewVersion], *, with_row: bool) -> None:
+    rows: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
     for new in versions:
-        batches[tables.resource].append(_row(new))
-        for name, rows in new.index.items():
-            batches[_INDEX[name]] += [dict(row) for row in rows]
-        batches[tables.resource_patient] += [{"key": new.key, "patient": patient} for patient in new.patients[1:]]
-    for table, rows in batches.items():
-        for start in range(0, len(rows), _CHUNK):
-            session.connection.execute(insert(table), rows[start : start + _CHUNK])
+        if with_row:
+            rows[tables.resource].append(_row(new))
+        for name, found in new.index.items():
+            rows[_INDEX[name]] += found
+        rows[tables.resource_patient] += [{"key": new.key, "patient": patient} for patient in new.patients[1:]]
+    many_rows.insert(session, rows)
 
 
 def _replace(session: Session, new: NewVersion) -> None:
@@ -200,8 +196,7 @@ def _replace(session: Session, new: NewVersion) -> None:
     prepared.change(session, "move_version", _move_statement, old)
     if prepared.change(session, "replace_row", _replace_statement, {**values, **old}) != 1:
         raise FhirError(Kind.CONFLICT, f"{new.type}/{new.id} was changed by another request; read it again")
-    for table in (*index_tables.ALL, tables.resource_patient):
-        prepared.change(session, ("clear", table.name), partial(_clear_statement, table), {"old_key": new.key})
+    many_rows.clear(session, (*index_tables.ALL, tables.resource_patient), new.key)
 
 
 def _expected() -> ColumnElement[bool]:
@@ -228,10 +223,6 @@ def _replace_statement() -> Update:
     columns = [each for each in tables.resource.c if each.name != "key"]
     values = {each.name: bindparam(f"new_{each.name}", type_=each.type) for each in columns}
     return update(tables.resource).where(_expected()).values(values)
-
-
-def _clear_statement(table: Table) -> Delete:
-    return delete(table).where(table.c.key == _old("key", BigInteger))
 
 
 def outside(session: Session, visibility: Visibility, keys: Sequence[int]) -> int:

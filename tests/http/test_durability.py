@@ -91,7 +91,7 @@ class Stream:
                 self.enough.set()
                 return
             self.acknowledged[mark] = _versions(answer)
-            if len(self.acknowledged) >= 20:
+            if len(self.acknowledged) >= 20 and len(self.disclosed) >= 10:
                 self.enough.set()
 
 
