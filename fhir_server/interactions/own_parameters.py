@@ -6,6 +6,7 @@ searched with only when all of the index is there: until then a search with it i
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from fhir_server.store.database import Session, Store
 from fhir_server.store.instants import to_us
 from fhir_server.store.parameters import Own, State
 
+_LOG = logging.getLogger(__name__)
 _CHECKED_EVERY_S = 1.0
 _LET_KNOW_US = 5_000_000
 """How long the index of a new parameter waits, so that every process writes its rows by then."""
@@ -53,9 +55,8 @@ class Current:
             try:
                 with self.store.read() as session:
                     self._look_up(session)
-            except FhirError as error:
-                if error.kind is not Kind.UNAVAILABLE:
-                    raise
+            except Exception:  # noqa: BLE001 - a request that needs the database says itself what is wrong with it
+                _LOG.exception("the search parameters in force could not be looked up")
         return self._found or self.base
 
     def _look_up(self, session: Session) -> None:
