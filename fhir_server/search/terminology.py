@@ -36,6 +36,8 @@ _LOOK_UPS_LIMIT = 200
 _VERSIONS_LIMIT = 50
 _REMEMBERED_COUNT = 4
 _REMEMBERED_BYTES = 1_000_000
+# Decimals stay text: there are some beyond any float.
+_DECODER = msgspec.json.Decoder(dict[str, Any], float_hook=str)
 _STATUS = ("retired", "unknown", "draft", "active")
 
 
@@ -56,7 +58,7 @@ class _Known:
 @lru_cache(maxsize=_REMEMBERED_COUNT)
 def _compiled(content: bytes) -> CodeSystem:
     # Known by its bytes, it is given to nobody who was not given them by `readable`.
-    return code_systems.read(msgspec.json.decode(content, type=dict[str, Any]))
+    return code_systems.read(_DECODER.decode(content))
 
 
 @dataclass(slots=True)
@@ -182,7 +184,7 @@ class Terminology:
         question = prepare.Question("terminology", kind, criterion)
         for record in prepare.run(session, visibility, question, build).all():
             content = bytes(record[0])
-            yield _Known(msgspec.json.decode(content, type=dict[str, Any]), content)
+            yield _Known(_DECODER.decode(content), content)
 
 
 def _implicit(canonical: str) -> Json | None:

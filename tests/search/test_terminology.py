@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -336,6 +337,27 @@ def test_what_cannot_be_told_is_refused_with_the_reason(world: World, query: tup
     with pytest.raises(FhirError, match=said) as refused:
         world.ids("Condition", query)
     assert refused.value.status == 400
+
+
+def test_a_stored_set_may_hold_any_number_and_an_implicit_one_none(databases: Databases) -> None:
+    world = World(databases.empty())
+    huge = [{"url": "http://x.test", "valueDecimal": Decimal("1E+400")}]
+    weighed = {"code": "a", "property": [{"code": "weight", "valueDecimal": Decimal("1E+400")}]}
+    narrower = {"code": "b", "property": [{"code": "parent", "valueCode": "a"}]}
+    system = {"resourceType": "CodeSystem", "id": "w", "url": FLAT, "status": "active", "content": "fragment"}
+    include = [{"system": FLAT, "filter": [{"property": "weight", "op": "=", "value": "1E+400"}]}]
+    made = {"resourceType": "ValueSet", "id": "v", "url": "http://v.test", "status": "active", "extension": huge}
+    world.add([{**system, "concept": [weighed, narrower]}, {**made, "compose": {"include": include}}])
+    for code in "abc":
+        concept = {"coding": [{"system": FLAT, "code": code}]}
+        world.add([{"resourceType": "Condition", "id": code, "subject": {"reference": "Patient/p"}, "code": concept}])
+    assert world.ids("Condition", ("code:in", "http://v.test")) == ["a"]
+    assert sorted(world.ids("Condition", ("code:in", f"{FLAT}?fhir_vs=isa/a"))) == ["a", "b"]
+    assert sorted(world.ids("Condition", ("code:in", f"{FLAT}?fhir_vs"))) == ["a", "b", "c"]
+    for unknown in (f"{FLAT}?fhir_vs=refset", "?fhir_vs=isa/a", f"{UNKNOWN}?fhir_vs=isa/a"):
+        with pytest.raises(FhirError, match="cannot be expanded"):
+            world.ids("Condition", ("code:in", unknown))
+    world.close()
 
 
 def test_a_set_of_many_codes_is_one_value_of_the_statement(databases: Databases) -> None:
