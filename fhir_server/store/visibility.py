@@ -8,7 +8,9 @@ are not in the query.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -117,8 +119,9 @@ the current version say nothing about any of it.
 """
 
 
-_LIMIT = 4096
-_selects: dict[Hashable, Select[Any]] = {}
+_LIMIT = 32
+"""What is built is megabytes of expressions, needed until the statements over it are compiled to text."""
+_selects: OrderedDict[Hashable, Select[Any]] = OrderedDict()
 
 
 def readable(
@@ -145,11 +148,15 @@ def readable(
     key = (visibility.shape, tuple(types), deleted, wide, sure)
     built = _selects.get(key)
     if built is None:
-        if len(_selects) >= _LIMIT:
-            _selects.clear()
-        built = _selects[key] = _without_values(
+        built = _without_values(
             _build(visibility, types, deleted=deleted, wide=wide, sure=sure), visibility.parameters()
         )
+    # Threads may build one twice; what was asked for last stays longest.
+    _selects[key] = built
+    with suppress(KeyError):
+        _selects.move_to_end(key)
+        if len(_selects) > _LIMIT:
+            _selects.popitem(last=False)
     return built.cte().prefix_with("NOT MATERIALIZED")
 
 
