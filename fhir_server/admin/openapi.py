@@ -33,6 +33,7 @@ _TYPED: dict[str, tuple[str, str, str, Mapping[str, Any] | None]] = {
     "update": ("/{type}/{id}", "put", "Update, or create under this id", _BODY),
     "patch": ("/{type}/{id}", "patch", "Change parts", _PATCH_BODY),
     "delete": ("/{type}/{id}", "delete", "Delete", None),
+    "history-type": ("/{type}/_history", "get", "History of a type", None),
     "history-instance": ("/{type}/{id}/_history", "get", "History", None),
     "vread": ("/{type}/{id}/_history/{version}", "get", "Read a version", None),
 }

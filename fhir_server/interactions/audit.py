@@ -54,6 +54,8 @@ _ACTION = {
     Code.READ: "R",
     Code.VREAD: "R",
     Code.HISTORY: "R",
+    Code.HISTORY_TYPE: "R",
+    Code.HISTORY_SYSTEM: "R",
     Code.CAPABILITIES: "R",
     Code.CREATE: "C",
     Code.UPDATE: "U",

@@ -13,7 +13,17 @@ from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.spec.values import instant_text
 
 SEARCH_TYPES = frozenset({"number", "date", "string", "token", "reference", "composite", "quantity", "uri"})
-_INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type")
+_INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
 _READ_ONLY = ("read", "search-type")
 _FILTER = {"name": "_filter", "type": "special"}
 _CANONICAL = "https://fhir-server.example.org"
@@ -54,7 +64,12 @@ def statement(
                 "mode": "server",
                 "security": dict(security),
                 "resource": [_resource(definitions, name, known) for name in sorted(definitions.resource_types)],
-                "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "search-system"}],
+                "interaction": [
+                    {"code": "transaction"},
+                    {"code": "batch"},
+                    {"code": "search-system"},
+                    {"code": "history-system"},
+                ],
                 "searchParam": [*(_parameter(item) for item in _shared(definitions)), _FILTER],
             }
         ],

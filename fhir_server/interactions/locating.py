@@ -51,13 +51,13 @@ def locate(definitions: Definitions, method: str, path: str, query: Query) -> In
         return _system(method, query)
     if parts == ["metadata"]:
         return _only("GET", method, Interaction(Code.CAPABILITIES, query=query))
-    if parts == ["_history"] or parts[1:] == ["_history"]:
-        raise FhirError(Kind.NOT_SUPPORTED, "History is supported for one resource: [type]/[id]/_history")
+    if parts == ["_history"]:
+        return _only("GET", method, Interaction(Code.HISTORY_SYSTEM, query=query))
     if parts[-1] == "_search":
         return _search(definitions, method, parts[:-1], query)
     _check_type(definitions, parts[0])
-    if len(parts) == 1:
-        return _type_level(method, parts[0], query)
+    if parts[1:] in ([], ["_history"]):
+        return _type_level(method, parts, query)
     if len(parts) == _COMPARTMENT_PARTS and (parts[2] == _ANY_TYPE or parts[2] in definitions.resource_types):
         return _only("GET", method, _compartment(definitions, parts, query))
     return _instance(method, parts, query)
@@ -77,7 +77,10 @@ def _system(method: str, query: Query) -> Interaction:
     raise _not_allowed(method)
 
 
-def _type_level(method: str, kind: str, query: Query) -> Interaction:
+def _type_level(method: str, parts: Sequence[str], query: Query) -> Interaction:
+    kind = parts[0]
+    if parts[1:]:
+        return _only("GET", method, Interaction(Code.HISTORY_TYPE, kind, query=query))
     if method == "GET":
         return Interaction(Code.SEARCH, kind, query=query)
     if method == "POST":

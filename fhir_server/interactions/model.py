@@ -28,6 +28,8 @@ class Code(Enum):
     PATCH = "patch"
     DELETE = "delete"
     HISTORY = "history-instance"
+    HISTORY_TYPE = "history-type"
+    HISTORY_SYSTEM = "history-system"
     SEARCH = "search-type"
     SEARCH_SYSTEM = "search-system"
     BATCH = "batch"

@@ -1,4 +1,4 @@
-"""read, vread and history of one resource (https://hl7.org/fhir/R4/http.html#read).
+"""read and vread of one resource (https://hl7.org/fhir/R4/http.html#read).
 
 Hidden and absent are the same answer. A deleted resource is 410 only where it was visible.
 """
@@ -9,12 +9,10 @@ from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.spec.values import date_interval, instant_text
 from fhir_server.store import belonging, resources
 from fhir_server.store.instants import from_us
 from fhir_server.store.resources import Version
 
-_HISTORY_LIMIT = 1000
 _MOST_DIGITS = 9
 
 
@@ -41,23 +39,6 @@ def vread(job: Job, interaction: Interaction) -> Outcome:
     number = int(interaction.version_id)
     found = resources.version(job.session, job.decision.readable, interaction.type, interaction.id, number)
     return _answer(job, interaction, found)
-
-
-def history(job: Job, interaction: Interaction) -> Outcome:
-    """Return the versions of a resource, newest first, as a history Bundle.
-
-    Raises:
-        FhirError: NOT_FOUND for absent and hidden alike; INVALID_VALUE (400) for a parameter it does not know.
-    """
-    since, limit = _history_parameters(interaction)
-    versions = resources.history(job.session, job.decision.readable, interaction.type, interaction.id)
-    if not versions:
-        raise _not_found(interaction)
-    chosen = [version for version in versions if version.updated_at >= since][:limit]
-    for version in chosen:
-        job.trace.touch(_patients(job, version), version.type, version.id, version.version)
-    total = sum(version.updated_at >= since for version in versions)
-    return Outcome(200, _history_bundle(job.context.fhir_base, interaction, chosen, total), "Bundle")
 
 
 def _answer(job: Job, interaction: Interaction, found: Version | None) -> Outcome:
@@ -95,43 +76,3 @@ def _patients(job: Job, version: Version) -> tuple[int, ...]:
 
 def _not_found(interaction: Interaction) -> FhirError:
     return FhirError(Kind.NOT_FOUND, f"{interaction.type}/{interaction.id} is not known")
-
-
-def _history_parameters(interaction: Interaction) -> tuple[int, int]:
-    since, limit = -(2**62), _HISTORY_LIMIT
-    for name, value in interaction.query:
-        if name == "_since":
-            try:
-                since = date_interval(value)[0]
-            except ValueError as error:
-                raise FhirError(Kind.INVALID_VALUE, "_since must be an instant such as 2026-01-31T10:00:00Z") from error
-        elif name == "_count" and value.isdecimal() and len(value) <= _MOST_DIGITS:
-            limit = min(int(value), _HISTORY_LIMIT)
-        elif name not in {"_format", "_pretty"}:
-            raise FhirError(Kind.INVALID_VALUE, f"{name[:64]} is not supported here; supported: _since, _count")
-    return since, limit
-
-
-def _history_bundle(fhir_base: str, interaction: Interaction, versions: list[Version], total: int) -> bytes:
-    url = f"{fhir_base}/{interaction.type}/{interaction.id}"
-    entries = b",".join(_history_entry(url, version) for version in versions)
-    link = f'"link":[{{"relation":"self","url":"{url}/_history"}}]'
-    head = f'{{"resourceType":"Bundle","type":"history","total":{total},{link}'
-    return head.encode() + (b',"entry":[' + entries + b"]}" if entries else b"}")
-
-
-def _history_entry(url: str, version: Version) -> bytes:
-    kind, logical_id = version.type, version.id
-    if version.content is None:
-        method, status = f'"DELETE","url":"{kind}/{logical_id}"', "204"
-    elif version.version == 1:
-        method, status = f'"POST","url":"{kind}"', "201"
-    else:
-        method, status = f'"PUT","url":"{kind}/{logical_id}"', "200"
-    changed = instant_text(from_us(version.updated_at))
-    resource = b',"resource":' + version.content if version.content is not None else b""
-    rest = (
-        f',"request":{{"method":{method}}},"response":{{"status":"{status}","lastModified":"{changed}",'
-        f'"etag":"W/\\"{version.version}\\""}}}}'
-    )
-    return f'{{"fullUrl":"{url}"'.encode() + resource + rest.encode()

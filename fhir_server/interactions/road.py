@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fhir_server.access.decide import Decision, decide, gate
 from fhir_server.access.principal import Principal
 from fhir_server.access.visibility import NOTHING
-from fhir_server.interactions import audit, reading, searching, writing
+from fhir_server.interactions import audit, history, reading, searching, writing
 from fhir_server.interactions.job import Job, Pending
 from fhir_server.interactions.model import Code, Context, Interaction, Operation, Outcome, Trace
 from fhir_server.spec.outcome import FhirError, Kind
@@ -29,7 +29,9 @@ class Verb(NamedTuple):
 VERBS: dict[Code, Verb] = {
     Code.READ: Verb(reading.read, "r", writes=False),
     Code.VREAD: Verb(reading.vread, "r", writes=False),
-    Code.HISTORY: Verb(reading.history, "r", writes=False),
+    Code.HISTORY: Verb(history.instance, "r", writes=False),
+    Code.HISTORY_TYPE: Verb(history.of_type, "s", writes=False),
+    Code.HISTORY_SYSTEM: Verb(history.of_system, "s", writes=False),
     Code.SEARCH: Verb(searching.search, "s", writes=False),
     Code.SEARCH_SYSTEM: Verb(searching.search_system, "s", writes=False),
     Code.CREATE: Verb(writing.create, "c", writes=True),
@@ -46,7 +48,7 @@ def open_job(session: Session, interaction: Interaction, principal: Principal, c
         FhirError: FORBIDDEN (403) for what the token or role may never do.
     """
     verb = verb_of(interaction, context)
-    if interaction.code not in {Code.OPERATION, Code.SEARCH_SYSTEM}:
+    if interaction.code not in {Code.OPERATION, Code.SEARCH_SYSTEM, Code.HISTORY_SYSTEM}:
         gate(principal, verb.right, interaction.type)
     decision = decide(session, principal, context.definitions, context.now(), verb.right)
     trace.emergencies = decision.emergencies

@@ -44,6 +44,17 @@ def search_system(job: Job, interaction: Interaction) -> Outcome:
             (400) naming the parameter that was not understood.
     """
     aimed_at(job, interaction)
+    request = _understood(job, interaction, types_asked(job, interaction))
+    return answer(job, request, "/".join((*interaction.compartment, "*")) if interaction.compartment else "")
+
+
+def types_asked(job: Job, interaction: Interaction) -> tuple[str, ...]:
+    """Return the types that a request without a type is about where it names none; empty for all.
+
+    Raises:
+        FhirError: FORBIDDEN (403) for a type that `_type` names and the token may not search, or where it may search
+            none; NOT_SUPPORTED (400) for what is searched on its own.
+    """
     named = parse.named_types(job.definitions, interaction.query)
     if _ON_ITS_OWN in named:
         raise FhirError(Kind.NOT_SUPPORTED, f"{_ON_ITS_OWN} cannot be searched with other types: use /{_ON_ITS_OWN}?…")
@@ -56,8 +67,7 @@ def search_system(job: Job, interaction: Interaction) -> Outcome:
     if not named and not allowed:
         raise FhirError(Kind.FORBIDDEN, f"The access token has no scope for '{_RIGHT}' on any type")
     every = len(allowed) == len(job.definitions.resource_types)
-    request = _understood(job, interaction, () if every else allowed)
-    return answer(job, request, "/".join((*interaction.compartment, "*")) if interaction.compartment else "")
+    return () if every else allowed
 
 
 def _understood(job: Job, interaction: Interaction, types: tuple[str, ...] = ()) -> SearchRequest:

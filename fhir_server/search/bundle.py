@@ -41,16 +41,17 @@ def searchset(page: SearchPage, request: SearchRequest, *, fhir_base: str, path:
 
 def _links(page: SearchPage, request: SearchRequest, url: str) -> Iterator[dict[str, str]]:
     own = [*request.understood, *([(CURSOR, request.cursor)] if request.cursor else [])]
-    yield {"relation": "self", "url": _url(url, own)}
+    yield {"relation": "self", "url": link(url, own)}
     if request.cursor or page.last_cursor:
-        yield {"relation": "first", "url": _url(url, request.understood)}
+        yield {"relation": "first", "url": link(url, request.understood)}
     others = (("previous", page.previous_cursor), ("next", page.next_cursor), ("last", page.last_cursor))
     for relation, cursor in others:
         if cursor:
-            yield {"relation": relation, "url": _url(url, [*request.understood, (CURSOR, cursor)])}
+            yield {"relation": relation, "url": link(url, [*request.understood, (CURSOR, cursor)])}
 
 
-def _url(url: str, query: Sequence[tuple[str, str]]) -> str:
+def link(url: str, query: Sequence[tuple[str, str]]) -> str:
+    """Return a URL with this query, percent-encoded."""
     pairs = "&".join(f"{quote(name, safe=_SAFE)}={quote(value, safe=_SAFE)}" for name, value in query)
     return f"{url}?{pairs}" if pairs else url
 

@@ -114,21 +114,6 @@ def get(session: Session, visibility: Visibility, resource_type: str, logical_id
     return _version(found, resource_type, logical_id)
 
 
-def history(session: Session, visibility: Visibility, resource_type: str, logical_id: str) -> list[Version]:
-    """Return every version, newest first, that exists for this visibility; empty unless the current one does."""
-    current = get(session, visibility, resource_type, logical_id)
-    if current is None:
-        return []
-    old = tables.history.alias()
-    statement = (
-        select(*(old.c[name] for name in _NAMES))
-        .where(old.c.key == current.key, visibility.predicate(old, HISTORY_RULES))
-        .order_by(old.c.version.desc())
-    )
-    found = [_version(row, resource_type, logical_id) for row in session.connection.execute(statement)]
-    return [current, *(version for version in found if version is not None)]
-
-
 def version(
     session: Session, visibility: Visibility, resource_type: str, logical_id: str, version_id: int
 ) -> Version | None:
