@@ -31,7 +31,15 @@ class Probe(NamedTuple):
     sent_type: str = "application/fhir+json"
 
 
-_PATCH = {"resourceType": "Parameters", "parameter": []}
+_PATCH = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": "Patient.birthDate"}],
+        }
+    ],
+}
 _PROBES = (
     Probe("read, search, create, update, delete, JSON Patch, history of an instance", "Patient?_count=1"),
     Probe("XML", "Patient?_count=1", accept="application/fhir+xml"),

@@ -11,7 +11,7 @@ from flask import Request
 
 from fhir_server.interactions.locating import locate, parse_query
 from fhir_server.interactions.model import Code, Interaction
-from fhir_server.interactions.patching import parse_patch
+from fhir_server.interactions.patching import JSON_PATCH, parse_patch
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
@@ -20,7 +20,6 @@ JSON = "application/fhir+json"
 _JSON_BODIES = frozenset({JSON, "application/json", "text/json", "application/json+fhir"})
 _JSON_ANSWERS = (JSON, "application/json", "text/json", "application/json+fhir")
 _JSON_FORMATS = frozenset({"json", "text/json", *_JSON_ANSWERS})
-_PATCH = "application/json-patch+json"
 _FORM = "application/x-www-form-urlencoded"
 _PRESENTATION = frozenset({"_format", "_pretty"})
 _RETURNS = frozenset({"minimal", "representation", "OperationOutcome"})
@@ -87,8 +86,13 @@ def _with_body(request: Request, interaction: Interaction, limit_bytes: int) -> 
         pairs = tuple(pair for pair in form if pair[0] not in _PRESENTATION)
         return replace(interaction, query=(*interaction.query, *pairs))
     if interaction.code is Code.PATCH:
-        if media != _PATCH:
-            raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"PATCH takes {_PATCH}")
+        # Nobody can tell which kind of patch `application/json` is, so FHIR's own type has to be said.
+        if media == JSON:
+            return replace(interaction, resource=json.decode(request.get_data(cache=False), limit_bytes))
+        if media != JSON_PATCH:
+            raise FhirError(
+                Kind.UNSUPPORTED_MEDIA_TYPE, f"PATCH takes {JSON_PATCH}, or {JSON} with a FHIRPath Patch (Parameters)"
+            )
         return replace(interaction, patch=parse_patch(request.get_data(cache=False)))
     raw = request.get_data(cache=False)
     if interaction.type == "Binary" and media not in _JSON_BODIES and interaction.code in {Code.CREATE, Code.UPDATE}:

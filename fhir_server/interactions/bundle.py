@@ -16,7 +16,7 @@ from fhir_server.interactions import conditional, references, road, writing
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.locating import locate_url, parse_query
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
-from fhir_server.interactions.patching import parse_patch
+from fhir_server.interactions.patching import JSON_PATCH, parse_patch
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, error_outcome
 from fhir_server.spec.values import instant_text
@@ -33,12 +33,21 @@ _REASONS = {200: "200 OK", 201: "201 Created", 204: "204 No Content"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One parsed entry; `index` is its place in the Bundle, `new_id` what a create will be stored under."""
+    """One parsed entry.
+
+    Attributes:
+        index: Its place in the Bundle.
+        full_url: What other entries call it.
+        interaction: What it asks for.
+        new_id: What a create will be stored under.
+        changes: `Type/id` of what it changes, "" for nothing or something new.
+    """
 
     index: int
     full_url: str
     interaction: Interaction
     new_id: str = ""
+    changes: str = ""
 
 
 def process(interaction: Interaction, principal: Principal, context: Context, perform: Perform) -> Outcome:
@@ -58,7 +67,7 @@ def process(interaction: Interaction, principal: Principal, context: Context, pe
         answers = [_batch_entry(index, entry, principal, context, perform) for index, entry in enumerate(raw)]
         return Outcome(200, _response("batch-response", answers), "Bundle")
     entries = [_parse(index, entry, context) for index, entry in enumerate(raw)]
-    _check_identities(entries)
+    _check_full_urls(entries)
     refused: list[tuple[Interaction, Trace]] = []
     try:
         with context.store.write() as session:
@@ -96,8 +105,9 @@ def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes
     shared: Job | None = None
     done: list[tuple[Job, Interaction, int]] = []
     answers: dict[int, bytes] = {}
-    known: dict[str, str] = {}
+    known = _Known({}, {})
     prepared = [_identify(entry, transaction, known) for entry in entries]
+    _check_changes(prepared)
     for entry in sorted(prepared, key=_rank):
         interaction = entry.interaction
         trace = Trace()
@@ -105,7 +115,7 @@ def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes
             job = road.open_job(transaction.session, interaction, transaction.principal, transaction.context, trace)
             job = job if shared is None else replace(job, pending=shared.pending)
             shared = shared or job
-            interaction = _resolved(job, entry, known)
+            interaction = _resolved(job, entry, known.references)
             outcome = _run(job, entry, interaction)
         except FhirError as error:
             transaction.refused.append((interaction, trace))
@@ -129,7 +139,15 @@ def _run(job: Job, entry: Entry, interaction: Interaction) -> Outcome:
     return road.run(job, interaction)
 
 
-def _identify(entry: Entry, transaction: _Transaction, known: dict[str, str]) -> Entry:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What references become, by their text; the ids of conditional creates by type and criteria."""
+
+    references: dict[str, str]
+    created: dict[tuple[str, tuple[tuple[str, str], ...]], str]
+
+
+def _identify(entry: Entry, transaction: _Transaction, known: _Known) -> Entry:
     """Give a create its id before anything runs, and note what references to this entry become."""
     interaction = entry.interaction
     resource = interaction.resource or {}
@@ -143,6 +161,10 @@ def _identify(entry: Entry, transaction: _Transaction, known: dict[str, str]) ->
         match = conditional.find(job, interaction.type, criteria)
         if match is not None:
             entry, logical_id = replace(entry, new_id=""), match.id
+        elif interaction.code is Code.CREATE:
+            # The second of two creates under one condition is to find what the first has made.
+            logical_id = known.created.setdefault((interaction.type, interaction.if_none_exist), entry.new_id)
+            entry = entry if logical_id == entry.new_id else replace(entry, new_id="")
         elif interaction.code is Code.UPDATE:
             logical_id = str(resource.get("id", ""))
             if not logical_id:
@@ -150,7 +172,9 @@ def _identify(entry: Entry, transaction: _Transaction, known: dict[str, str]) ->
                 entry = replace(entry, new_id=logical_id)
     if entry.full_url and logical_id:
         for name in references.names_of(entry.full_url, interaction.type):
-            known[name] = f"{interaction.type}/{logical_id}"
+            known.references[name] = f"{interaction.type}/{logical_id}"
+    if interaction.code in _ORDER and interaction.code is not Code.CREATE and logical_id:
+        return replace(entry, changes=f"{interaction.type}/{logical_id}")
     return entry
 
 
@@ -176,20 +200,23 @@ def _rank(entry: Entry) -> tuple[int, bool, int]:
     return _ORDER.get(entry.interaction.code, _GET_ORDER), late, entry.index
 
 
-def _check_identities(entries: Sequence[Entry]) -> None:
-    seen: set[str] = set()
+def _check_full_urls(entries: Sequence[Entry]) -> None:
     urls: set[str] = set()
     for entry in entries:
-        interaction = entry.interaction
-        if interaction.id and interaction.code in _ORDER:
-            name = f"{interaction.type}/{interaction.id}"
-            if name in seen:
-                raise _located(FhirError(Kind.INVALID_VALUE, f"{name} is changed by more than one entry"), entry.index)
-            seen.add(name)
         if entry.full_url:
-            if entry.full_url in urls and interaction.code in _ORDER:
+            if entry.full_url in urls and entry.interaction.code in _ORDER:
                 raise _located(FhirError(Kind.INVALID_VALUE, "fullUrl is not unique in the Bundle"), entry.index)
             urls.add(entry.full_url)
+
+
+def _check_changes(entries: Sequence[Entry]) -> None:
+    """Refuse two changes of one resource: whichever came last would win."""
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.changes and entry.changes in seen:
+            text = "A resource is changed by more than one entry"
+            raise _located(FhirError(Kind.INVALID_VALUE, text), entry.index)
+        seen.add(entry.changes)
 
 
 def _parse(index: int, raw: Any, context: Context) -> Entry:
@@ -219,13 +246,14 @@ def _parse(index: int, raw: Any, context: Context) -> Entry:
             Kind.NOT_SUPPORTED, "This interaction cannot be an entry of a Bundle", (f"{where}.request.url",)
         )
     full_url = raw.get("fullUrl", "")
+    fhirpath = interaction.code is Code.PATCH and (resource or {}).get("resourceType") == "Parameters"
     return Entry(
         index,
         full_url if isinstance(full_url, str) else "",
         replace(
             interaction,
-            resource=resource if interaction.code in {Code.CREATE, Code.UPDATE} else None,
-            patch=_patch(resource, where) if interaction.code is Code.PATCH else (),
+            resource=resource if interaction.code in {Code.CREATE, Code.UPDATE} or fhirpath else None,
+            patch=_patch(resource, where) if interaction.code is Code.PATCH and not fhirpath else (),
             if_match=_version_of(request.get("ifMatch", "")),
             if_none_exist=parse_query(str(request.get("ifNoneExist", "")).removeprefix("?")),
         ),
@@ -234,9 +262,12 @@ def _parse(index: int, raw: Any, context: Context) -> Entry:
 
 def _patch(resource: Mapping[str, Any] | None, where: str) -> tuple[Mapping[str, Any], ...]:
     try:
-        return parse_patch(b64decode(str((resource or {})["data"]), validate=True))
+        binary = resource or {}
+        if binary.get("resourceType") != "Binary" or binary.get("contentType") != JSON_PATCH:
+            raise ValueError  # noqa: TRY301 - said below, with what is allowed
+        return parse_patch(b64decode(str(binary["data"]), validate=True))
     except (KeyError, ValueError) as error:
-        text = "A PATCH entry needs a Binary with a base64 JSON Patch"
+        text = f"A PATCH entry needs Parameters (FHIRPath Patch) or a Binary of {JSON_PATCH} with base64 data"
         raise FhirError(Kind.MALFORMED, text, (f"{where}.resource",)) from error
 
 

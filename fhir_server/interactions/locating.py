@@ -88,8 +88,8 @@ def _type_level(method: str, parts: Sequence[str], query: Query) -> Interaction:
     code = {"PUT": Code.UPDATE, "DELETE": Code.DELETE, "PATCH": Code.PATCH}.get(method)
     if code is None:
         raise _not_allowed(method)
-    if not query or code is Code.PATCH:
-        raise FhirError(Kind.NOT_SUPPORTED, f"{method} on a type needs an id, or search criteria for PUT and DELETE")
+    if not query:
+        raise FhirError(Kind.NOT_SUPPORTED, f"{method} on a type needs an id, or search criteria")
     return Interaction(code, kind, conditional=query)
 
 

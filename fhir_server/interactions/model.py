@@ -52,10 +52,10 @@ class Interaction:
         resource: Parsed body (decimals kept to the digit by `spec.json`), None where none.
         if_match: Version of `If-Match`, "" where absent.
         if_none_exist: Query of `If-None-Exist`, decoded, empty where absent.
-        conditional: Criteria of a conditional update or delete (`PUT Patient?identifier=…`).
+        conditional: Criteria of a conditional update, patch or delete (`PUT Patient?identifier=…`).
         operation: Operation code without `$`.
         by_get: The operation was called by GET.
-        patch: Operations of a JSON Patch (RFC 6902) body.
+        patch: Operations of a JSON Patch (RFC 6902) body; of a FHIRPath Patch, `resource` is the Parameters.
         handling: `strict` (default) or `lenient` (`Prefer: handling=`).
     """
 

@@ -11,6 +11,8 @@ import jsonpointer
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 
+JSON_PATCH = "application/json-patch+json"
+
 
 def parse_patch(raw: bytes) -> tuple[Mapping[str, Any], ...]:
     """Return the operations of a JSON Patch document; decimals keep their digits.

@@ -19,7 +19,7 @@ from fhir_server.access.decide import author_of
 from fhir_server.access.ownership import is_result, linked_keys, own_confidentiality, own_label, patients_of
 from fhir_server.access.principal import Caller
 from fhir_server.access.visibility import Gate
-from fhir_server.interactions import conditional, effects
+from fhir_server.interactions import conditional, effects, fhirpath_patch
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.interactions.patching import apply_patch
@@ -83,17 +83,29 @@ def update(job: Job, interaction: Interaction) -> Outcome:
 
 
 def patch(job: Job, interaction: Interaction) -> Outcome:
-    """Apply a JSON Patch to the current version and store the result as an update.
+    """Apply a JSON Patch or a FHIRPath Patch to the current version and store the result as an update.
 
     Raises:
-        FhirError: NOT_FOUND for absent and hidden alike; 422 for a result that is not valid.
+        FhirError: NOT_FOUND for absent and hidden alike; MULTIPLE_MATCHES (412) for criteria that do not find one; 422
+            for a result that is not valid.
     """
-    old = resources.get(job.session, job.decision.readable, interaction.type, interaction.id)
+    logical_id = interaction.id
+    if interaction.conditional:
+        found = conditional.find(job, interaction.type, interaction.conditional)
+        if found is None:
+            raise FhirError(Kind.NOT_FOUND, f"No {interaction.type} matches the criteria")
+        logical_id = found.id
+    job.pending.flush(job.session)
+    old = resources.get(job.session, job.decision.readable, interaction.type, logical_id)
     if old is None or old.content is None:
-        raise FhirError(Kind.NOT_FOUND, f"{interaction.type}/{interaction.id} is not known")
+        raise FhirError(Kind.NOT_FOUND, f"{interaction.type}/{logical_id} is not known")
     _check_version(interaction, old)
-    body = apply_patch(json.decode(old.content, len(old.content) + 1), interaction.patch)
-    if body.get("resourceType") != interaction.type or body.get("id") != interaction.id:
+    before = json.decode(old.content, len(old.content) + 1)
+    if interaction.resource is not None:
+        body = fhirpath_patch.apply(job.definitions, before, interaction.resource)
+    else:
+        body = apply_patch(before, interaction.patch)
+    if body.get("resourceType") != interaction.type or body.get("id") != logical_id:
         raise FhirError(Kind.INVALID_CONTENT, "A patch must not change resourceType or id", (f"{interaction.type}.id",))
     stored = _replace(job, interaction, old, body)
     return stored if _may_read(job, interaction.type) else replace(stored, content=b"")
