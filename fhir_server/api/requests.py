@@ -5,10 +5,12 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from flask import Request
 
+from fhir_server.api.compression import inflated
 from fhir_server.interactions.locating import locate, parse_query
 from fhir_server.interactions.model import Code, Interaction
 from fhir_server.interactions.patching import JSON_PATCH, parse_patch
@@ -33,13 +35,15 @@ class Wishes:
         returns: `Prefer: return=`: `minimal`, `representation` or `OperationOutcome`.
         pretty: Indented JSON.
         binary: A Binary is wanted as its raw bytes, in one of these media ranges; empty for FHIR JSON.
-        none_match: Version ids of `If-None-Match`.
+        none_match: Version ids of `If-None-Match`, `*` for any.
+        modified_since: `If-Modified-Since`; None where absent, not a date, or overruled by `If-None-Match`.
     """
 
     returns: str
     pretty: bool
     binary: str
     none_match: tuple[str, ...]
+    modified_since: datetime | None = None
 
 
 def read_request(
@@ -61,6 +65,7 @@ def read_request(
         dict(query).get("_pretty") == "true",
         _binary_wish(request, interaction, dict(query)),
         tuple(_version(tag) for tag in request.headers.get("If-None-Match", "").split(",") if tag.strip()),
+        None if "If-None-Match" in request.headers else request.if_modified_since,
     )
     if not wishes.binary:
         _check_acceptable(request, dict(query))
@@ -68,6 +73,7 @@ def read_request(
         interaction,
         if_match=_version(request.headers.get("If-Match", "")),
         if_none_exist=_if_none_exist(request),
+        returns=prefer.get("return", ""),
         handling="lenient" if prefer.get("handling") == "lenient" else "strict",
     )
     return _with_body(request, interaction, limit_bytes), wishes
@@ -77,24 +83,24 @@ def _with_body(request: Request, interaction: Interaction, limit_bytes: int) -> 
     media = request.mimetype
     if request.method in {"GET", "HEAD", "DELETE", "OPTIONS"}:
         return interaction
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not supported for request bodies")
+    raw = inflated(request, limit_bytes)
+    if (media in _JSON_BODIES or media in {JSON_PATCH, _FORM}) and not _is_utf8(request):
+        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "The charset of a Content-Type is UTF-8 in FHIR")
     if interaction.code in {Code.SEARCH, Code.SEARCH_SYSTEM}:
         if media not in {_FORM, ""}:
             raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"_search takes {_FORM}")
-        form = parse_query(request.get_data(cache=False).decode("utf-8", "replace"))
+        form = parse_query(raw.decode("utf-8", "replace"))
         pairs = tuple(pair for pair in form if pair[0] not in _PRESENTATION)
         return replace(interaction, query=(*interaction.query, *pairs))
     if interaction.code is Code.PATCH:
         # Nobody can tell which kind of patch `application/json` is, so FHIR's own type has to be said.
         if media == JSON:
-            return replace(interaction, resource=json.decode(request.get_data(cache=False), limit_bytes))
+            return replace(interaction, resource=json.decode(raw, limit_bytes))
         if media != JSON_PATCH:
             raise FhirError(
                 Kind.UNSUPPORTED_MEDIA_TYPE, f"PATCH takes {JSON_PATCH}, or {JSON} with a FHIRPath Patch (Parameters)"
             )
-        return replace(interaction, patch=parse_patch(request.get_data(cache=False)))
-    raw = request.get_data(cache=False)
+        return replace(interaction, patch=parse_patch(raw))
     if interaction.type == "Binary" and media not in _JSON_BODIES and interaction.code in {Code.CREATE, Code.UPDATE}:
         return replace(interaction, resource=_wrapped(raw, request, interaction))
     if not raw.strip():
@@ -104,6 +110,11 @@ def _with_body(request: Request, interaction: Interaction, limit_bytes: int) -> 
     if media and media not in _JSON_BODIES:
         raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"{media[:64]} is not supported; send {JSON}")
     return replace(interaction, resource=json.decode(raw, limit_bytes))
+
+
+def _is_utf8(request: Request) -> bool:
+    """Return whether a body is declared to be UTF-8, or ASCII, which is part of it; FHIR knows no other."""
+    return request.mimetype_params.get("charset", "utf-8").strip("\"'").lower() in {"utf-8", "utf8", "us-ascii"}
 
 
 def _wrapped(raw: bytes, request: Request, interaction: Interaction) -> Mapping[str, Any]:

@@ -13,22 +13,26 @@ from fhir_server.interactions.model import Code, Interaction, Outcome
 from fhir_server.spec import json
 from fhir_server.spec.outcome import Issue, operation_outcome
 
+_READS = frozenset({Code.READ, Code.VREAD})
 _WRITES = frozenset({Code.CREATE, Code.UPDATE, Code.PATCH})
 _CONTENT_TYPE = f"{JSON}; charset=utf-8"
 
 
 def answer(interaction: Interaction, wishes: Wishes, outcome: Outcome) -> Response:
     """Return the response that discloses an outcome, and no more than that."""
-    if interaction.code is Code.READ and outcome.version and str(outcome.version) in wishes.none_match:
+    if interaction.code in _READS and outcome.version and _is_known(wishes, outcome):
         return _headers(Response(status=304), interaction, outcome)
     content, content_type = outcome.content, _CONTENT_TYPE
+    status = outcome.status
     if interaction.code in _WRITES:
         content = _written(wishes, outcome)
+    elif interaction.code is Code.DELETE and wishes.returns == "OperationOutcome":
+        content, status = _told("Deleted"), 200
     elif wishes.binary and outcome.type == "Binary":
         content, content_type = _raw(outcome)
     if wishes.pretty and content and content_type == _CONTENT_TYPE:
         content = msgspec.json.format(content, indent=2)
-    response = Response(content, status=outcome.status)
+    response = Response(content, status=status)
     if content:
         response.content_type = content_type
     else:
@@ -40,8 +44,21 @@ def _written(wishes: Wishes, outcome: Outcome) -> bytes:
     if wishes.returns == "minimal":
         return b""
     if wishes.returns == "OperationOutcome":
-        return json.encode(operation_outcome((Issue("information", "informational", "Stored"),)))
+        return _told("Stored")
     return outcome.content
+
+
+def _told(text: str) -> bytes:
+    return json.encode(operation_outcome((Issue("information", "informational", text),)))
+
+
+def _is_known(wishes: Wishes, outcome: Outcome) -> bool:
+    """Return whether the caller has this version already (https://hl7.org/fhir/R4/http.html#cread)."""
+    if wishes.none_match:
+        return "*" in wishes.none_match or str(outcome.version) in wishes.none_match
+    since = wishes.modified_since
+    # The header has whole seconds, and so has the Last-Modified that it repeats.
+    return since is not None and outcome.updated_at is not None and outcome.updated_at.replace(microsecond=0) <= since
 
 
 def _raw(outcome: Outcome) -> tuple[bytes, str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from flask import Blueprint, Response, current_app, request
 
+from fhir_server.api.compression import deflate
 from fhir_server.api.requests import read_request
 from fhir_server.api.responses import answer
+from fhir_server.interactions.locating import locate
 from fhir_server.interactions.model import Code, Outcome
 from fhir_server.interactions.perform import perform
+from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import context
 from fhir_server.web.bearer import caller, caller_again
 from fhir_server.web.errors import render_error
@@ -18,7 +22,8 @@ blueprint = Blueprint("fhir", __name__)
 EXTENSION = "fhir_api"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_HEADERS = (
-    "Authorization", "Content-Type", "Accept", "Prefer", "If-Match", "If-None-Match", "If-None-Exist", "X-Request-Id",
+    "Authorization", "Content-Type", "Accept", "Prefer", "If-Match", "If-None-Match",
+    "If-Modified-Since", "If-None-Exist", "Content-Encoding", "X-Security-Context", "X-Request-Id",
 )  # fmt: skip
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -42,9 +47,9 @@ class Api:
 @blueprint.route("/fhir/<path:path>", methods=_METHODS, provide_automatic_options=False)
 def fhir(path: str = "") -> Response:
     """Answer one FHIR request."""
-    if request.method == "OPTIONS":
-        return Response(status=204)
     here = context()
+    if request.method == "OPTIONS":
+        return Response(status=204, headers={"Allow": _allowed(path)})
     api: Api = current_app.extensions[EXTENSION]
     interaction, wishes = read_request(request, here.definitions, path, limit_bytes=api.body_limit_bytes)
     if interaction.code is Code.CAPABILITIES:
@@ -55,11 +60,28 @@ def fhir(path: str = "") -> Response:
 @blueprint.errorhandler(Exception)
 def refuse(error: Exception) -> Response:
     """Answer an error as an OperationOutcome."""
-    return render_error(error)
+    response = render_error(error)
+    if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers.setdefault("Allow", _allowed((request.view_args or {}).get("path", "")))
+    return response
 
 
 @blueprint.after_request
 def allow_browsers(response: Response) -> Response:
     """Let browser apps of other origins call the API: access is by bearer token, never by cookie."""
     response.headers.update(_CORS)
+    deflate(request, response)
     return response
+
+
+def _allowed(path: str) -> str:
+    """Return the methods of the interactions at a path; a preflight tells nothing of what is stored."""
+    found = []
+    for method in _METHODS[:-1]:
+        try:
+            locate(context().definitions, method, path, ())
+        except FhirError as error:
+            if error.kind in {Kind.METHOD_NOT_ALLOWED, Kind.NOT_FOUND, Kind.UNKNOWN_TYPE}:
+                continue
+        found.append(method)
+    return ", ".join((*found, "OPTIONS"))

@@ -18,7 +18,7 @@ from fhir_server.interactions.locating import locate_url, parse_query
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
 from fhir_server.interactions.patching import JSON_PATCH, parse_patch
 from fhir_server.spec import json
-from fhir_server.spec.outcome import FhirError, Issue, Kind, error_outcome
+from fhir_server.spec.outcome import FhirError, Issue, Kind, error_outcome, operation_outcome
 from fhir_server.spec.values import instant_text
 from fhir_server.store import events
 from fhir_server.store.database import Session
@@ -64,9 +64,11 @@ def process(interaction: Interaction, principal: Principal, context: Context, pe
     if not isinstance(raw, list) or len(raw) > MAX_ENTRIES:
         raise FhirError(Kind.TOO_LARGE, f"Bundle.entry must be an array of at most {MAX_ENTRIES}", ("Bundle.entry",))
     if bundle["type"] == "batch":
-        answers = [_batch_entry(index, entry, principal, context, perform) for index, entry in enumerate(raw)]
+        answers = [
+            _batch_entry(index, entry, interaction, principal, context, perform) for index, entry in enumerate(raw)
+        ]
         return Outcome(200, _response("batch-response", answers), "Bundle")
-    entries = [_parse(index, entry, context) for index, entry in enumerate(raw)]
+    entries = [_parse(index, entry, interaction, context) for index, entry in enumerate(raw)]
     _check_full_urls(entries)
     refused: list[tuple[Interaction, Trace]] = []
     try:
@@ -79,9 +81,11 @@ def process(interaction: Interaction, principal: Principal, context: Context, pe
     return Outcome(200, _response("transaction-response", answers), "Bundle")
 
 
-def _batch_entry(index: int, raw: Any, principal: Principal, context: Context, perform: Perform) -> bytes:
+def _batch_entry(
+    index: int, raw: Any, bundle: Interaction, principal: Principal, context: Context, perform: Perform
+) -> bytes:
     try:
-        entry = _parse(index, raw, context)
+        entry = _parse(index, raw, bundle, context)
         # A batch may take long, and each entry is a request of its own: who has lost the token or a role is nobody now.
         asking = context.again() if index and context.again else principal
         outcome = perform(entry.interaction, asking, context)
@@ -219,7 +223,7 @@ def _check_changes(entries: Sequence[Entry]) -> None:
         seen.add(entry.changes)
 
 
-def _parse(index: int, raw: Any, context: Context) -> Entry:
+def _parse(index: int, raw: Any, bundle: Interaction, context: Context) -> Entry:
     """Return one entry as an interaction.
 
     Raises:
@@ -254,6 +258,8 @@ def _parse(index: int, raw: Any, context: Context) -> Entry:
             interaction,
             resource=resource if interaction.code in {Code.CREATE, Code.UPDATE} or fhirpath else None,
             patch=_patch(resource, where) if interaction.code is Code.PATCH and not fhirpath else (),
+            returns=bundle.returns,
+            handling=bundle.handling,
             if_match=_version_of(request.get("ifMatch", "")),
             if_none_exist=parse_query(str(request.get("ifNoneExist", "")).removeprefix("?")),
         ),
@@ -299,7 +305,11 @@ def _answer(entry: Entry, outcome: Outcome) -> bytes:
     if outcome.updated_at is not None:
         response["lastModified"] = instant_text(outcome.updated_at)
     body = b""
-    if outcome.content and entry.interaction.code not in _ORDER:
+    returns = entry.interaction.returns
+    if entry.interaction.code in _ORDER and returns == "OperationOutcome":
+        text = "Deleted" if entry.interaction.code is Code.DELETE else "Stored"
+        response["outcome"] = operation_outcome((Issue("information", "informational", text),))
+    if outcome.content and (entry.interaction.code not in _ORDER or returns == "representation"):
         body = b'"resource":' + outcome.content + b","
     return b"{" + body + b'"response":' + json.encode(response) + b"}"
 

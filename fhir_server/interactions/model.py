@@ -56,6 +56,7 @@ class Interaction:
         operation: Operation code without `$`.
         by_get: The operation was called by GET.
         patch: Operations of a JSON Patch (RFC 6902) body; of a FHIRPath Patch, `resource` is the Parameters.
+        returns: `Prefer: return=`: `minimal`, `representation`, `OperationOutcome`, "" where absent.
         handling: `strict` (default) or `lenient` (`Prefer: handling=`).
     """
 
@@ -72,6 +73,7 @@ class Interaction:
     operation: str = ""
     by_get: bool = False
     patch: tuple[Mapping[str, Any], ...] = ()
+    returns: str = ""
     handling: str = "strict"
 
 

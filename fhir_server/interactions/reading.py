@@ -5,15 +5,21 @@ Hidden and absent are the same answer. A deleted resource is 410 only where it w
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
+from fhir_server.search import results
+from fhir_server.search.model import Projection
+from fhir_server.search.projection import elements_projection, summary_projection
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import belonging, resources
 from fhir_server.store.instants import from_us
 from fhir_server.store.resources import Version
 
 _MOST_DIGITS = 9
+_SUMMARIES = ("true", "text", "data", "false")
 
 
 def read(job: Job, interaction: Interaction) -> Outcome:
@@ -25,7 +31,7 @@ def read(job: Job, interaction: Interaction) -> Outcome:
     if interaction.type == "AuditEvent":
         return audit_search.read_interaction(job.session, interaction, job.principal, job.context, job.trace)
     found = resources.get(job.session, job.decision.readable, interaction.type, interaction.id)
-    return _answer(job, interaction, found)
+    return _cut_down(job, interaction, _answer(job, interaction, found))
 
 
 def vread(job: Job, interaction: Interaction) -> Outcome:
@@ -38,7 +44,7 @@ def vread(job: Job, interaction: Interaction) -> Outcome:
         raise _not_found(interaction)
     number = int(interaction.version_id)
     found = resources.version(job.session, job.decision.readable, interaction.type, interaction.id, number)
-    return _answer(job, interaction, found)
+    return _cut_down(job, interaction, _answer(job, interaction, found))
 
 
 def _answer(job: Job, interaction: Interaction, found: Version | None) -> Outcome:
@@ -48,6 +54,22 @@ def _answer(job: Job, interaction: Interaction, found: Version | None) -> Outcom
     if found.content is None:
         raise FhirError(Kind.GONE, f"{interaction.type}/{interaction.id} was deleted")
     return outcome_of(found, 200, job.context.fhir_base)
+
+
+def _cut_down(job: Job, interaction: Interaction, outcome: Outcome) -> Outcome:
+    """Return the answer with the parts alone that `_elements` or `_summary` asks for."""
+    if not interaction.query:
+        return outcome
+    wanted = dict(interaction.query)
+    elements, summary = wanted.get("_elements", ""), wanted.get("_summary", "") or "false"
+    projection: Projection
+    if elements:
+        projection = elements_projection(job.definitions, elements)
+    elif summary != "false":
+        projection = summary_projection(job.definitions, results.choice("_summary", summary, _SUMMARIES))
+    else:
+        return outcome
+    return replace(outcome, content=projection.apply(interaction.type, outcome.content, included=False))
 
 
 def outcome_of(version: Version, status: int, fhir_base: str) -> Outcome:

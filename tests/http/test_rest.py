@@ -163,7 +163,7 @@ def test_a_browser_app_may_call_from_anywhere_with_a_token(server: Server) -> No
         ("POST", "Patient", b'{"resourceType":"Patient","gender":"unheard-of"}', {}, 422),
         ("POST", "Patient", b'{"resourceType":"Patient","colour":"red"}', {}, 400),
         ("POST", "Patient", b"<Patient/>", {"Content-Type": "application/fhir+xml"}, 415),
-        ("POST", "Patient", b"{}", {"Content-Encoding": "gzip"}, 415),
+        ("POST", "Patient", b"{}", {"Content-Encoding": "br"}, 415),
         ("PUT", "Patient/a", b'{"resourceType":"Patient","id":"b"}', {}, 400),
         ("PUT", "Patient/a", b'{"resourceType":"Patient"}', {}, 400),
         ("PUT", "Patient", b'{"resourceType":"Patient"}', {}, 400),
