@@ -11,17 +11,26 @@ from typing import Any
 from flask import Request
 
 from fhir_server.api.compression import inflated
+from fhir_server.api.formats import (
+    AS_JSON,
+    BINARY_AS_RESOURCE,
+    FHIR_XML_BODIES,
+    JSON,
+    JSON_BODIES,
+    XML,
+    XML_BODIES,
+    Format,
+    is_of_this_version,
+    negotiate,
+)
 from fhir_server.interactions.locating import locate, parse_query
 from fhir_server.interactions.model import Code, Interaction
 from fhir_server.interactions.patching import JSON_PATCH, parse_patch
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.xml_read import read_xml
 
-JSON = "application/fhir+json"
-_JSON_BODIES = frozenset({JSON, "application/json", "text/json", "application/json+fhir"})
-_JSON_ANSWERS = (JSON, "application/json", "text/json", "application/json+fhir")
-_JSON_FORMATS = frozenset({"json", "text/json", *_JSON_ANSWERS})
 _FORM = "application/x-www-form-urlencoded"
 _PRESENTATION = frozenset({"_format", "_pretty"})
 _RETURNS = frozenset({"minimal", "representation", "OperationOutcome"})
@@ -33,13 +42,15 @@ class Wishes:
 
     Attributes:
         returns: `Prefer: return=`: `minimal`, `representation` or `OperationOutcome`.
-        pretty: Indented JSON.
-        binary: A Binary is wanted as its raw bytes, in one of these media ranges; empty for FHIR JSON.
+        format: JSON or XML.
+        pretty: Indented.
+        binary: A Binary is wanted as its raw bytes, in one of these media ranges; empty for a resource.
         none_match: Version ids of `If-None-Match`, `*` for any.
         modified_since: `If-Modified-Since`; None where absent, not a date, or overruled by `If-None-Match`.
     """
 
     returns: str
+    format: Format
     pretty: bool
     binary: str
     none_match: tuple[str, ...]
@@ -60,15 +71,16 @@ def read_request(
     plain = tuple(pair for pair in query if pair[0] not in _PRESENTATION)
     interaction = locate(definitions, request.method, path, plain)
     prefer = _prefer(request)
+    presentation = dict(query)
+    binary = _binary_wish(request, interaction, presentation)
     wishes = Wishes(
         prefer.get("return", "representation"),
-        dict(query).get("_pretty") == "true",
-        _binary_wish(request, interaction, dict(query)),
+        AS_JSON if binary else negotiate(request, presentation),
+        presentation.get("_pretty") == "true",
+        binary,
         tuple(_version(tag) for tag in request.headers.get("If-None-Match", "").split(",") if tag.strip()),
         None if "If-None-Match" in request.headers else request.if_modified_since,
     )
-    if not wishes.binary:
-        _check_acceptable(request, dict(query))
     interaction = replace(
         interaction,
         if_match=_version(request.headers.get("If-Match", "")),
@@ -76,15 +88,15 @@ def read_request(
         returns=prefer.get("return", ""),
         handling="lenient" if prefer.get("handling") == "lenient" else "strict",
     )
-    return _with_body(request, interaction, limit_bytes), wishes
+    return _with_body(request, interaction, definitions, limit_bytes), wishes
 
 
-def _with_body(request: Request, interaction: Interaction, limit_bytes: int) -> Interaction:
+def _with_body(request: Request, interaction: Interaction, definitions: Definitions, limit_bytes: int) -> Interaction:
     media = request.mimetype
     if request.method in {"GET", "HEAD", "DELETE", "OPTIONS"}:
         return interaction
     raw = inflated(request, limit_bytes)
-    if (media in _JSON_BODIES or media in {JSON_PATCH, _FORM}) and not _is_utf8(request):
+    if (media in JSON_BODIES or media in {JSON_PATCH, _FORM}) and not _is_utf8(request):
         raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "The charset of a Content-Type is UTF-8 in FHIR")
     if interaction.code in {Code.SEARCH, Code.SEARCH_SYSTEM}:
         if media not in {_FORM, ""}:
@@ -94,22 +106,34 @@ def _with_body(request: Request, interaction: Interaction, limit_bytes: int) -> 
         return replace(interaction, query=(*interaction.query, *pairs))
     if interaction.code is Code.PATCH:
         # Nobody can tell which kind of patch `application/json` is, so FHIR's own type has to be said.
-        if media == JSON:
-            return replace(interaction, resource=json.decode(raw, limit_bytes))
+        if media == JSON or media in FHIR_XML_BODIES:
+            return replace(interaction, resource=_decoded(request, raw, definitions, limit_bytes))
         if media != JSON_PATCH:
             raise FhirError(
-                Kind.UNSUPPORTED_MEDIA_TYPE, f"PATCH takes {JSON_PATCH}, or {JSON} with a FHIRPath Patch (Parameters)"
+                Kind.UNSUPPORTED_MEDIA_TYPE,
+                f"PATCH takes {JSON_PATCH}, or {JSON} or {XML} with a FHIRPath Patch (Parameters)",
             )
         return replace(interaction, patch=parse_patch(raw))
-    if interaction.type == "Binary" and media not in _JSON_BODIES and interaction.code in {Code.CREATE, Code.UPDATE}:
+    is_stored = interaction.code in {Code.CREATE, Code.UPDATE}
+    if interaction.type == "Binary" and is_stored and media not in JSON_BODIES | FHIR_XML_BODIES:
         return replace(interaction, resource=_wrapped(raw, request, interaction))
     if not raw.strip():
         if interaction.code is Code.OPERATION:
             return interaction
         raise FhirError(Kind.MALFORMED, "A resource is required in the body")
-    if media and media not in _JSON_BODIES:
-        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"{media[:64]} is not supported; send {JSON}")
-    return replace(interaction, resource=json.decode(raw, limit_bytes))
+    return replace(interaction, resource=_decoded(request, raw, definitions, limit_bytes))
+
+
+def _decoded(request: Request, raw: bytes, definitions: Definitions, limit_bytes: int) -> Mapping[str, Any]:
+    """Return the resource in a body, in the format its Content-Type says; JSON where it says nothing."""
+    media = request.mimetype
+    if media and not is_of_this_version(request):
+        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "The fhirVersion of the body is not supported; send 4.0")
+    if media in XML_BODIES:
+        return read_xml(definitions, raw, limit_bytes, request.mimetype_params.get("charset", ""))
+    if media and media not in JSON_BODIES:
+        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"{media[:64]} is not supported; send {JSON} or {XML}")
+    return json.decode(raw, limit_bytes)
 
 
 def _is_utf8(request: Request) -> bool:
@@ -133,18 +157,7 @@ def _binary_wish(request: Request, interaction: Interaction, query: Mapping[str,
     if interaction.type != "Binary" or interaction.code not in {Code.READ, Code.VREAD} or "_format" in query:
         return ""
     accept = request.headers.get("Accept", "")
-    return "" if not accept or any(name in accept for name in _JSON_ANSWERS) else accept
-
-
-def _check_acceptable(request: Request, query: Mapping[str, str]) -> None:
-    chosen = query.get("_format", "").partition(";")[0].strip().replace(" ", "+")
-    if chosen:
-        if chosen not in _JSON_FORMATS:
-            raise FhirError(Kind.NOT_ACCEPTABLE, f"_format {chosen[:64]} is not supported; use json")
-        return
-    accept = request.accept_mimetypes
-    if accept and not any(accept[name] > 0 for name in _JSON_ANSWERS):
-        raise FhirError(Kind.NOT_ACCEPTABLE, f"The answer is available as {JSON} only")
+    return "" if not accept or any(name in accept for name in BINARY_AS_RESOURCE) else accept
 
 
 def _if_none_exist(request: Request) -> tuple[tuple[str, str], ...]:

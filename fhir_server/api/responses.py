@@ -8,29 +8,46 @@ from datetime import datetime
 import msgspec
 from flask import Response
 
-from fhir_server.api.requests import JSON, Wishes
+from fhir_server.api.formats import render_xml
+from fhir_server.api.requests import Wishes
 from fhir_server.interactions.model import Code, Interaction, Outcome
 from fhir_server.spec import json
+from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import Issue, operation_outcome
 
 _READS = frozenset({Code.READ, Code.VREAD})
 _WRITES = frozenset({Code.CREATE, Code.UPDATE, Code.PATCH})
-_CONTENT_TYPE = f"{JSON}; charset=utf-8"
 
 
-def answer(interaction: Interaction, wishes: Wishes, outcome: Outcome) -> Response:
-    """Return the response that discloses an outcome, and no more than that."""
+def answer(
+    interaction: Interaction,
+    wishes: Wishes,
+    outcome: Outcome,
+    definitions: Definitions,
+    kept: dict[bool, bytes] | None = None,
+) -> Response:
+    """Return the response that discloses an outcome, and no more than that.
+
+    Args:
+        interaction: What was asked.
+        wishes: How the answer is wanted.
+        outcome: The answer.
+        definitions: To write it as XML.
+        kept: Where to keep the XML of an answer that is the same for everybody.
+    """
     if interaction.code in _READS and outcome.version and _is_known(wishes, outcome):
         return _headers(Response(status=304), interaction, outcome)
-    content, content_type = outcome.content, _CONTENT_TYPE
+    content, content_type = outcome.content, wishes.format.content_type
     status = outcome.status
     if interaction.code in _WRITES:
         content = _written(wishes, outcome)
     elif interaction.code is Code.DELETE and wishes.returns == "OperationOutcome":
         content, status = _told("Deleted"), 200
     elif wishes.binary and outcome.type == "Binary":
-        content, content_type = _raw(outcome)
-    if wishes.pretty and content and content_type == _CONTENT_TYPE:
+        return _headers(_raw(outcome), interaction, outcome)
+    if content and wishes.format.xml:
+        content = render_xml(definitions, content, pretty=wishes.pretty, kept=kept)
+    elif wishes.pretty and content:
         content = msgspec.json.format(content, indent=2)
     response = Response(content, status=status)
     if content:
@@ -61,9 +78,11 @@ def _is_known(wishes: Wishes, outcome: Outcome) -> bool:
     return since is not None and outcome.updated_at is not None and outcome.updated_at.replace(microsecond=0) <= since
 
 
-def _raw(outcome: Outcome) -> tuple[bytes, str]:
+def _raw(outcome: Outcome) -> Response:
     binary = json.decode(outcome.content, len(outcome.content) + 1)
-    return b64decode(binary.get("data", "")), str(binary.get("contentType", "application/octet-stream"))
+    response = Response(b64decode(binary.get("data", "")), status=outcome.status)
+    response.content_type = str(binary.get("contentType", "application/octet-stream"))
+    return response
 
 
 def _headers(response: Response, interaction: Interaction, outcome: Outcome) -> Response:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from flask import Blueprint, Response, current_app, request
 
 from fhir_server.api.compression import deflate
+from fhir_server.api.formats import JSON, negotiate_refusal, render_xml
 from fhir_server.api.requests import read_request
 from fhir_server.api.responses import answer
 from fhir_server.interactions.locating import locate
@@ -36,10 +37,17 @@ _CORS = {
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the composition root gives this room: the CapabilityStatement and the longest body it reads."""
+    """What the composition root gives this room: the CapabilityStatement and the longest body it reads.
+
+    Attributes:
+        capabilities: JSON of the CapabilityStatement.
+        body_limit_bytes: Longest body accepted.
+        capabilities_xml: The same in XML by whether it is indented, made when first asked for.
+    """
 
     capabilities: bytes
     body_limit_bytes: int
+    capabilities_xml: dict[bool, bytes] = field(default_factory=dict)
 
 
 @blueprint.route("/fhir", methods=_METHODS, provide_automatic_options=False)
@@ -53,14 +61,21 @@ def fhir(path: str = "") -> Response:
     api: Api = current_app.extensions[EXTENSION]
     interaction, wishes = read_request(request, here.definitions, path, limit_bytes=api.body_limit_bytes)
     if interaction.code is Code.CAPABILITIES:
-        return answer(interaction, wishes, Outcome(200, api.capabilities, "CapabilityStatement"))
-    return answer(interaction, wishes, perform(interaction, caller(), replace(here, again=caller_again)))
+        statement = Outcome(200, api.capabilities, "CapabilityStatement")
+        return answer(interaction, wishes, statement, here.definitions, api.capabilities_xml)
+    outcome = perform(interaction, caller(), replace(here, again=caller_again))
+    return answer(interaction, wishes, outcome, here.definitions)
 
 
 @blueprint.errorhandler(Exception)
 def refuse(error: Exception) -> Response:
-    """Answer an error as an OperationOutcome."""
+    """Answer an error as an OperationOutcome, in the format that the caller wants."""
     response = render_error(error)
+    wanted = negotiate_refusal(request)
+    if response.mimetype == JSON:
+        if wanted.xml:
+            response.set_data(render_xml(context().definitions, response.get_data(), pretty=False))
+        response.content_type = wanted.content_type
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers.setdefault("Allow", _allowed((request.view_args or {}).get("path", "")))
     return response
@@ -70,6 +85,7 @@ def refuse(error: Exception) -> Response:
 def allow_browsers(response: Response) -> Response:
     """Let browser apps of other origins call the API: access is by bearer token, never by cookie."""
     response.headers.update(_CORS)
+    response.vary.add("Accept")
     deflate(request, response)
     return response
 

@@ -57,7 +57,7 @@ def statement(
         "software": {"name": "fhir-server", "version": software_version},
         "implementation": {"description": "The record that belongs to the patient", "url": fhir_base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
         "patchFormat": ["application/json-patch+json", "application/fhir+json"],
         "rest": [
             {
@@ -111,7 +111,7 @@ def _resource(definitions: Definitions, name: str, operations: tuple[Operation, 
     }
     if not references:
         del described["searchInclude"]
-    if own := [_operation(operation) for operation in operations if name in operation.types]:
+    if own := [_operation(operation) for operation in operations if not {name, "Resource"}.isdisjoint(operation.types)]:
         described["operation"] = own
     return described
 
