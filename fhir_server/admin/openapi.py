@@ -121,10 +121,11 @@ def _operation_paths(operation: Operation) -> Iterable[tuple[str, list[dict[str,
     if "system" in operation.levels:
         yield f"/fhir/${operation.code}", []
     for name in operation.types:
+        place, known = ("{type}", [_in_path("type", {"type": "string"})]) if name == "Resource" else (name, [])
         if "type" in operation.levels:
-            yield f"/fhir/{name}/${operation.code}", []
+            yield f"/fhir/{place}/${operation.code}", known
         if "instance" in operation.levels:
-            yield f"/fhir/{name}/{{id}}/${operation.code}", [_in_path("id", _LOGICAL_ID)]
+            yield f"/fhir/{place}/{{id}}/${operation.code}", [*known, _in_path("id", _LOGICAL_ID)]
 
 
 def _in_path(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _operation(interaction: Interaction, context: Context) -> Operation:
     if (
         operation is None
         or level not in operation.levels
-        or (interaction.type and interaction.type not in operation.types)
+        or (interaction.type and {interaction.type, "Resource"}.isdisjoint(operation.types))
     ):
         raise FhirError(
             Kind.UNKNOWN_TYPE, f"${interaction.operation[:64]} is not an operation of this server at this URL"

@@ -13,6 +13,7 @@ from fhir_server.operations import (
     explain_access,
     preview_consent,
     reindex,
+    validate,
 )
 
 REGISTRY: tuple[Operation, ...] = (
@@ -25,5 +26,6 @@ REGISTRY: tuple[Operation, ...] = (
     explain_access.OPERATION,
     preview_consent.OPERATION,
     reindex.OPERATION,
+    validate.OPERATION,
 )
 BY_CODE = {operation.code: operation for operation in REGISTRY}

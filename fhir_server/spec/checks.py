@@ -23,7 +23,7 @@ Place = tuple[Any, str | int]
 # Checks a value, given the object it is a member of.
 Check = Callable[[Any, Json, Place, "Run"], None]
 
-PROBLEM_LIMIT = 50
+PROBLEM_LIMIT = 100
 _ALLOWED_CODES_SHOWN = 40
 _LITERAL_TYPE = re.compile(r"([A-Za-z]+)[/?].*", re.DOTALL)
 

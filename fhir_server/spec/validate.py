@@ -6,6 +6,7 @@ location. Of the invariants it holds only some that protect readers: ref-1, ext-
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -15,30 +16,50 @@ from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.spec.shapes import check_resource
 
 Json = dict[str, Any]
+_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
 
 def validate(definitions: Definitions, resource: Json) -> None:
     """Accept a resource, with all it contains.
 
     Raises:
-        FhirError: With one issue per problem, at most 50. 400 where the structure is wrong (unknown element, wrong JSON
-            type), else 422 (missing element, malformed value, foreign code, broken invariant).
+        FhirError: With one issue per problem, at most 100. 400 where the structure is wrong (unknown element, wrong
+            JSON type), else 422 (missing element, malformed value, foreign code, broken invariant).
     """
+    if issues := tuple(map(_issue, _problems(definitions, resource))):
+        structural = any(each.code == "structure" for each in issues)
+        kind = Kind.MALFORMED if structural else Kind.INVALID_CONTENT
+        raise FhirError(kind, issues[0].diagnostics, issues[0].expression, issues)
+
+
+def find_issues(definitions: Definitions, resource: Json, profiles: Iterable[str] = ()) -> tuple[Issue, ...]:
+    """Return every problem of a resource as an error, at most 100, and what was not looked at as a warning.
+
+    Args:
+        definitions: What FHIR R4 says.
+        resource: Decoded JSON from outside.
+        profiles: URLs of profiles to hold it to, beside those it claims in `meta.profile`.
+    """
+    meta = resource.get("meta")
+    claimed = meta.get("profile") if type(meta) is dict else None
+    named = [*profiles, *(claimed if type(claimed) is list else ())]
+    own = f"{_STRUCTURE}{resource.get('resourceType')}"
+    warnings = (
+        Issue("warning", "not-supported", "A profile that is named was not looked at; the rules of FHIR R4 were.")
+        for name in dict.fromkeys(each for each in named if type(each) is str)
+        if name.partition("|")[0] != own
+    )
+    return (*map(_issue, _problems(definitions, resource)), *dict.fromkeys(warnings))
+
+
+def _problems(definitions: Definitions, resource: Json) -> list[Problem]:
     run = Run(definitions, resource)
     resource_type = resource.get("resourceType")
     is_known = type(resource_type) is str and resource_type in definitions.resource_types
     root: Place = (None, str(resource_type) if is_known else "Resource")
     with suppress(EnoughError):
         check_resource(resource, resource, root, run)
-    if run.problems:
-        raise _refusal(run.problems)
-
-
-def _refusal(problems: list[Problem]) -> FhirError:
-    issues = tuple(_issue(problem) for problem in problems)
-    structural = any(problem.code == "structure" for problem in problems)
-    kind = Kind.MALFORMED if structural else Kind.INVALID_CONTENT
-    return FhirError(kind, issues[0].diagnostics, issues[0].expression, issues)
+    return run.problems
 
 
 def _issue(problem: Problem) -> Issue:

@@ -213,10 +213,10 @@ def test_structure_is_a_400_and_content_a_422(definitions: Definitions) -> None:
         assert refused.value.status == status
 
 
-def test_every_problem_is_told_up_to_fifty(definitions: Definitions) -> None:
+def test_every_problem_is_told_up_to_a_hundred(definitions: Definitions) -> None:
     found = issues(definitions, OBSERVATION | {"status": "done", "code": {}, "x": 1})
     assert {each.expression[0] for each in found} == {"Observation.status", "Observation.code", "Observation.x"}
-    assert len(issues(definitions, PATIENT | {f"x{number}": 1 for number in range(100)})) == 50
+    assert len(issues(definitions, PATIENT | {f"x{number}": 1 for number in range(150)})) == 100
 
 
 def test_diagnostics_say_what_is_allowed_and_quote_nothing(definitions: Definitions) -> None:
