@@ -185,6 +185,10 @@ def _identify(entry: Entry, transaction: _Transaction, known: _Known) -> Entry:
 def _resolved(job: Job, entry: Entry, known: Mapping[str, str]) -> Interaction:
     """Return the interaction with every reference to another entry, and every conditional reference, made literal."""
     interaction = entry.interaction
+    if interaction.code not in _ORDER:
+        own = known.get(f"{interaction.type}/{interaction.id}", "").partition("/")[2]
+        query = tuple((name, known.get(value, value)) for name, value in interaction.query)
+        return replace(interaction, id=own or interaction.id, query=query)
     if interaction.resource is None:
         return interaction
 
