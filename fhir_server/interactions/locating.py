@@ -14,6 +14,7 @@ Query = tuple[tuple[str, str], ...]
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _LONGEST_PATH = 256
 _ANY_TYPE = "*"
+_VERSION_PARTS = len(("type", "id", "_history", "version"))
 _COMPARTMENT_PARTS = len(("type", "id", "type"))
 
 
@@ -144,10 +145,14 @@ def _operation(definitions: Definitions, method: str, parts: Sequence[str], quer
     *where, name = parts
     if where:
         _check_type(definitions, where[0])
+    version_id = ""
+    if name == "$meta" and where[2:3] == ["_history"] and len(where) == _VERSION_PARTS:
+        version_id = where[3]
+        where = where[:2]
     if where[2:] or (where[1:] and not _ID.fullmatch(where[1])):
         raise FhirError(Kind.NOT_FOUND, "There is nothing at this URL")
     kind, logical_id = (*where, "", "")[:2]
-    return Interaction(Code.OPERATION, kind, logical_id, query=query, operation=name[1:], by_get=method == "GET")
+    return Interaction(Code.OPERATION, kind, logical_id, version_id, query, operation=name[1:], by_get=method == "GET")
 
 
 def _check_type(definitions: Definitions, name: str) -> None:
