@@ -78,6 +78,9 @@ def of_system(job: Job, interaction: Interaction) -> Outcome:
     types = searching.types_asked(job, interaction)
     request = _understood(interaction, ("_type", *_SUPPORTED))
     types = parse.named_types(job.definitions, interaction.query) or types
+    if request.since is not None and not types:
+        # Named one by one: indexes on instants begin with the type.
+        types = tuple(sorted(job.definitions.resource_types))
     return _answer(job, request, Asked(types, since=request.since, at=request.at), "_history")
 
 

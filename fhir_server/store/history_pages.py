@@ -80,10 +80,12 @@ def page(
 
     def build() -> Select[Any]:
         if asked.at is None:
-            # Each part in order and cut by itself: neither has to be sorted, or held, as a whole.
-            parts = [_ordered(part.subquery(), after=after) for part in _parts(session, visibility, asked, _WIDE)]
-            return _ordered(union_all(*(select(part.subquery()) for part in parts)).subquery(), after=None)
-        return _ordered(_current_then(session, visibility, asked, _WIDE), after=after)
+            # Each part in order and cut by itself: an index serves it, and neither is held as a whole.
+            parts = [_ordered(part, row, after) for part, row in _parts(session, visibility, asked, _WIDE)]
+            both = union_all(*(select(part.subquery()) for part in parts)).subquery()
+            return _ordered(select(both), both, None)
+        lasting = _current_then(session, visibility, asked, _WIDE)
+        return _ordered(select(lasting), lasting, after)
 
     values = {**_values(visibility, asked), "history_limit": limit}
     if after is not None:
@@ -97,7 +99,7 @@ def count(session: Session, visibility: Visibility, asked: Asked) -> int:
 
     def build() -> Select[Any]:
         if asked.at is None:
-            found: FromClause = union_all(*_parts(session, visibility, asked, _NARROW)).subquery()
+            found: FromClause = union_all(*(part for part, _ in _parts(session, visibility, asked, _NARROW))).subquery()
         else:
             found = _current_then(session, visibility, asked, _NARROW)
         return select(func.count()).select_from(found)
@@ -107,18 +109,21 @@ def count(session: Session, visibility: Visibility, asked: Asked) -> int:
     return int(prepared.run(session, shape, build, values, _plan(asked)).scalar_one())
 
 
-def _parts(session: Session, visibility: Visibility, asked: Asked, names: tuple[str, ...]) -> list[Select[Any]]:
-    """Return the current versions and the replaced ones."""
+def _parts(
+    session: Session, visibility: Visibility, asked: Asked, names: tuple[str, ...]
+) -> list[tuple[Select[Any], FromClause]]:
+    """Return the current versions and the replaced ones, each with the rows that it selects from."""
     wide = session.is_postgresql and asked.key == NONE and asked.types != ("Patient",)
     row = readable(visibility, asked.types, deleted=True, wide=wide)
     now = readable(visibility, asked.types, deleted=True, wide=wide)
     old = tables.history.alias()
     replaced = select(*(old.c[name] for name in names)).select_from(old.join(now, now.c.key == old.c.key))
     limits = [visibility.predicate(old, HISTORY_RULES)]
-    if asked.types:
+    # Of one resource the key says it all; with the type beside it, planners took the index on types.
+    if asked.types and asked.key == NONE:
         limits.append(old.c.type.in_([type_key(name) for name in asked.types]))
     current = select(*(row.c[name] for name in names))
-    return [current.where(*_limits(row, asked)), replaced.where(*limits, *_limits(old, asked))]
+    return [(current.where(*_limits(row, asked)), row), (replaced.where(*limits, *_limits(old, asked)), old)]
 
 
 def _limits(row: FromClause, asked: Asked) -> list[ColumnElement[bool]]:
@@ -138,7 +143,7 @@ def _current_then(session: Session, visibility: Visibility, asked: Asked, names:
 
     INVARIANT: a version lasts until the next one *that exists for the caller*, so a hidden one between leaves no gap.
     """
-    every = union_all(*_parts(session, visibility, asked, names)).subquery()
+    every = union_all(*(part for part, _ in _parts(session, visibility, asked, names))).subquery()
     following = func.lead(every.c.updated_at).over(partition_by=every.c.key, order_by=every.c.version)
     lasting = select(every, following.label("until")).subquery()
     chosen = select(*(lasting.c[name] for name in names)).where(
@@ -149,13 +154,12 @@ def _current_then(session: Session, visibility: Visibility, asked: Asked, names:
     return chosen.subquery()
 
 
-def _ordered(found: Subquery, *, after: Position | None) -> Select[Any]:
-    place = (found.c.updated_at, found.c.key, found.c.version)
-    statement = select(found)
+def _ordered(statement: Select[Any], row: FromClause, after: Position | None) -> Select[Any]:
+    place = (row.c.updated_at, row.c.key, row.c.version)
     if after is not None:
         last = (_value("history_at"), _value("history_after_key"), _value("history_after_version"))
         # The first condition says less than the second, but an index serves it.
-        statement = statement.where(found.c.updated_at <= _value("history_at"), tuple_(*place) < tuple_(*last))
+        statement = statement.where(row.c.updated_at <= _value("history_at"), tuple_(*place) < tuple_(*last))
     return statement.order_by(*(column.desc() for column in place)).limit(bindparam("history_limit", NONE, Integer))
 
 

@@ -106,7 +106,7 @@ _NOBODY = literal(-1, BigInteger).label("patient")
 _NO_TOKEN = select(index_tables.token).where(false())
 HISTORY_RULES = Rules(
     tables.consent_grant,
-    select(tables.history.c.key, _NOBODY).distinct().subquery(),
+    select(tables.history.c.key, _NOBODY).subquery(),
     _NO_TOKEN.subquery(),
     index_tables.reference,
     exact=False,
