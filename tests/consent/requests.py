@@ -116,13 +116,27 @@ _QUERIES = (
     "{p}/Observation?code=44261-6", "{p}/Observation?", "{p}/Encounter?class=IMP", "{p}/DocumentReference?",
     "Encounter/a-enc-mh/Observation?", "Encounter/a-enc/Observation?code=718-7", "{p}/Consent?", "{p}/Provenance?",
     GP + "/Observation?", GP + "/PractitionerRole?", CARER + "/Observation?", "Device/none/Observation?",
+    "?_lastUpdated=ge2020", "?_type=Observation,Patient,Encounter&_tag:missing=true", "{p}/*?",
+    "{p}/*?_type=Observation", "Observation?_text=haemoglobin OR note", "Observation?_content=718-7",
+    "Observation?_content=44261 OR haemo*", "Observation?_content=8&_sort=_score", "Patient?_content=bob",
+    "?_content=mental OR bob OR laboratory", "Patient?_has:Observation:subject:_content=44261",
+    "Observation?subject._content=bob", "DocumentReference?_text=a*", "Observation?_list=$current-problems",
+    "Observation?_list=a-1", "Condition?_list=$current-problems&patient={p}", "Observation?_filter=code eq 44261-6",
+    "Observation?_filter=not (code eq 718-7)", "Observation?_filter=status pr true",
+    'Observation?_filter=subject.name co "bob"', "Observation?_filter=code eq 718-7 or value-quantity gt 8",
+    "Observation?_filter=has-member[code eq 44261-6].status eq final",
+    "Patient?_filter=birthdate lt 1985 and gender pr false", "Patient?_filter=_has:Observation:subject:code eq 44261-6",
+    "Observation?code:in=http://hl7.org/fhir/ValueSet/x", "Consent?purpose:below=TREAT",
+    "Observation?status:in=http://hl7.org/fhir/ValueSet/observation-status", "Observation?encounter:below=a-enc-mh",
+    "Encounter?class:below=http://terminology.hl7.org/CodeSystem/v3-ActCode|IMP",
+    "Observation?value-quantity=gt0.008|http://unitsofmeasure.org|kg/L", "Location?near=51.5|-0.1|50|km",
 )  # fmt: skip
 _SHAPES = (
     "", "", "_total=accurate", "_summary=count", "_count=1", "_count=2&_total=accurate", "_sort=-_lastUpdated",
     "_include=*", "_include=*&_include:iterate=*", "_revinclude=*", "_elements=id", "_count=3&_sort=_id", "_count=0",
     "_summary=true", "_summary=data", "_summary=text", "_total=estimate", "_contained=false", "_total=none",
     "_revinclude=Provenance:target", "_include=*&_revinclude:iterate=*", "_sort=-_id&_count=1",
-    "_revinclude=Consent:patient&_revinclude=Observation:subject", "_revinclude=AuditEvent:entity",
+    "_revinclude=Consent:patient&_revinclude=Observation:subject", "_revinclude=AuditEvent:entity", "_sort=_score",
 )  # fmt: skip
 _OBSERVATION_SHAPES = (
     *_SHAPES, "_sort=date", "_sort=-date,code", "_sort=value-quantity&_count=1", "_sort=has-member",
@@ -145,7 +159,15 @@ _LOOKUPS: dict[str, Sequence[str]] = {
     "token": _TOKENS, "string": _STRINGS, "uri": _URIS, "date": _DATES, "number": _NUMBERS, "quantity": _NUMBERS,
     "reference": (*REFERENCES, "ann", "a-1", "a-enc-mh", "http://localhost/fhir/Patient/bob"),
 }  # fmt: skip
-_UNKNOWN = ("_filter=code eq 1", "_list=1", "_text=a", "_content=a", "_query=q", "code:in=http://x", "subject:above=x")
+_UNKNOWN = (
+    "_filter=code eq",
+    "_list=nobody",
+    "_text=a",
+    "_content=a",
+    "_query=q",
+    "code:in=http://x",
+    "subject:above=x",
+)
 _PREFIXED = frozenset({"date", "number", "quantity"})
 _HOPS = 2
 
