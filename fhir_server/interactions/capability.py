@@ -64,6 +64,7 @@ def statement(
                 "mode": "server",
                 "security": dict(security),
                 "resource": [_resource(definitions, name, known) for name in sorted(definitions.resource_types)],
+                "operation": [_operation(operation) for operation in known if "system" in operation.levels],
                 "interaction": [
                     {"code": "transaction"},
                     {"code": "batch"},

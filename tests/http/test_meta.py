@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.consent.callers import CALLERS
+from tests.consent.removal import remove_hidden, restored
 from tests.consent.world import ANN, LABEL, TRUST, World, labelled
 from tests.server import Server
 
@@ -94,6 +96,29 @@ def test_hidden_resources_have_no_meta(world: World) -> None:
     assert _labels(_meta(world.server.get("Observation/$meta", world.gp))) == {"general"}
     assert "mental-health" in _labels(_meta(world.server.get("Observation/$meta", world.ann)))
     assert "mental-health" not in _labels(_meta(world.server.get("$meta", world.gp)))
+
+
+def test_hidden_resources_change_no_byte_of_any_meta(world: World) -> None:
+    paths = ("$meta", "Observation/$meta", "Observation/a-mh/$meta", "Observation/a-2/$meta", "Consent/$meta")
+    for caller, token_of in sorted(CALLERS.items()):
+        with restored(world.server):
+            token = token_of(world)
+            before = [_told(world, path, token) for path in paths]
+            remove_hidden(world.server, token)
+            assert [_told(world, path, token) for path in paths] == before, caller
+
+
+def _told(world: World, path: str, token: str) -> tuple[int, Any]:
+    answer = world.server.call("GET", path, token)
+    return answer.status_code, [issue["code"] for issue in (answer.json or {}).get("issue", ())] or answer.json
+
+
+def test_the_capability_statement_names_operations_of_the_system_and_of_types(server: Server) -> None:
+    rest = server.get("metadata", "")["rest"][0]
+    assert "meta" in {each["name"] for each in rest["operation"]}
+    assert "meta-add" not in {each["name"] for each in rest["operation"]}
+    patient = next(each for each in rest["resource"] if each["type"] == "Patient")
+    assert {"meta", "meta-add", "meta-delete"} <= {each["name"] for each in patient["operation"]}
 
 
 def test_meta_needs_the_scopes_of_what_it_tells_and_changes(world: World) -> None:
