@@ -43,10 +43,18 @@ class Problem:
 
 @dataclass(slots=True)
 class Run:
-    """The validation of one resource: what it found, and the resource whose `contained` may be referred to."""
+    """The validation of one resource: what it found, and where it is.
+
+    Attributes:
+        definitions: What FHIR R4 says.
+        container: The resource whose `contained` may be referred to.
+        resource: The innermost resource, contained or not: `%resource` of invariants.
+        problems: What is wrong.
+    """
 
     definitions: Definitions
     container: Json
+    resource: Json
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, place: Place, code: str, text: str) -> None:
@@ -229,7 +237,24 @@ def _period_ends_after_start(value: Json, place: Place, run: Run) -> None:
         run.add(place, "invariant", "must not end before it starts (per-1)")
 
 
+def _components_differ_from_the_whole(value: Json, place: Place, run: Run) -> None:
+    """Hold obs-7: what has a value has no component with the same coding."""
+    components, own = value.get("component"), _codings(value)
+    if not own or type(components) is not list or not any(name.lstrip("_").startswith("value") for name in value):
+        return
+    if any(not own.isdisjoint(_codings(each)) for each in components if type(each) is dict):
+        run.add(place, "invariant", "must not have a value and a component with the same code (obs-7)")
+
+
+def _codings(value: Json) -> set[str]:
+    code = value.get("code")
+    codings = code.get("coding") if type(code) is dict else None
+    found = codings if type(codings) is list else []
+    return {repr(sorted(each.items())) for each in found if type(each) is dict}
+
+
 INVARIANTS: Mapping[str, Callable[[Json, Place, Run], None]] = {
+    "Observation": _components_differ_from_the_whole,
     "Extension": _extension_has_value_or_extensions,
     "Period": _period_ends_after_start,
     "Reference": _reference_is_contained,

@@ -24,8 +24,10 @@ from fhir_server.spec.checks import (
     primitives_check,
     reference_check,
 )
+from fhir_server.spec.contained import check_contained
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.elements import Child
+from fhir_server.spec.invariants import Rule, constraints, hold, rules
 from fhir_server.spec.primitives import PRIMITIVES
 
 Json = dict[str, Any]
@@ -54,13 +56,14 @@ class _Choice:
 class Shape:
     """The checks of one type or inline structure. Made empty, so that structures may hold themselves."""
 
-    __slots__ = ("_choices", "_context", "_holds_value", "_invariant", "_members", "_required")
+    __slots__ = ("_choices", "_context", "_holds_value", "_invariant", "_members", "_required", "_rules")
 
     def __init__(self, context: str) -> None:
         self._context = context
         self._members: dict[str, _Member] = {}
         self._required: tuple[str, ...] = ()
         self._choices: tuple[_Choice, ...] = ()
+        self._rules: tuple[Rule, ...] = ()
         self._invariant = INVARIANTS.get(context)
         # `_name` says more of a value that stands elsewhere: there an id alone is something (ele-1).
         self._holds_value = context != _PRIMITIVE_EXTENSIONS
@@ -87,6 +90,8 @@ class Shape:
             _check_choice(choice, value, place, run)
         if self._invariant:
             self._invariant(value, place, run)
+        if self._rules:
+            hold(self._rules, value, place, run)
 
     def _fill(self, definitions: Definitions) -> dict[str, _Member]:
         members: dict[str, _Member] = {}
@@ -109,6 +114,7 @@ class Shape:
         if self._context in definitions.resource_types:
             members["resourceType"] = _Member("resourceType", _accept)
         self._required, self._choices = tuple(required), tuple(choices)
+        self._rules = rules(definitions, self._context)
         # INVARIANT: last, for another thread takes a shape with members for a finished one.
         self._members = members
         return members
@@ -128,6 +134,8 @@ def check_resource(value: Any, _owner: Json, place: Place, run: Run) -> None:
     """Check a resource that starts a world of its own: the root, or one in a Bundle or Parameters."""
     outer, run.container = run.container, value
     _check_by_type(value, place, run)
+    if type(value) is dict and "contained" in value:
+        check_contained(value, place, run)
     run.container = outer
 
 
@@ -145,7 +153,9 @@ def _check_by_type(value: Any, place: Place, run: Run) -> None:
     if type(resource_type) is not str or resource_type not in run.definitions.resource_types:
         run.add((place, "resourceType"), "structure", "must be the name of a resource type of FHIR R4")
         return
+    outer, run.resource = run.resource, value
     shape_of(run.definitions, resource_type).check(value, value, place, run)
+    run.resource = outer
 
 
 def _accept(_value: Any, _owner: Json, _place: Place, _run: Run) -> None:
@@ -177,4 +187,17 @@ def _member_check(definitions: Definitions, child: Child) -> Check:
         check = concept_check(shape_of(definitions, child.context).check, definitions.code_systems(element.binding))
     else:
         check = shape_of(definitions, child.context).check
+    if element.path != child.context and element.path in constraints():
+        check = _ruled(check, rules(definitions, element.path))
     return items_check(check, element) if element.many else check
+
+
+def _ruled(inner: Check, found: tuple[Rule, ...]) -> Check:
+    """Return the check of an element of a datatype that has invariants beside those of the type."""
+
+    def check(value: Any, owner: Json, place: Place, run: Run) -> None:
+        inner(value, owner, place, run)
+        if type(value) is dict:
+            hold(found, value, place, run)
+
+    return check

@@ -1,7 +1,8 @@
 """Decide whether a resource is FHIR R4: known elements, JSON types, cardinalities, formats, required codes, references.
 
 Comes in: decoded JSON from outside. Goes out: nothing, or one `FhirError` that names every problem by its FHIRPath
-location. Of the invariants it holds only some that protect readers: ref-1, ext-1, per-1, ele-1, dom-2, txt-1, txt-2.
+location. It holds the invariants of severity error that `invariants.py` compiles and those of all types, which
+`checks.py`, `contained.py` and `narrative.py` have by hand.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def find_issues(definitions: Definitions, resource: Json, profiles: Iterable[str
 
 
 def _problems(definitions: Definitions, resource: Json) -> list[Problem]:
-    run = Run(definitions, resource)
+    run = Run(definitions, resource, resource)
     resource_type = resource.get("resourceType")
     is_known = type(resource_type) is str and resource_type in definitions.resource_types
     root: Place = (None, str(resource_type) if is_known else "Resource")

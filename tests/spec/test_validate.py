@@ -21,6 +21,7 @@ from tests.spec.examples import Json, read_examples
 BROKEN_EXAMPLES = {
     "ActivityDefinition-blood-tubes-supply.json": "empty narrative",
     "ActivityDefinition-heart-valve-replacement.json": "empty narrative",
+    "Bundle-dataelements.json": "the same fullUrl twice",
     "DeviceMetric-example.json": "parent refers to a DeviceDefinition",
     "DeviceUseStatement-example.json": "reason refers to a type it may not",
     "EventDefinition-example.json": "empty narrative",
@@ -63,7 +64,7 @@ PATIENT: Json = {
     "birthDate": "1974-12-25",
     "_birthDate": {"extension": [{"url": "http://x/time", "valueDateTime": "1974-12-25T14:35:45-05:00"}]},
     "multipleBirthInteger": 2,
-    "contact": [{"relationship": [{"text": "N"}]}],
+    "contact": [{"relationship": [{"text": "N"}], "name": {"text": "Ann"}}],
 }
 BUNDLE: Json = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": PATIENT}]}
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml">'
@@ -163,7 +164,7 @@ def test_official_examples_are_accepted_but_for_the_broken_ones(definitions: Def
         (PATIENT, {"_active": {}}, "Patient.active", "structure"),
         (PATIENT, {"name": [None]}, "Patient.name[0]", "structure"),
         (PATIENT, {"_birthDate": "x"}, "Patient.birthDate", "structure"),
-        (PATIENT, {"photo": [{"data": "***"}]}, "Patient.photo[0].data", "value"),
+        (PATIENT, {"photo": [{"contentType": "image/png", "data": "***"}]}, "Patient.photo[0].data", "value"),
         (
             PATIENT,
             {"link": [{"other": {"reference": "Patient/2"}, "type": "same"}]},
@@ -184,7 +185,7 @@ def test_official_examples_are_accepted_but_for_the_broken_ones(definitions: Def
         ),
         (
             BUNDLE,
-            {"entry": [{"request": {"method": "GO", "url": "x"}}]},
+            {"type": "batch", "entry": [{"request": {"method": "GO", "url": "x"}}]},
             "Bundle.entry[0].request.method",
             "code-invalid",
         ),
@@ -230,8 +231,9 @@ def test_reference_inside_a_bundle_looks_into_its_own_resource(definitions: Defi
         {"resource": OBSERVATION},
         {"resource": OBSERVATION | {"contained": [{"resourceType": "Device", "id": "x"}]}},
     ]
-    (problem,) = issues(definitions, BUNDLE | {"entry": entries})
-    assert problem.expression == ("Bundle.entry[1].resource.device.reference",)
+    reference, unused = issues(definitions, BUNDLE | {"entry": entries})
+    assert reference.expression == ("Bundle.entry[1].resource.device.reference",)
+    assert unused.expression == ("Bundle.entry[1].resource.contained[0]",)
 
 
 SHARED = load()

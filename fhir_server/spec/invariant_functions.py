@@ -1,0 +1,188 @@
+"""The functions and operators of FHIRPath that invariants use, over lists of JSON values (https://hl7.org/fhirpath/N1/).
+
+INVARIANT: none takes more than linear time, and none raises whatever the JSON is: it may not be valid yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+Items = list[Any]
+_NUMBERS = (int, Decimal)
+
+
+class UncompilableError(ValueError):
+    """The expression is beyond the subset."""
+
+
+class Function(NamedTuple):
+    """A function of the items before the dot and of the value of its argument."""
+
+    run: Callable[[Items, Items], Items]
+    arguments: int
+
+
+def truth(items: Items) -> bool | None:
+    """Return a collection as a truth value; None for empty, or for several."""
+    if len(items) != 1:
+        return None
+    return items[0] if type(items[0]) is bool else True
+
+
+def _and(left: Items, right: Items) -> Items:
+    both = (truth(left), truth(right))
+    return [False] if False in both else [True] if both == (True, True) else []
+
+
+def _or(left: Items, right: Items) -> Items:
+    both = (truth(left), truth(right))
+    return [True] if True in both else [False] if both == (False, False) else []
+
+
+def _not(items: Items, _argument: Items) -> Items:
+    found = truth(items)
+    return [] if found is None else [not found]
+
+
+def _xor(left: Items, right: Items) -> Items:
+    first, second = truth(left), truth(right)
+    return [] if first is None or second is None else [first is not second]
+
+
+def _implies(left: Items, right: Items) -> Items:
+    return _or(_not(left, []), right)
+
+
+def _same(left: Any, right: Any) -> bool:
+    # `True == 1` to Python, not to FHIRPath.
+    return (type(left) is bool) is (type(right) is bool) and bool(left == right)
+
+
+def _equal(left: Items, right: Items) -> Items:
+    if not left or not right:
+        return []
+    return [len(left) == len(right) and all(map(_same, left, right))]
+
+
+def _unequal(left: Items, right: Items) -> Items:
+    return _not(_equal(left, right), [])
+
+
+def _in(left: Items, right: Items) -> Items:
+    return [any(_same(left[0], each) for each in right)] if len(left) == 1 else []
+
+
+def _number(items: Items) -> tuple[Any, Any] | None:
+    """Return the number and unit of a number or Quantity; None where it is neither."""
+    if len(items) != 1:
+        return None
+    value: Any = items[0]
+    unit: Any = None
+    if type(value) is dict:
+        value, unit = value.get("value"), (value.get("system"), value.get("code"), value.get("unit"))
+    return (value, unit) if isinstance(value, _NUMBERS) and type(value) is not bool else None
+
+
+def _comparison(compare: Callable[[Any, Any], bool]) -> Callable[[Items, Items], Items]:
+    """Return a comparison of numbers, or of quantities in one unit; nothing is said of anything else."""
+
+    def operator(left: Items, right: Items) -> Items:
+        first, second = _number(left), _number(right)
+        return [compare(first[0], second[0])] if first and second and first[1] == second[1] else []
+
+    return operator
+
+
+def _plus(left: Items, right: Items) -> Items:
+    first, second = _number(left), _number(right)
+    return [first[0] + second[0]] if first and second else []
+
+
+def _concatenate(left: Items, right: Items) -> Items:
+    return ["".join(each for each in (*left, *right) if type(each) is str)]
+
+
+def _matches(items: Items, argument: Items) -> Items:
+    text = _text(items)
+    return [] if text is None or not argument else [re.search(argument[0], text) is not None]
+
+
+def _starts_with(items: Items, argument: Items) -> Items:
+    text, start = _text(items), _text(argument)
+    return [] if text is None or start is None else [text.startswith(start)]
+
+
+def _contains(items: Items, argument: Items) -> Items:
+    text, part = _text(items), _text(argument)
+    return [] if text is None or part is None else [part in text]
+
+
+def _text(items: Items) -> str | None:
+    return items[0] if len(items) == 1 and type(items[0]) is str else None
+
+
+def _to_integer(items: Items, _argument: Items) -> Items:
+    text = _text(items)
+    return [int(text)] if text and re.fullmatch(r"[+-]?[0-9]{1,9}", text) else []
+
+
+def _to_string(items: Items, _argument: Items) -> Items:
+    return [str(items[0])] if len(items) == 1 and isinstance(items[0], (str, *_NUMBERS)) else []
+
+
+def _is_distinct(items: Items, _argument: Items) -> Items:
+    return [len({(type(each), str(each)) for each in items}) == len(items)]
+
+
+def _descendants(items: Items, _argument: Items) -> Items:
+    found: Items = []
+    waiting = list(items)
+    while waiting:
+        item = waiting.pop()
+        below = list(item.values()) if type(item) is dict else item if type(item) is list else []
+        waiting += below
+        found += [each for each in below if type(each) is not list]
+    return found
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "exists": Function(lambda items, _: [bool(items)], 0),
+    "empty": Function(lambda items, _: [not items], 0),
+    "count": Function(lambda items, _: [len(items)], 0),
+    "first": Function(lambda items, _: items[:1], 0),
+    "tail": Function(lambda items, _: items[1:], 0),
+    "not": Function(_not, 0),
+    "hasValue": Function(lambda items, _: [len(items) == 1 and type(items[0]) is not dict], 0),
+    "isDistinct": Function(_is_distinct, 0),
+    "toInteger": Function(_to_integer, 0),
+    "toString": Function(_to_string, 0),
+    "descendants": Function(_descendants, 0),
+    "matches": Function(_matches, 1),
+    "startsWith": Function(_starts_with, 1),
+    "contains": Function(_contains, 1),
+}
+LAMBDAS: Mapping[str, Callable[[Items, Callable[[Any], Items]], Items]] = {
+    "where": lambda items, condition: [each for each in items if truth(condition(each))],
+    "all": lambda items, condition: [all(truth(condition(each)) is not False for each in items)],
+    "select": lambda items, projection: [found for each in items for found in projection(each)],
+    "exists": lambda items, condition: [any(truth(condition(each)) for each in items)],
+}
+OPERATORS: Mapping[str, Callable[[Items, Items], Items]] = {
+    "and": _and,
+    "or": _or,
+    "xor": _xor,
+    "implies": _implies,
+    "=": _equal,
+    "!=": _unequal,
+    "in": _in,
+    "<": _comparison(lambda left, right: bool(left < right)),
+    ">": _comparison(lambda left, right: bool(left > right)),
+    "<=": _comparison(lambda left, right: bool(left <= right)),
+    ">=": _comparison(lambda left, right: bool(left >= right)),
+    "|": lambda left, right: [*left, *right],
+    "+": _plus,
+    "&": _concatenate,
+}
