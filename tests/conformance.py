@@ -27,10 +27,11 @@ class Probe(NamedTuple):
     path: str
     method: str = "GET"
     accept: str = "application/fhir+json"
-    body: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | str | None = None
     sent_type: str = "application/fhir+json"
 
 
+_XML_PATCH = '<diff><replace sel="Patient/id/@value">probe</replace></diff>'
 _PATCH = {
     "resourceType": "Parameters",
     "parameter": [
@@ -76,7 +77,7 @@ _PROBES = (
     Probe("composite parameters", "Observation?code-value-quantity=a$1"),
     Probe("`near`", "Location?near=51.5|-0.1|5|km"),
     Probe("FHIRPath Patch", "Patient/probe", "PATCH", body=_PATCH),
-    Probe("XML Patch", "Patient/probe", "PATCH", sent_type="application/xml-patch+xml"),
+    Probe("XML Patch", "Patient/probe", "PATCH", body=_XML_PATCH, sent_type="application/xml-patch+xml"),
     Probe("`$everything`", "Patient/probe/$everything"),
     Probe("bulk `$export`", "$export"),
     Probe("`$validate`", "Patient/$validate", "POST", body={"resourceType": "Patient"}),
@@ -208,7 +209,7 @@ def _ask(connection: http.client.HTTPConnection, probe: Probe, token: str) -> tu
     body = None
     if probe.method != "GET":
         headers["Content-Type"] = probe.sent_type
-        body = json.dumps(probe.body) if probe.body else "name=a" if "form" in probe.sent_type else "<diff/>"
+        body = probe.body if isinstance(probe.body, str) else json.dumps(probe.body) if probe.body else "name=a"
     path = (
         probe.path.replace(" ", "%20").replace("|", "%7C").replace('"', "%22").replace("{", "%7B").replace("}", "%7D")
     )

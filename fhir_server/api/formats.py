@@ -10,11 +10,11 @@ from werkzeug.http import parse_options_header
 
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.xml_patch import XML_PATCH
 from fhir_server.spec.xml_write import write_xml
 
 JSON = "application/fhir+json"
 XML = "application/fhir+xml"
-XML_PATCH = "application/xml-patch+xml"
 _OLD_JSON, _OLD_XML = "application/json+fhir", "application/xml+fhir"
 _JSON_NAMES = (JSON, "application/json", "text/json", _OLD_JSON)
 _XML_NAMES = (XML, "application/xml", "text/xml", _OLD_XML)

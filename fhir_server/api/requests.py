@@ -29,6 +29,7 @@ from fhir_server.interactions.patching import JSON_PATCH, parse_patch
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.xml_patch import XML_PATCH, parse_xml_patch
 from fhir_server.spec.xml_read import read_xml
 
 _FORM = "application/x-www-form-urlencoded"
@@ -108,10 +109,13 @@ def _with_body(request: Request, interaction: Interaction, definitions: Definiti
         # Nobody can tell which kind of patch `application/json` is, so FHIR's own type has to be said.
         if media == JSON or media in FHIR_XML_BODIES:
             return replace(interaction, resource=_decoded(request, raw, definitions, limit_bytes))
+        if media == XML_PATCH:
+            charset = request.mimetype_params.get("charset", "")
+            return replace(interaction, xml_patch=parse_xml_patch(raw, limit_bytes, charset))
         if media != JSON_PATCH:
             raise FhirError(
                 Kind.UNSUPPORTED_MEDIA_TYPE,
-                f"PATCH takes {JSON_PATCH}, or {JSON} or {XML} with a FHIRPath Patch (Parameters)",
+                f"PATCH takes {JSON_PATCH}, {XML_PATCH}, or {JSON} or {XML} with a FHIRPath Patch (Parameters)",
             )
         return replace(interaction, patch=parse_patch(raw))
     is_stored = interaction.code in {Code.CREATE, Code.UPDATE}

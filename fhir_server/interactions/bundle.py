@@ -20,6 +20,7 @@ from fhir_server.interactions.patching import JSON_PATCH, parse_patch
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, error_outcome, operation_outcome
 from fhir_server.spec.values import instant_text
+from fhir_server.spec.xml_patch import XML_PATCH, parse_xml_patch
 from fhir_server.store import events
 from fhir_server.store.database import Session
 
@@ -255,13 +256,14 @@ def _parse(index: int, raw: Any, bundle: Interaction, context: Context) -> Entry
         )
     full_url = raw.get("fullUrl", "")
     fhirpath = interaction.code is Code.PATCH and (resource or {}).get("resourceType") == "Parameters"
+    if interaction.code is Code.PATCH and not fhirpath:
+        interaction = _with_patch(interaction, resource, where)
     return Entry(
         index,
         full_url if isinstance(full_url, str) else "",
         replace(
             interaction,
             resource=resource if interaction.code in {Code.CREATE, Code.UPDATE} or fhirpath else None,
-            patch=_patch(resource, where) if interaction.code is Code.PATCH and not fhirpath else (),
             returns=bundle.returns,
             handling=bundle.handling,
             if_match=_version_of(request.get("ifMatch", "")),
@@ -270,14 +272,20 @@ def _parse(index: int, raw: Any, bundle: Interaction, context: Context) -> Entry
     )
 
 
-def _patch(resource: Mapping[str, Any] | None, where: str) -> tuple[Mapping[str, Any], ...]:
+def _with_patch(interaction: Interaction, resource: Mapping[str, Any] | None, where: str) -> Interaction:
+    """Return the interaction with the patch that a Binary holds."""
     try:
         binary = resource or {}
-        if binary.get("resourceType") != "Binary" or binary.get("contentType") != JSON_PATCH:
+        content_type = binary.get("contentType")
+        if binary.get("resourceType") != "Binary" or content_type not in {JSON_PATCH, XML_PATCH}:
             raise ValueError  # noqa: TRY301 - said below, with what is allowed
-        return parse_patch(b64decode(str(binary["data"]), validate=True))
-    except (KeyError, ValueError) as error:
-        text = f"A PATCH entry needs Parameters (FHIRPath Patch) or a Binary of {JSON_PATCH} with base64 data"
+        raw = b64decode(str(binary["data"]), validate=True)
+        if content_type == XML_PATCH:
+            return replace(interaction, xml_patch=parse_xml_patch(raw, len(raw)))
+        return replace(interaction, patch=parse_patch(raw))
+    except (KeyError, TypeError, ValueError) as error:
+        kinds = f"{JSON_PATCH} or {XML_PATCH}"
+        text = f"A PATCH entry needs Parameters (FHIRPath Patch) or a Binary of {kinds} with base64 data"
         raise FhirError(Kind.MALFORMED, text, (f"{where}.resource",)) from error
 
 

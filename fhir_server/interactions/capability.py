@@ -8,9 +8,11 @@ from typing import Any
 
 from fhir_server.interactions import audit_query
 from fhir_server.interactions.model import Operation
+from fhir_server.interactions.patching import JSON_PATCH
 from fhir_server.search import lists, text
 from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.spec.values import instant_text
+from fhir_server.spec.xml_patch import XML_PATCH
 
 SEARCH_TYPES = frozenset({"number", "date", "string", "token", "reference", "composite", "quantity", "uri"})
 _INTERACTIONS = (
@@ -58,7 +60,7 @@ def statement(
         "implementation": {"description": "The record that belongs to the patient", "url": fhir_base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
-        "patchFormat": ["application/json-patch+json", "application/fhir+json"],
+        "patchFormat": [JSON_PATCH, XML_PATCH, "application/fhir+json", "application/fhir+xml"],
         "rest": [
             {
                 "mode": "server",

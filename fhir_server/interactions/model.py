@@ -13,6 +13,7 @@ from typing import Any
 
 from fhir_server.access.principal import Principal
 from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.xml_patch import Change
 from fhir_server.store.database import Store
 from fhir_server.store.grants import EmergencyAccess
 from fhir_server.store.recorder import Recorder
@@ -56,6 +57,7 @@ class Interaction:
         operation: Operation code without `$`.
         by_get: The operation was called by GET.
         patch: Operations of a JSON Patch (RFC 6902) body; of a FHIRPath Patch, `resource` is the Parameters.
+        xml_patch: Operations of an XML Patch (RFC 5261) body.
         returns: `Prefer: return=`: `minimal`, `representation`, `OperationOutcome`, "" where absent.
         handling: `strict` (default) or `lenient` (`Prefer: handling=`).
     """
@@ -73,6 +75,7 @@ class Interaction:
     operation: str = ""
     by_get: bool = False
     patch: tuple[Mapping[str, Any], ...] = ()
+    xml_patch: tuple[Change, ...] = ()
     returns: str = ""
     handling: str = "strict"
 

@@ -29,6 +29,7 @@ from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.validate import validate
 from fhir_server.spec.values import date_interval, instant_text
+from fhir_server.spec.xml_patch import apply_xml_patch
 from fhir_server.store import belonging, directory, resources
 from fhir_server.store.instants import from_us, to_us
 from fhir_server.store.keys import reference_key
@@ -83,7 +84,7 @@ def update(job: Job, interaction: Interaction) -> Outcome:
 
 
 def patch(job: Job, interaction: Interaction) -> Outcome:
-    """Apply a JSON Patch or a FHIRPath Patch to the current version and store the result as an update.
+    """Apply a JSON Patch, an XML Patch or a FHIRPath Patch to the current version and store the result as an update.
 
     Raises:
         FhirError: NOT_FOUND for absent and hidden alike; MULTIPLE_MATCHES (412) for criteria that do not find one; 422
@@ -103,6 +104,8 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
     before = json.decode(old.content, len(old.content) + 1)
     if interaction.resource is not None:
         body = fhirpath_patch.apply(job.definitions, before, interaction.resource)
+    elif interaction.xml_patch:
+        body = apply_xml_patch(job.definitions, before, interaction.xml_patch)
     else:
         body = apply_patch(before, interaction.patch)
     if body.get("resourceType") != interaction.type or body.get("id") != logical_id:

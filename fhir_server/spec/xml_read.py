@@ -32,7 +32,9 @@ _SCHEMA_LOCATION = f"http://www.w3.org/2001/XMLSchema-instance{_SEPARATOR}schema
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
-def read_xml(definitions: Definitions, raw: bytes, limit_bytes: int, charset: str = "") -> Json:
+def read_xml(
+    definitions: Definitions, raw: bytes, limit_bytes: int, charset: str = "", *, ordered: bool = True
+) -> Json:
     """Return the resource in an XML document, as the JSON decoder would return it.
 
     Args:
@@ -40,12 +42,13 @@ def read_xml(definitions: Definitions, raw: bytes, limit_bytes: int, charset: st
         raw: A document without document type; UTF-8, UTF-16, or one of a few 8-bit encodings that it declares.
         limit_bytes: Longest document to accept.
         charset: Of the Content-Type, "" where absent.
+        ordered: Refuse elements that are not in the order of FHIR.
 
     Raises:
         FhirError: 413 when too long; 400 when it is not well-formed, not FHIR XML, or nested deeper than 64 levels.
     """
     document = utf8_document(raw, limit_bytes, charset)
-    reader = _Reader(definitions, document)
+    reader = _Reader(definitions, document, ordered=ordered)
     try:
         reader.parser.Parse(document, True)
     except expat.ExpatError as error:
@@ -84,10 +87,11 @@ class _Frame:
 class _Reader:
     """What the parser calls."""
 
-    def __init__(self, definitions: Definitions, document: bytes) -> None:
+    def __init__(self, definitions: Definitions, document: bytes, *, ordered: bool) -> None:
         self.result: Json = {}
         self._definitions = definitions
         self._document = document
+        self._ordered = ordered
         self._stack: list[_Frame] = []
         self._div: DivRecorder | None = None
         self._default_namespace: str | None = None
@@ -249,7 +253,7 @@ class _Reader:
             self._div = None
 
     def _check_place(self, owner: _Frame, found: XmlField) -> None:
-        if found.position < owner.position:
+        if self._ordered and found.position < owner.position:
             raise self._refusal("must come earlier: the elements have an order", found.segment)
         owner.position = found.position
         if not found.many and (found.name in owner.value or f"_{found.name}" in owner.value):

@@ -1,5 +1,6 @@
 """FHIR XML at the REST door: negotiated in every answer, read in every body, the same record as in JSON."""
 
+import base64
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -270,3 +271,63 @@ def test_who_shows_no_token_is_told_so_in_xml(server: Server) -> None:
 
 def test_the_capability_statement_says_xml(server: Server) -> None:
     assert {XML, "xml"} <= set(server.get("metadata", "")["format"])
+
+
+def _patch(server: Server, token: str, path: str, diff: str, **headers: str) -> TestResponse:
+    return _send(server, "PATCH", path, token, diff.encode(), Content_Type="application/xml-patch+xml", **headers)
+
+
+REPLACE = '<diff xmlns:f="http://hl7.org/fhir"><replace sel="f:Patient/f:active/@value">false</replace></diff>'
+
+
+def test_an_xml_patch_makes_a_version_with_the_change(server: Server, operator: str) -> None:
+    server.put({"resourceType": "Patient", "id": "x", "active": True, "name": [{"family": "Xml"}]}, operator)
+    answer = _patch(server, operator, "Patient/x", REPLACE)
+    assert (answer.status_code, answer.headers["ETag"]) == (200, 'W/"2"')
+    assert _parsed(answer)["active"] is False
+    assert server.get("Patient/x", operator)["name"] == [{"family": "Xml"}]
+    assert _patch(server, operator, "Patient/x", REPLACE, If_Match='W/"1"').status_code == 412
+    assert _patch(server, operator, "Patient/never", REPLACE).status_code == 404
+    assert _patch(server, operator, "Patient?family=Xml", REPLACE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "diff, status",
+    [
+        ("<diff/>", 400),
+        ("<diff", 400),
+        ('<!DOCTYPE diff [<!ENTITY a "b">]><diff><remove sel="Patient/active"/></diff>', 400),
+        ('<diff><remove sel="Patient/birthDate"/></diff>', 422),
+        ('<diff><replace sel="Patient/id/@value">y</replace></diff>', 422),
+        (
+            '<diff xmlns="http://hl7.org/fhir"><add sel="Patient"><gender value="no"/></add></diff>',
+            422,
+        ),
+    ],
+)
+def test_a_bad_xml_patch_changes_nothing(server: Server, operator: str, diff: str, status: int) -> None:
+    server.put({"resourceType": "Patient", "id": "x", "active": True}, operator)
+    answer = _patch(server, operator, "Patient/x", diff)
+    assert (answer.status_code, _parsed(answer)["resourceType"]) == (status, "OperationOutcome"), answer.text
+    assert server.get("Patient/x", operator)["meta"]["versionId"] == "1"
+
+
+def test_an_entry_of_a_bundle_may_be_an_xml_patch(server: Server, operator: str) -> None:
+    server.put({"resourceType": "Patient", "id": "x", "active": True}, operator)
+    data = base64.b64encode(REPLACE.encode()).decode()
+    binary = {"resourceType": "Binary", "contentType": "application/xml-patch+xml", "data": data}
+    entry = {"resource": binary, "request": {"method": "PATCH", "url": "Patient/x"}}
+    server.post("", operator, {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}, 200)
+    assert server.get("Patient/x", operator)["active"] is False
+
+
+def test_a_fhirpath_patch_may_come_in_xml(server: Server, operator: str) -> None:
+    server.put({"resourceType": "Patient", "id": "x", "active": True}, operator)
+    parts = [
+        {"name": "type", "valueCode": "replace"},
+        {"name": "path", "valueString": "Patient.active"},
+        {"name": "value", "valueBoolean": False},
+    ]
+    parameters = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
+    answer = _send(server, "PATCH", "Patient/x", operator, write_xml(DEFINITIONS, parameters))
+    assert (answer.status_code, _parsed(answer)["active"]) == (200, False)
