@@ -28,6 +28,7 @@ PATIENT: dict[str, Any] = {
     "deceasedBoolean": False,
     "contact": [{"name": {"family": "Friend"}}],
     "contained": [{"resourceType": "Organization", "id": "o", "name": "Inner"}],
+    "managingOrganization": {"reference": "#o"},
 }
 
 
@@ -190,7 +191,7 @@ VALUE = {"valueString": "x"}
         (_operation("move", "Patient.photo", source=0, destination=0), 422, "indexes"),
         (_operation("test", "Patient.active", value=VALUE), 400, "add, insert"),
         ({"name": "other", "part": []}, 400, ""),
-        ({"name": "operation"}, 400, "type"),
+        ({"name": "operation"}, 422, "inv-1"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(operation: dict[str, Any], status: int, said: str) -> None:
