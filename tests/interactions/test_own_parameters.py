@@ -219,8 +219,11 @@ def test_values_of_another_type_than_the_parameter_has_stop_no_write(server: Ser
         "Period": {"start": "2000"}, "Quantity": {"value": 1}, "Coding": {"code": "a"}, "Code": "a",
         "CodeableConcept": {"text": "a"}, "Identifier": {"value": "a"}, "Reference": {"reference": "Patient/p"},
         "HumanName": {"text": "a"}, "Timing": {"event": ["2000"]}, "Range": {"low": {"value": 1}}, "Uri": "a:b",
-        "Base64Binary": "YQ==", "Money": {"value": 1}, "Age": {"value": 1}, "Annotation": {"text": "a"},
-        "ContactPoint": {"value": "a"}, "Ratio": {"numerator": {"value": 1}}, "Time": "12:00:00",
+        "Base64Binary": "YQ==", "Money": {"value": 1},
+        "Age": {"value": 1, "system": "http://unitsofmeasure.org", "code": "a"},
+        "Annotation": {"text": "a"},
+        "ContactPoint": {"system": "phone", "value": "a"},
+        "Ratio": {"numerator": {"value": 1}, "denominator": {"value": 2}}, "Time": "12:00:00",
     }  # fmt: skip
     extensions = [{"url": EYES, f"value{name}": value} for name, value in values.items()]
     server.put({"resourceType": "Patient", "id": "p", "extension": extensions}, token)
