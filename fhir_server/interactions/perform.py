@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from fhir_server.access.principal import Principal
-from fhir_server.interactions import audit, bundle, road, writing
+from fhir_server.interactions import audit, bundle, even_time, road, writing
 from fhir_server.interactions.audit_parts import Agent
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
 from fhir_server.spec.outcome import FhirError
@@ -26,7 +26,7 @@ def perform(interaction: Interaction, principal: Principal, context: Context) ->
     """
     if interaction.code in {Code.BATCH, Code.TRANSACTION}:
         return bundle.process(interaction, principal, context, perform)
-    trace = Trace()
+    trace, started = Trace(), even_time.now()
     try:
         if road.verb_of(interaction, context).writes:
             with context.store.write() as session:
@@ -41,8 +41,10 @@ def perform(interaction: Interaction, principal: Principal, context: Context) ->
             found = road.events_of(job, interaction, outcome.status)
     except FhirError as error:
         road.record_refusal(interaction, principal, context, trace, error)
+        even_time.refused(started, error)
         raise
     road.record(context, found)
+    even_time.answered(started, interaction.code, trace, principal)
     return outcome
 
 

@@ -127,7 +127,8 @@ def test_compiled_grants_vote_as_the_provision_tree_says(
     caller = Gate(
         gate.at_us,
         actors=gate.actors or (1,),
-        purposes=gate.purposes,
+        # Every caller has a purpose (`purposes.of_caller`); only staff, whom no Consent names, are drawn without.
+        purposes=gate.purposes | purposes.SOME,
         other_purposes=gate.other_purposes,
         action=gate.action,
     )
