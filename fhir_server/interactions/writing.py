@@ -88,8 +88,11 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
 
     Raises:
         FhirError: NOT_FOUND for absent and hidden alike; MULTIPLE_MATCHES (412) for criteria that do not find one; 422
-            for a result that is not valid.
+            for a result that is not valid; FORBIDDEN (403) for a token to write only.
     """
+    # Whether a patch fits tells what is stored: `test`, a path, a condition in FHIRPath or XPath.
+    if not _may_read(job, interaction.type):
+        raise FhirError(Kind.FORBIDDEN, f"A patch needs scope to read {interaction.type}, too")
     logical_id = interaction.id
     if interaction.conditional:
         found = conditional.find(job, interaction.type, interaction.conditional)
@@ -110,8 +113,7 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
         body = apply_patch(before, interaction.patch)
     if body.get("resourceType") != interaction.type or body.get("id") != logical_id:
         raise FhirError(Kind.INVALID_CONTENT, "A patch must not change resourceType or id", (f"{interaction.type}.id",))
-    stored = _replace(job, interaction, old, body)
-    return stored if _may_read(job, interaction.type) else replace(stored, content=b"")
+    return _replace(job, interaction, old, body)
 
 
 def delete(job: Job, interaction: Interaction) -> Outcome:
