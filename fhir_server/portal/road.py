@@ -26,6 +26,7 @@ Parameter: TypeAlias = tuple[str, str]
 _CURSOR = "_cursor"
 _PAGE_COUNT = 100
 _MOST_PAGES = 20
+_REFUSALS = {kind.status: kind for kind in (Kind.FORBIDDEN, Kind.NOT_FOUND)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,18 @@ class Road:
     def operate(
         self, operation: str, resource_type: str, logical_id: str = "", parameters: Iterable[Mapping[str, Any]] = ()
     ) -> dict[str, Any]:
-        """Perform an operation with these parameters and return its answer."""
+        """Perform an operation with these parameters and return its answer.
+
+        Raises:
+            FhirError: Also where it answered with a refusal, to keep what it noted about it.
+        """
         body = {"resourceType": "Parameters", "parameter": list(parameters)}
         interaction = Interaction(Code.OPERATION, type=resource_type, id=logical_id, operation=operation, resource=body)
         outcome = self._perform(interaction)
-        return decode(outcome) if outcome.content else {}
+        answer = decode(outcome) if outcome.content else {}
+        if outcome.status in _REFUSALS:
+            raise FhirError(_REFUSALS[outcome.status], answer["issue"][0]["diagnostics"])
+        return answer
 
     def _perform(self, interaction: Interaction) -> Outcome:
         return perform(interaction, self.principal, self.context)

@@ -22,6 +22,7 @@ OWN_LOG: Final = frozenset({"/access-log", "/access-log.json"})
 """What shows a patient the log of their own record, to which each request adds; so does their first page."""
 _VARIABLE: Final = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
 _FORM_TOKEN: Final = re.compile(r'name="csrf_token" value="([^"]+)"')
+_ALLERGY: Final = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
 _CODING: Final = {
     "coding": [{"system": "http://snomed.info/sct", "code": "91936005", "display": "Allergy"}],
     "text": "A",
@@ -56,7 +57,8 @@ def _shown(patient: str) -> list[Json]:
     return [
         {"resourceType": "Appointment", "status": "booked", "start": "2026-12-01T10:00:00Z",
          "end": "2026-12-01T10:20:00Z", "participant": [{"actor": ref(patient), "status": "accepted"}]},
-        {"resourceType": "AllergyIntolerance", "patient": ref(patient), "code": _CODING},
+        {"resourceType": "AllergyIntolerance", "patient": ref(patient), "code": _CODING,
+         "clinicalStatus": {"coding": [{"system": _ALLERGY, "code": "active"}]}},
         {"resourceType": "Condition", "subject": ref(patient), "code": _CODING},
         {"resourceType": "MedicationRequest", "status": "active", "intent": "order", "subject": ref(patient),
          "medicationCodeableConcept": _CODING},

@@ -264,9 +264,18 @@ def searches(draw: st.DrawFn) -> Request:
 _OFTEN = ("Observation/a-2", "Observation/a-2", "Observation/a-mh", "Observation/gone", "Observation/gone-mh") * 3
 
 
+_HISTORIES = (
+    "Observation/_history", "_history", "_history?_count=3", "Patient/_history?_count=1", "Consent/_history",
+    "Observation/_history?_at=2026-11-22T08:30:00Z", "Observation/_history?_since=2026-11-22T08:00:00Z&_count=2",
+    "_history?_type=Observation,Consent",
+)  # fmt: skip
+
+
 @st.composite
 def reads(draw: st.DrawFn) -> Request:
     """Draw a read, vread or history, with preconditions and wishes."""
+    if not draw(st.integers(0, 9)):
+        return Request("GET", draw(st.sampled_from(_HISTORIES)))
     suffix = draw(st.sampled_from((
         "", "", "", "/_history", "/_history/1", "/_history/2", "/_history/3", "/_history?_count=1",
         "/_history?_since=2026-11-22T08:00:00Z", "?_pretty=true", "?_format=xml",

@@ -60,7 +60,7 @@ _SAID: dict[str, tuple[Callable[[], Json], bool]] = {
     "in the group": (lambda: _group(GP), True),
     "inactive member": (lambda: _group(GP, member={"inactive": True}), False),
     "member of the past": (lambda: _group(GP, member={"period": PAST}), False),
-    "a group that is not actual": (lambda: _group(GP) | {"actual": False}, False),
+    "a group that is not actual": (lambda: _empty(_group()) | {"actual": False}, False),
     "a group not in use": (lambda: _group(GP, active=False), False),
     "again in the group": (lambda: _group(GP, active=True), True),
     "nobody": (lambda: _empty(_group()), False),

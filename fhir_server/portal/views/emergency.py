@@ -21,7 +21,14 @@ _REASON_LIMIT: Final = 1000
 _FRESH: Final = timedelta(minutes=5)
 _SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _REFUSED: Final = frozenset(
-    {Kind.NOT_FOUND, Kind.FORBIDDEN, Kind.BUSINESS_RULE, Kind.INVALID_CONTENT, Kind.INVALID_VALUE}
+    {
+        Kind.NOT_FOUND,
+        Kind.FORBIDDEN,
+        Kind.BUSINESS_RULE,
+        Kind.INVALID_CONTENT,
+        Kind.INVALID_VALUE,
+        Kind.THROTTLED,
+    }
 )
 
 
