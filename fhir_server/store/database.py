@@ -124,8 +124,10 @@ class Store:
             FhirError: UNAVAILABLE when the database cannot be reached.
         """
         with self._translated(), self.engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            connection.info.pop(PLAN, None)
+            # SQLite's connections begin nothing by themselves.
+            if self.is_postgresql:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.info.pop(PLAN, None)
             yield Session(connection, self)
 
     @contextmanager
