@@ -15,7 +15,8 @@ from fhir_server.interactions.model import Code, Trace
 from fhir_server.spec.outcome import FhirError, Kind
 
 TICK_S: Final = 0.005
-_SEARCHES: Final = frozenset({Code.SEARCH, Code.SEARCH_SYSTEM})
+_SILENT: Final = frozenset({Code.SEARCH, Code.SEARCH_SYSTEM, Code.DELETE})
+"""Interactions that do not fail where nothing is found."""
 
 
 def now() -> float:
@@ -30,11 +31,11 @@ def refused(started: float, error: FhirError) -> None:
 
 
 def answered(started: float, code: Code, trace: Trace, principal: Principal) -> None:
-    """Wait for the next tick before an answer to a search that found nothing.
+    """Wait for the next tick before an answer to a search or deletion that found nothing.
 
     A page of the portal asks a dozen fixed questions about a record that the person has opened: it need not wait.
     """
-    if code in _SEARCHES and not trace.entities and principal.client_id != PORTAL:
+    if code in _SILENT and not trace.entities and principal.client_id != PORTAL:
         _wait(started)
 
 

@@ -34,6 +34,7 @@ def perform(interaction: Interaction, principal: Principal, context: Context) ->
                 outcome = road.run(job, interaction)
                 writing.finish(job)
                 events.append(session, road.events_of(job, interaction, outcome.status))
+            even_time.answered(started, interaction.code, trace, principal)
             return outcome
         with context.store.read() as session:
             job = road.open_job(session, interaction, principal, context, trace)
