@@ -21,7 +21,7 @@ UV := UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/u
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What the build hook turns into the artefacts of the package.
-BUILD_INPUTS := pyproject.toml hatch_build.py fhir_server/spec/build_definitions.py fhir_server/spec/build_units.py \
+BUILD_INPUTS := pyproject.toml hatch_build.py fhir_server/spec/build_packages.py fhir_server/spec/build_definitions.py fhir_server/spec/build_units.py \
 	fhir_server/portal/build_assets.py
 BUILT := fhir_server/spec/r4.msgpack fhir_server/spec/ucum.msgpack fhir_server/portal/static/vendor/manifest.json
 

@@ -17,7 +17,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 # What Python is told to run, in the root, with the artefact that it writes.
 STEPS = (
-    (("fhir_server/spec/build_definitions.py",), "fhir_server/spec/r4.msgpack"),
+    (("-m", "fhir_server.spec.build_definitions"), "fhir_server/spec/r4.msgpack"),
     (("-m", "fhir_server.spec.build_units"), "fhir_server/spec/ucum.msgpack"),
     (("fhir_server/portal/build_assets.py",), "fhir_server/portal/static/vendor/manifest.json"),
 )

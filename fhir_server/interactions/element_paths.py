@@ -14,6 +14,7 @@ from typing import Any
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.elements import PRIMITIVES, Child
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.token_reader import TokenReader
 
 _TOKEN = re.compile(r"\s*('(?:[^'\\]|\\.)*'|%\w+|`[^`]*`|[A-Za-z_]\w*|-?[0-9]+(?:\.[0-9]+)?|[()\[\].=]|\S)", re.DOTALL)
 _CHARACTERS = 1_000
@@ -97,32 +98,11 @@ def parse(text: str, resource_type: str) -> tuple[Step, ...]:
     return steps
 
 
-class _Parser:
-    """Reads tokens from left to right; the empty token ends the text."""
+class _Parser(TokenReader):
+    """Recursive descent over tokens."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._tokens: list[str] = [*_TOKEN.findall(text), ""]
-        self._at = 0
-
-    @property
-    def ahead(self) -> str:
-        return self._tokens[self._at]
-
-    def take(self) -> str:
-        token = self.ahead
-        self._at += bool(token)
-        return token
-
-    def accept(self, token: str) -> bool:
-        if self.ahead != token:
-            return False
-        self._at += 1
-        return True
-
-    def expect(self, token: str) -> None:
-        if not self.accept(token):
-            raise self.unsupported()
+        super().__init__(_TOKEN, text)
 
     def unsupported(self) -> FhirError:
         at = f"at '{self.ahead[:_SHOWN]}'" if self.ahead else "at its end"

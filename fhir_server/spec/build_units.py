@@ -8,17 +8,14 @@ Run by the build hook, before the package is installed: `python -m fhir_server.s
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from fhir_server.spec.build_definitions import BuildError, Package, fetch, write
+from fhir_server.spec.build_packages import BuildError, Json, Package, fetch, run, write
 
 UNITS = Package(
     "@lhncbc/ucum-lhc",
@@ -34,8 +31,6 @@ MENDED = {
     "[mu_0]": "4.[pi].10*-7.N/A2",
 }
 """Definitions of which the package has lost what stands before the first name."""
-
-Json = dict[str, Any]
 
 
 def compile_units(archive: Path) -> Json:
@@ -103,17 +98,5 @@ def build(out: Path) -> bool:
     return True
 
 
-def main() -> None:
-    """Build from the command line."""
-    parser = argparse.ArgumentParser(description="Compile the table of UCUM units.")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("ucum.msgpack"))
-    out: Path = parser.parse_args().out
-    try:
-        written = build(out)
-    except BuildError as error:
-        sys.exit(str(error))
-    sys.stdout.write(f"{out.name}: {'written' if written else 'up to date'}, {out.stat().st_size} bytes\n")
-
-
 if __name__ == "__main__":
-    main()
+    run("Compile the table of UCUM units.", Path(__file__).with_name("ucum.msgpack"), build)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from fhir_server.spec.token_reader import TokenReader
+
 _TOKEN = re.compile(r"\s*('(?:[^'\\]|\\.)*'|%resource|[A-Za-z_]\w*|[0-9]+|!=|[()\[\].|=]|\S)")
 RESOURCE_ROOT = "%resource"
 
@@ -103,34 +105,12 @@ def parse(expression: str) -> tuple[Alternative, ...]:
     return tuple(alternatives)
 
 
-class _Parser:
-    """Recursive descent over tokens; the empty token ends the text."""
+class _Parser(TokenReader):
+    """Recursive descent over tokens."""
 
     def __init__(self, expression: str) -> None:
+        super().__init__(_TOKEN, expression)
         self._expression = expression
-        self._tokens: list[str] = [*_TOKEN.findall(expression), ""]
-        self._at = 0
-
-    @property
-    def ahead(self) -> str:
-        return self._tokens[self._at]
-
-    def take(self) -> str:
-        token = self.ahead
-        # The empty token at the end stays ahead for ever.
-        self._at += bool(token)
-        return token
-
-    def accept(self, token: str) -> bool:
-        if self.ahead != token:
-            return False
-        self._at += 1
-        return True
-
-    def expect(self, token: str) -> None:
-        if self.ahead != token:
-            raise self.unsupported()
-        self._at += 1
 
     def unsupported(self) -> UnsupportedExpressionError:
         return UnsupportedExpressionError(f"Not supported at {self.ahead!r}: {self._expression}")

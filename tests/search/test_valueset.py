@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fhir_server.search.terminology import Terminology
 from fhir_server.search.valueset import Codes, NotExpandable, Part, expand
-from fhir_server.spec import build_definitions, code_systems
+from fhir_server.spec import build_definitions, build_packages, code_systems
 from fhir_server.spec.code_systems import CodeSystem
 from tests.search.world import DEFINITIONS
 
@@ -37,8 +37,8 @@ _DIFFERING = {
 
 
 def _official() -> Iterator[tuple[str, dict[str, frozenset[str]]]]:
-    archive = build_definitions.fetch(build_definitions.EXPANSIONS)
-    for resource in build_definitions.read_resources(archive, ("ValueSet",)):
+    archive = build_packages.fetch(build_definitions.EXPANSIONS)
+    for resource in build_packages.read_resources(archive, ("ValueSet",)):
         systems: dict[str, set[str]] = {}
         waiting = list(resource.get("expansion", {}).get("contains", ()))
         while waiting:

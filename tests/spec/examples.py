@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fhir_server.spec.build_definitions import EXAMPLES, fetch, read_members
+from fhir_server.spec.build_definitions import EXAMPLES
+from fhir_server.spec.build_packages import fetch, read_members
 from fhir_server.spec.definitions import Definitions
 
 Json = dict[str, Any]

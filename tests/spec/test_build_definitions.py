@@ -10,19 +10,20 @@ import msgspec
 import pytest
 
 from fhir_server.spec import build_definitions
-from fhir_server.spec.build_definitions import BuildError, Package, build, compile_all, fetch
+from fhir_server.spec.build_definitions import build, compile_all
+from fhir_server.spec.build_packages import CACHE_VARIABLE, BuildError, Package, fetch
 from fhir_server.spec.definitions import ARTEFACT
 
-SCRIPT = Path(build_definitions.__file__)
+ROOT = Path(build_definitions.__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build as the build hook does: as a script, in a folder where the package cannot be imported."""
+    """Build as the build hook does: as a module, from the root of the repository."""
     folder = tmp_path_factory.mktemp("build")
     out = folder / "r4.msgpack"
-    command = [sys.executable, str(SCRIPT), "--out", str(out)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "fhir_server.spec.build_definitions", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("r4.msgpack: written")
     return out
 
@@ -48,7 +49,7 @@ def test_archive_must_be_the_pinned_one() -> None:
 
 
 def test_cached_archive_with_other_content_is_never_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(build_definitions.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setenv("npm_config_offline", "true")
     package = Package("not-a-package-of-ours", "1.0.0", "sha512-AAAA")
     (tmp_path / package.file_name).write_bytes(b"something else")

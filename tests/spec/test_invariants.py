@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fhir_server.spec.build_definitions import EXAMPLES, fetch, read_resources
+from fhir_server.spec.build_definitions import EXAMPLES
+from fhir_server.spec.build_packages import fetch, read_resources
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.invariant_functions import truth
 from fhir_server.spec.invariants import compile_expression, constraints, rules

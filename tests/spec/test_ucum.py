@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.spec.build_definitions import fetch
+from fhir_server.spec.build_packages import fetch
 from fhir_server.spec.build_units import MENDED, UNITS, build, rows
 from fhir_server.spec.ucum import ARTEFACT, unit
 
