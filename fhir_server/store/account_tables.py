@@ -31,6 +31,7 @@ account = Table(
     Column("accepted_at", BigInteger),
     Column("email_confirmed_at", BigInteger),
     Column("last_sign_in_at", BigInteger),
+    Column("text_codes_at", BigInteger),
 )
 Index("ix_account_reference", account.c.reference)
 
@@ -44,6 +45,7 @@ portal_session = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("last_seen_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Column("device", Text),
 )
 Index("ix_portal_session_account", portal_session.c.account_id)
 
@@ -57,8 +59,94 @@ account_link = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("failed_count", Integer, nullable=False),
     Column("used_at", BigInteger),
+    Column("detail", Text),
 )
 Index("ix_account_link_account", account_link.c.account_id)
+
+authenticator = Table(
+    "authenticator",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("sealed_secret", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("confirmed_at", BigInteger),
+    Column("last_step", BigInteger, nullable=False),
+)
+Index("ix_authenticator_account", authenticator.c.account_id)
+
+recovery_code = Table(
+    "recovery_code",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("code_hash", Text, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
+passkey = Table(
+    "passkey",
+    metadata,
+    Column("credential_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+)
+Index("ix_passkey_account", passkey.c.account_id)
+
+remembered_device = Table(
+    "remembered_device",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+Index("ix_remembered_device_account", remembered_device.c.account_id)
+
+pending_proof = Table(
+    "pending_proof",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("account_id", Text),
+    Column("purpose", Text, nullable=False),
+    Column("detail", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("failed_count", Integer, nullable=False),
+    Column("sent_count", Integer, nullable=False),
+    Column("code_hash", Text),
+    Column("code_expires_at", BigInteger),
+    Column("challenge", Text),
+    Column("used_at", BigInteger),
+)
+Index("ix_pending_proof_expires", pending_proof.c.expires_at)
+
+account_reset = Table(
+    "account_reset",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("new_email", Text),
+    Column("reason", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("code_hash", Text, nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", BigInteger),
+    Column("approved", Boolean),
+    Column("token_hash", Text, unique=True),
+    Column("failed_count", Integer, nullable=False),
+    Column("used_at", BigInteger),
+)
+Index("ix_account_reset_account", account_reset.c.account_id)
 
 notice_choice = Table(
     "notice_choice",

@@ -77,6 +77,12 @@ def upgrade() -> None:
     _create_account()
     _create_portal_session()
     _create_account_link()
+    _create_authenticator()
+    _create_recovery_code()
+    _create_passkey()
+    _create_remembered_device()
+    _create_pending_proof()
+    _create_account_reset()
     _create_notice_choice()
     _create_invitation()
     _create_message()
@@ -478,6 +484,7 @@ def _create_account() -> None:
         sa.Column("accepted_at", sa.BigInteger()),
         sa.Column("email_confirmed_at", sa.BigInteger()),
         sa.Column("last_sign_in_at", sa.BigInteger()),
+        sa.Column("text_codes_at", sa.BigInteger()),
         sa.PrimaryKeyConstraint("id", name="pk_account"),
         sa.UniqueConstraint("email", name="uq_account_email"),
     )
@@ -494,6 +501,7 @@ def _create_portal_session() -> None:
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("last_seen_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger()),
+        sa.Column("device", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_portal_session"),
         sa.UniqueConstraint("token_hash", name="uq_portal_session_token_hash"),
     )
@@ -510,9 +518,109 @@ def _create_account_link() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("failed_count", sa.Integer(), nullable=False),
         sa.Column("used_at", sa.BigInteger()),
+        sa.Column("detail", sa.Text()),
         sa.PrimaryKeyConstraint("token_hash", name="pk_account_link"),
     )
     op.create_index("ix_account_link_account", "account_link", ["account_id"])
+
+
+def _create_authenticator() -> None:
+    op.create_table(
+        "authenticator",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("sealed_secret", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_at", sa.BigInteger()),
+        sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_authenticator"),
+    )
+    op.create_index("ix_authenticator_account", "authenticator", ["account_id"])
+
+
+def _create_recovery_code() -> None:
+    op.create_table(
+        "recovery_code",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("code_hash", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("account_id", "code_hash", name="pk_recovery_code"),
+    )
+
+
+def _create_passkey() -> None:
+    op.create_table(
+        "passkey",
+        sa.Column("credential_id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_used_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("credential_id", name="pk_passkey"),
+    )
+    op.create_index("ix_passkey_account", "passkey", ["account_id"])
+
+
+def _create_remembered_device() -> None:
+    op.create_table(
+        "remembered_device",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_used_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_remembered_device"),
+        sa.UniqueConstraint("token_hash", name="uq_remembered_device_token_hash"),
+    )
+    op.create_index("ix_remembered_device_account", "remembered_device", ["account_id"])
+
+
+def _create_pending_proof() -> None:
+    op.create_table(
+        "pending_proof",
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text()),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("failed_count", sa.Integer(), nullable=False),
+        sa.Column("sent_count", sa.Integer(), nullable=False),
+        sa.Column("code_hash", sa.Text()),
+        sa.Column("code_expires_at", sa.BigInteger()),
+        sa.Column("challenge", sa.Text()),
+        sa.Column("used_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("token_hash", name="pk_pending_proof"),
+    )
+    op.create_index("ix_pending_proof_expires", "pending_proof", ["expires_at"])
+
+
+def _create_account_reset() -> None:
+    op.create_table(
+        "account_reset",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("new_email", sa.Text()),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("requested_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("code_hash", sa.Text(), nullable=False),
+        sa.Column("decided_by", sa.Text()),
+        sa.Column("decided_at", sa.BigInteger()),
+        sa.Column("approved", sa.Boolean()),
+        sa.Column("token_hash", sa.Text()),
+        sa.Column("failed_count", sa.Integer(), nullable=False),
+        sa.Column("used_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id", name="pk_account_reset"),
+        sa.UniqueConstraint("token_hash", name="uq_account_reset_token_hash"),
+    )
+    op.create_index("ix_account_reset_account", "account_reset", ["account_id"])
 
 
 def _create_notice_choice() -> None:
