@@ -80,10 +80,10 @@ def negotiate(request: Request, query: Mapping[str, str]) -> Format:
     raise FhirError(Kind.NOT_ACCEPTABLE, f"The answer is available as {JSON} and {XML}, of FHIR 4.0")
 
 
-def negotiate_refusal(request: Request) -> Format:
+def negotiate_refusal(request: Request, query: Mapping[str, str]) -> Format:
     """Return the format for an OperationOutcome: as `negotiate`, but JSON where that has no answer."""
     try:
-        return negotiate(request, request.args)
+        return negotiate(request, query)
     except FhirError:
         return AS_JSON
 

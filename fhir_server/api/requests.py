@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from flask import Request
+from flask import Request, g
 
-from fhir_server.api.compression import inflated
-from fhir_server.api.formats import (
-    AS_JSON,
-    BINARY_AS_RESOURCE,
-    FHIR_XML_BODIES,
-    JSON,
-    JSON_BODIES,
-    XML,
-    XML_BODIES,
-    Format,
-    is_of_this_version,
-    negotiate,
-)
-from fhir_server.interactions.locating import locate, parse_query
+from fhir_server.api.bodies import read_form, with_body
+from fhir_server.api.formats import AS_JSON, BINARY_AS_RESOURCE, Format, negotiate
+from fhir_server.interactions.locating import Query, locate, parse_query
 from fhir_server.interactions.model import Code, Interaction
-from fhir_server.interactions.patching import JSON_PATCH, parse_patch
-from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.spec.xml_patch import XML_PATCH, parse_xml_patch
-from fhir_server.spec.xml_read import read_xml
 
-_FORM = "application/x-www-form-urlencoded"
 _PRESENTATION = frozenset({"_format", "_pretty"})
 _RETURNS = frozenset({"minimal", "representation", "OperationOutcome"})
+_CUT = frozenset({"_summary", "_elements"})
+_ALLOWED: Mapping[Code, frozenset[str]] = {
+    Code.READ: _CUT,
+    Code.VREAD: _CUT,
+    Code.UPDATE: frozenset(),
+    Code.PATCH: frozenset(),
+    Code.DELETE: frozenset(),
+    Code.TRANSACTION: frozenset(),
+    Code.CAPABILITIES: frozenset({"mode"}),
+}
+"""Parameters beside those of presentation that an interaction with one resource, or none, knows."""
+_TOTALS = {"count": "accurate", "estimate": "estimate", "none": "none"}
+"""Values of `_totalMethod`, by which fhirpy asks for what FHIR calls `_total`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +61,14 @@ def read_request(
     Raises:
         FhirError: 4xx naming what is not understood.
     """
-    query = parse_query(
-        request.query_string.decode("ascii", "surrogateescape").encode("utf-8", "surrogateescape").decode()
-    )
-    plain = tuple(pair for pair in query if pair[0] not in _PRESENTATION)
-    interaction = locate(definitions, request.method, path, plain)
+    query = _query(request)
+    interaction = locate(definitions, request.method, path, _asked(query))
+    form = read_form(request, interaction, limit_bytes)
+    interaction = replace(interaction, query=(*interaction.query, *_asked(form))) if form else interaction
+    # What the URL says goes before what a form says. Refusals are presented as well.
+    presentation = {name: value for name, value in (*form, *query) if name in _PRESENTATION}
+    g.fhir_presentation = presentation
     prefer = _prefer(request)
-    presentation = dict(query)
     binary = _binary_wish(request, interaction, presentation)
     wishes = Wishes(
         prefer.get("return", "representation"),
@@ -85,75 +81,46 @@ def read_request(
     interaction = replace(
         interaction,
         if_match=_version(request.headers.get("If-Match", "")),
-        if_none_exist=_if_none_exist(request),
+        if_none_exist=_if_none_exist(request, interaction),
         returns=prefer.get("return", ""),
         handling="lenient" if prefer.get("handling") == "lenient" else "strict",
     )
-    return _with_body(request, interaction, definitions, limit_bytes), wishes
+    _check_parameters(interaction)
+    return with_body(request, interaction, definitions, limit_bytes), wishes
 
 
-def _with_body(request: Request, interaction: Interaction, definitions: Definitions, limit_bytes: int) -> Interaction:
-    media = request.mimetype
-    if request.method in {"GET", "HEAD", "DELETE", "OPTIONS"}:
-        return interaction
-    raw = inflated(request, limit_bytes)
-    if (media in JSON_BODIES or media in {JSON_PATCH, _FORM}) and not _is_utf8(request):
-        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "The charset of a Content-Type is UTF-8 in FHIR")
-    if interaction.code in {Code.SEARCH, Code.SEARCH_SYSTEM}:
-        if media not in {_FORM, ""}:
-            raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"_search takes {_FORM}")
-        form = parse_query(raw.decode("utf-8", "replace"))
-        pairs = tuple(pair for pair in form if pair[0] not in _PRESENTATION)
-        return replace(interaction, query=(*interaction.query, *pairs))
-    if interaction.code is Code.PATCH:
-        # Nobody can tell which kind of patch `application/json` is, so FHIR's own type has to be said.
-        if media == JSON or media in FHIR_XML_BODIES:
-            return replace(interaction, resource=_decoded(request, raw, definitions, limit_bytes))
-        if media == XML_PATCH:
-            charset = request.mimetype_params.get("charset", "")
-            return replace(interaction, xml_patch=parse_xml_patch(raw, limit_bytes, charset))
-        if media != JSON_PATCH:
+def _query(request: Request) -> Query:
+    raw = request.query_string.decode("ascii", "surrogateescape").encode("utf-8", "surrogateescape")
+    try:
+        return parse_query(raw.decode())
+    except UnicodeDecodeError as error:
+        raise FhirError(Kind.INVALID_VALUE, "The query string is not valid percent-encoded UTF-8") from error
+
+
+def _asked(pairs: Query) -> Query:
+    """Return the parameters that say what is asked for, and not how the answer is to look."""
+    return tuple(
+        ("_total", _TOTALS[value]) if name == "_totalMethod" and value in _TOTALS else (name, value)
+        for name, value in pairs
+        if name not in _PRESENTATION
+    )
+
+
+def _check_parameters(interaction: Interaction) -> None:
+    """Refuse a parameter that would be passed over.
+
+    Raises:
+        FhirError: NOT_SUPPORTED (400), unless the caller is lenient.
+    """
+    allowed = _ALLOWED.get(interaction.code)
+    if allowed is None or interaction.handling == "lenient":
+        return
+    for name, _ in interaction.query:
+        if name not in allowed:
+            known = ", ".join(sorted(allowed | _PRESENTATION))
             raise FhirError(
-                Kind.UNSUPPORTED_MEDIA_TYPE,
-                f"PATCH takes {JSON_PATCH}, {XML_PATCH}, or {JSON} or {XML} with a FHIRPath Patch (Parameters)",
+                Kind.NOT_SUPPORTED, f"{name[:64]!r} is no parameter of this interaction. Supported: {known}."
             )
-        return replace(interaction, patch=parse_patch(raw))
-    is_stored = interaction.code in {Code.CREATE, Code.UPDATE}
-    if interaction.type == "Binary" and is_stored and media not in JSON_BODIES | FHIR_XML_BODIES:
-        return replace(interaction, resource=_wrapped(raw, request, interaction))
-    if not raw.strip():
-        if interaction.code is Code.OPERATION:
-            return interaction
-        raise FhirError(Kind.MALFORMED, "A resource is required in the body")
-    return replace(interaction, resource=_decoded(request, raw, definitions, limit_bytes))
-
-
-def _decoded(request: Request, raw: bytes, definitions: Definitions, limit_bytes: int) -> Mapping[str, Any]:
-    """Return the resource in a body, in the format its Content-Type says; JSON where it says nothing."""
-    media = request.mimetype
-    if media and not is_of_this_version(request):
-        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "The fhirVersion of the body is not supported; send 4.0")
-    if media in XML_BODIES:
-        return read_xml(definitions, raw, limit_bytes, request.mimetype_params.get("charset", ""))
-    if media and media not in JSON_BODIES:
-        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, f"{media[:64]} is not supported; send {JSON} or {XML}")
-    return json.decode(raw, limit_bytes)
-
-
-def _is_utf8(request: Request) -> bool:
-    """Return whether a body is declared to be UTF-8, or ASCII, which is part of it; FHIR knows no other."""
-    return request.mimetype_params.get("charset", "utf-8").strip("\"'").lower() in {"utf-8", "utf8", "us-ascii"}
-
-
-def _wrapped(raw: bytes, request: Request, interaction: Interaction) -> Mapping[str, Any]:
-    if not request.mimetype or not raw:
-        raise FhirError(Kind.MALFORMED, "A Binary needs a Content-Type and content")
-    binary: dict[str, Any] = {"resourceType": "Binary", "contentType": request.mimetype}
-    if interaction.id:
-        binary["id"] = interaction.id
-    if context := request.headers.get("X-Security-Context"):
-        binary["securityContext"] = {"reference": context}
-    return {**binary, "data": b64encode(raw).decode()}
 
 
 def _binary_wish(request: Request, interaction: Interaction, query: Mapping[str, str]) -> str:
@@ -164,10 +131,12 @@ def _binary_wish(request: Request, interaction: Interaction, query: Mapping[str,
     return "" if not accept or any(name in accept for name in BINARY_AS_RESOURCE) else accept
 
 
-def _if_none_exist(request: Request) -> tuple[tuple[str, str], ...]:
+def _if_none_exist(request: Request, interaction: Interaction) -> tuple[tuple[str, str], ...]:
     text = request.headers.get("If-None-Exist")
     if text is None:
-        return ()
+        return interaction.if_none_exist
+    if interaction.if_none_exist:
+        raise FhirError(Kind.INVALID_VALUE, "Criteria are in If-None-Exist or in the URL, not in both")
     criteria = parse_query(text.partition("?")[2] if "?" in text else text)
     if not criteria:
         raise FhirError(Kind.INVALID_VALUE, "If-None-Exist needs at least one search criterion")

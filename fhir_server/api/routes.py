@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from flask import Blueprint, Response, current_app, request
+import msgspec
+from flask import Blueprint, Response, current_app, g, request
 
 from fhir_server.api.compression import deflate
 from fhir_server.api.formats import JSON, negotiate_refusal, render_xml
@@ -71,10 +73,14 @@ def fhir(path: str = "") -> Response:
 def refuse(error: Exception) -> Response:
     """Answer an error as an OperationOutcome, in the format that the caller wants."""
     response = render_error(error)
-    wanted = negotiate_refusal(request)
+    presentation: Mapping[str, str] = g.get("fhir_presentation") or request.args
+    wanted = negotiate_refusal(request, presentation)
+    pretty = presentation.get("_pretty") == "true"
     if response.mimetype == JSON:
         if wanted.xml:
-            response.set_data(render_xml(context().definitions, response.get_data(), pretty=False))
+            response.set_data(render_xml(context().definitions, response.get_data(), pretty=pretty))
+        elif pretty:
+            response.set_data(msgspec.json.format(response.get_data(), indent=2))
         response.content_type = wanted.content_type
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers.setdefault("Allow", _allowed((request.view_args or {}).get("path", "")))

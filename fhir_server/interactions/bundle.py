@@ -16,7 +16,7 @@ from fhir_server.interactions import conditional, references, road, writing
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.locating import locate_url, parse_query
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
-from fhir_server.interactions.patching import JSON_PATCH, parse_patch
+from fhir_server.interactions.patching import JSON_PATCH, MERGE_PATCH, parse_patch
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, error_outcome, operation_outcome
 from fhir_server.spec.values import instant_text
@@ -267,7 +267,8 @@ def _parse(index: int, raw: Any, bundle: Interaction, context: Context) -> Entry
             returns=bundle.returns,
             handling=bundle.handling,
             if_match=_version_of(request.get("ifMatch", "")),
-            if_none_exist=parse_query(str(request.get("ifNoneExist", "")).removeprefix("?")),
+            if_none_exist=parse_query(str(request.get("ifNoneExist", "")).removeprefix("?"))
+            or interaction.if_none_exist,
         ),
     )
 
@@ -277,14 +278,16 @@ def _with_patch(interaction: Interaction, resource: Mapping[str, Any] | None, wh
     try:
         binary = resource or {}
         content_type = binary.get("contentType")
-        if binary.get("resourceType") != "Binary" or content_type not in {JSON_PATCH, XML_PATCH}:
+        if binary.get("resourceType") != "Binary" or content_type not in {JSON_PATCH, MERGE_PATCH, XML_PATCH}:
             raise ValueError  # noqa: TRY301 - said below, with what is allowed
         raw = b64decode(str(binary["data"]), validate=True)
         if content_type == XML_PATCH:
             return replace(interaction, xml_patch=parse_xml_patch(raw, len(raw)))
+        if content_type == MERGE_PATCH:
+            return replace(interaction, merge_patch=json.decode(raw, len(raw)))
         return replace(interaction, patch=parse_patch(raw))
     except (KeyError, TypeError, ValueError) as error:
-        kinds = f"{JSON_PATCH} or {XML_PATCH}"
+        kinds = f"{JSON_PATCH}, {MERGE_PATCH} or {XML_PATCH}"
         text = f"A PATCH entry needs Parameters (FHIRPath Patch) or a Binary of {kinds} with base64 data"
         raise FhirError(Kind.MALFORMED, text, (f"{where}.resource",)) from error
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_server.interactions import audit_query
 from fhir_server.interactions.model import Operation
-from fhir_server.interactions.patching import JSON_PATCH
+from fhir_server.interactions.patching import JSON_PATCH, MERGE_PATCH
 from fhir_server.search import lists, text
 from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.spec.values import instant_text
@@ -60,7 +60,7 @@ def statement(
         "implementation": {"description": "The record that belongs to the patient", "url": fhir_base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json", "application/fhir+xml", "xml"],
-        "patchFormat": [JSON_PATCH, XML_PATCH, "application/fhir+json", "application/fhir+xml"],
+        "patchFormat": [JSON_PATCH, MERGE_PATCH, XML_PATCH, "application/fhir+json", "application/fhir+xml"],
         "rest": [
             {
                 "mode": "server",

@@ -72,7 +72,7 @@ def locate_url(definitions: Definitions, method: str, url: str) -> Interaction:
 
 def _system(method: str, query: Query) -> Interaction:
     if method == "POST":
-        return Interaction(Code.TRANSACTION)
+        return Interaction(Code.TRANSACTION, query=query)
     if method == "GET":
         return Interaction(Code.SEARCH_SYSTEM, query=query)
     raise _not_allowed(method)
@@ -85,7 +85,8 @@ def _type_level(method: str, parts: Sequence[str], query: Query) -> Interaction:
     if method == "GET":
         return Interaction(Code.SEARCH, kind, query=query)
     if method == "POST":
-        return Interaction(Code.CREATE, kind)
+        # Criteria in the URL mean what If-None-Exist does: clients send them, and nothing is to be passed over.
+        return Interaction(Code.CREATE, kind, if_none_exist=query)
     code = {"PUT": Code.UPDATE, "DELETE": Code.DELETE, "PATCH": Code.PATCH}.get(method)
     if code is None:
         raise _not_allowed(method)

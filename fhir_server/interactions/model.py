@@ -58,6 +58,7 @@ class Interaction:
         by_get: The operation was called by GET.
         patch: Operations of a JSON Patch (RFC 6902) body; of a FHIRPath Patch, `resource` is the Parameters.
         xml_patch: Operations of an XML Patch (RFC 5261) body.
+        merge_patch: Members of a JSON Merge Patch (RFC 7396) body, None where it is of another kind.
         returns: `Prefer: return=`: `minimal`, `representation`, `OperationOutcome`, "" where absent.
         handling: `strict` (default) or `lenient` (`Prefer: handling=`).
     """
@@ -76,6 +77,7 @@ class Interaction:
     by_get: bool = False
     patch: tuple[Mapping[str, Any], ...] = ()
     xml_patch: tuple[Change, ...] = ()
+    merge_patch: Mapping[str, Any] | None = None
     returns: str = ""
     handling: str = "strict"
 

@@ -1,4 +1,4 @@
-"""JSON Patch (RFC 6902) on a resource; decimals that a patch does not touch keep their digits."""
+"""JSON Patch (RFC 6902) and Merge Patch (RFC 7396) on a resource; decimals that a patch leaves keep their digits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 
 
 def parse_patch(raw: bytes) -> tuple[Mapping[str, Any], ...]:
@@ -45,3 +46,20 @@ def apply_patch(resource: Mapping[str, Any], operations: Sequence[Mapping[str, A
     if not isinstance(result, dict):
         raise FhirError(Kind.INVALID_CONTENT, "The patch must leave a resource")
     return result
+
+
+def apply_merge(resource: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resource with the members of a merge patch: null removes, an object goes into the one that is there.
+
+    The given one is not changed. Recursion is bounded, as the depth of JSON from outside is.
+    """
+    merged = dict(resource)
+    for name, value in changes.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, Mapping):
+            there = merged.get(name)
+            merged[name] = apply_merge(there if isinstance(there, Mapping) else {}, value)
+        else:
+            merged[name] = value
+    return merged

@@ -22,7 +22,7 @@ from fhir_server.access.visibility import Gate
 from fhir_server.interactions import conditional, effects, fhirpath_patch
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
-from fhir_server.interactions.patching import apply_patch
+from fhir_server.interactions.patching import apply_merge, apply_patch
 from fhir_server.interactions.reading import location, outcome_of
 from fhir_server.search import index
 from fhir_server.spec import json
@@ -84,7 +84,7 @@ def update(job: Job, interaction: Interaction) -> Outcome:
 
 
 def patch(job: Job, interaction: Interaction) -> Outcome:
-    """Apply a JSON Patch, an XML Patch or a FHIRPath Patch to the current version and store the result as an update.
+    """Apply a patch of any of the four kinds to the current version and store the result as an update.
 
     Raises:
         FhirError: NOT_FOUND for absent and hidden alike; MULTIPLE_MATCHES (412) for criteria that do not find one; 422
@@ -109,6 +109,8 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
         body = fhirpath_patch.apply(job.definitions, before, interaction.resource)
     elif interaction.xml_patch:
         body = apply_xml_patch(job.definitions, before, interaction.xml_patch)
+    elif interaction.merge_patch is not None:
+        body = apply_merge(before, interaction.merge_patch)
     else:
         body = apply_patch(before, interaction.patch)
     if body.get("resourceType") != interaction.type or body.get("id") != logical_id:
