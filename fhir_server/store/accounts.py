@@ -35,6 +35,7 @@ class Account:
         memorable_question: The question asked on recovery, or "".
         agreement_version: Version of the user agreement that was accepted, or "".
         privacy_version: Version of the privacy policy that was accepted, or "".
+        text_codes_at: Since when its person wants a code by text message as second proof, None where not.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Account:
     agreement_version: str = ""
     privacy_version: str = ""
     accepted_at: datetime | None = None
+    text_codes_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Link:
     expires_at: datetime
     failed_count: int
     used_at: datetime | None
+    detail: str = ""
 
 
 _COLUMNS = [account.c[name] for name in Account.__dataclass_fields__]
@@ -94,6 +97,7 @@ def from_row(row: Row[Any]) -> Account:
         agreement_version=row.agreement_version or "",
         privacy_version=row.privacy_version or "",
         accepted_at=maybe_from_us(row.accepted_at),
+        text_codes_at=maybe_from_us(row.text_codes_at),
     )
 
 
@@ -110,6 +114,7 @@ def add(session: Session, new: Account, secrets: Secrets) -> None:
         "created_at": to_us(new.created_at),
         "email_confirmed_at": to_us(new.email_confirmed_at) if new.email_confirmed_at else None,
         "accepted_at": to_us(new.accepted_at) if new.accepted_at else None,
+        "text_codes_at": to_us(new.text_codes_at) if new.text_codes_at else None,
         "password_hash": secrets.password_hash or None,
         "memorable_hash": secrets.memorable_hash or None,
     }
@@ -158,6 +163,31 @@ def set_password(session: Session, account_id: str, password_hash: str) -> None:
     _update(session, account_id, password_hash=password_hash)
 
 
+def set_email(session: Session, account_id: str, email: str, now: datetime) -> None:
+    """Replace the e-mail address by one that its person has confirmed.
+
+    Raises:
+        FhirError: CONFLICT (409, from the enclosing transaction) when the address is taken.
+    """
+    _update(session, account_id, email=email, email_confirmed_at=to_us(now))
+
+
+def set_mobile(session: Session, account_id: str, mobile: str) -> None:
+    """Replace the number for text messages; without one no code can be sent, so none is wanted."""
+    values: dict[str, object] = {} if mobile else {"text_codes_at": None}
+    _update(session, account_id, mobile=mobile or None, **values)
+
+
+def want_text_codes(session: Session, account_id: str, since: datetime | None) -> None:
+    """Remember since when a code by text message is wanted as second proof, None for not."""
+    _update(session, account_id, text_codes_at=to_us(since) if since else None)
+
+
+def set_memorable(session: Session, account_id: str, question: str, answer_hash: str) -> None:
+    """Replace memorable question and answer."""
+    _update(session, account_id, memorable_question=question, memorable_hash=answer_hash)
+
+
 def set_active(session: Session, account_id: str, *, active: bool, now: datetime) -> None:
     """Let an account sign in, or end it with every session of it at once."""
     _update(session, account_id, active=active)
@@ -177,11 +207,17 @@ def signed_in(session: Session, account_id: str, now: datetime) -> None:
 
 
 def add_link(
-    session: Session, token_hash: str, *, account_id: str, purpose: str, now: datetime, expires_at: datetime
+    session: Session,
+    token_hash: str,
+    *,
+    account_id: str,
+    purpose: str,
+    now: datetime,
+    expires_at: datetime,
+    detail: str = "",
 ) -> None:
     """Store a one-time link; earlier links of the same purpose stop working."""
-    older = update(account_link).where(account_link.c.account_id == account_id, account_link.c.purpose == purpose)
-    session.connection.execute(older.where(account_link.c.expires_at > to_us(now)).values(expires_at=to_us(now)))
+    end_links(session, account_id, purpose, now)
     session.connection.execute(
         insert(account_link),
         {
@@ -191,8 +227,15 @@ def add_link(
             "created_at": to_us(now),
             "expires_at": to_us(expires_at),
             "failed_count": 0,
+            "detail": detail or None,
         },
     )
+
+
+def end_links(session: Session, account_id: str, purpose: str, now: datetime) -> None:
+    """Let no link of a purpose that was sent to an account work any more."""
+    older = update(account_link).where(account_link.c.account_id == account_id, account_link.c.purpose == purpose)
+    session.connection.execute(older.where(account_link.c.expires_at > to_us(now)).values(expires_at=to_us(now)))
 
 
 def link(session: Session, token_hash: str, purpose: str) -> Link | None:
@@ -201,7 +244,14 @@ def link(session: Session, token_hash: str, purpose: str) -> Link | None:
     row = session.connection.execute(statement).one_or_none()
     if row is None:
         return None
-    return Link(row.account_id, row.purpose, from_us(row.expires_at), row.failed_count, maybe_from_us(row.used_at))
+    return Link(
+        row.account_id,
+        row.purpose,
+        from_us(row.expires_at),
+        row.failed_count,
+        maybe_from_us(row.used_at),
+        row.detail or "",
+    )
 
 
 def use_link(session: Session, token_hash: str, now: datetime) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, Select, insert, select, update
 
 from fhir_server.store.account_tables import account, portal_session
 from fhir_server.store.accounts import Account, from_row
@@ -22,6 +23,7 @@ class PortalSession:
         auth_time: When the person last proved who they are.
         started_at: When the session began; the absolute limit counts from here.
         last_seen_at: The idle limit counts from here.
+        device: Kind of browser and system, such as `Firefox on Windows`, or "".
     """
 
     id: str
@@ -29,9 +31,12 @@ class PortalSession:
     auth_time: datetime
     started_at: datetime
     last_seen_at: datetime
+    device: str = ""
 
 
-def start(session: Session, session_id: str, token_hash: str, *, account_id: str, now: datetime) -> None:
+def start(
+    session: Session, session_id: str, token_hash: str, *, account_id: str, now: datetime, device: str = ""
+) -> None:
     """Store a new session of somebody who signed in just now."""
     session.connection.execute(
         insert(portal_session),
@@ -42,34 +47,26 @@ def start(session: Session, session_id: str, token_hash: str, *, account_id: str
             "auth_time": to_us(now),
             "started_at": to_us(now),
             "last_seen_at": to_us(now),
+            "device": device or None,
         },
     )
 
 
 def live(session: Session, token_hash: str, *, seen_after: datetime, started_after: datetime) -> PortalSession | None:
     """Return a session that has not ended, within its limits, whose account is active."""
-    columns = [portal_session.c.id.label("session_id"), portal_session.c.auth_time, portal_session.c.started_at]
-    statement = (
-        select(account, *columns, portal_session.c.last_seen_at)
-        .join(portal_session, portal_session.c.account_id == account.c.id)
-        .where(
-            portal_session.c.token_hash == token_hash,
-            portal_session.c.ended_at.is_(None),
-            portal_session.c.last_seen_at > to_us(seen_after),
-            portal_session.c.started_at > to_us(started_after),
-            account.c.active.is_(True),
-        )
-    )
+    statement = _within(seen_after, started_after).where(portal_session.c.token_hash == token_hash)
     row = session.connection.execute(statement).one_or_none()
-    if row is None:
-        return None
-    return PortalSession(
-        id=row.session_id,
-        account=from_row(row),
-        auth_time=from_us(row.auth_time),
-        started_at=from_us(row.started_at),
-        last_seen_at=from_us(row.last_seen_at),
-    )
+    return _from_row(row) if row else None
+
+
+def of_account(
+    session: Session, account_id: str, *, seen_after: datetime, started_after: datetime
+) -> tuple[PortalSession, ...]:
+    """Return the sessions of an account that have not ended, the one used last first."""
+    row = portal_session.c
+    statement = _within(seen_after, started_after).where(row.account_id == account_id)
+    rows = session.connection.execute(statement.order_by(row.last_seen_at.desc(), row.id))
+    return tuple(_from_row(found) for found in rows)
 
 
 def seen(session: Session, session_id: str, now: datetime) -> None:
@@ -79,9 +76,13 @@ def seen(session: Session, session_id: str, now: datetime) -> None:
 
 
 def rotate(session: Session, session_id: str, token_hash: str, now: datetime) -> None:
-    """Give a session a new token after its person proved again who they are; the old token is dead at once."""
+    """Give a session a new token after its person proved again who they are; the old token is dead at once.
+
+    The proof is that of a new sign-in, so both limits count from here.
+    """
     statement = update(portal_session).where(portal_session.c.id == session_id, portal_session.c.ended_at.is_(None))
-    session.connection.execute(statement.values(token_hash=token_hash, auth_time=to_us(now), last_seen_at=to_us(now)))
+    at = to_us(now)
+    session.connection.execute(statement.values(token_hash=token_hash, auth_time=at, started_at=at, last_seen_at=at))
 
 
 def end(session: Session, session_id: str, now: datetime) -> None:
@@ -90,7 +91,35 @@ def end(session: Session, session_id: str, now: datetime) -> None:
     session.connection.execute(statement.values(ended_at=to_us(now)))
 
 
-def end_all(session: Session, account_id: str, now: datetime) -> None:
-    """End every session of an account."""
-    statement = update(portal_session).where(portal_session.c.account_id == account_id)
-    session.connection.execute(statement.where(portal_session.c.ended_at.is_(None)).values(ended_at=to_us(now)))
+def end_all(session: Session, account_id: str, now: datetime, *, but: str = "") -> tuple[str, ...]:
+    """End every session of an account, but one where its id is given; return the ids of those that ended."""
+    row = portal_session.c
+    statement = update(portal_session).where(row.account_id == account_id, row.id != but, row.ended_at.is_(None))
+    ended = session.connection.execute(statement.values(ended_at=to_us(now)).returning(row.id))
+    return tuple(ended.scalars())
+
+
+def _within(seen_after: datetime, started_after: datetime) -> Select[Any]:
+    row = portal_session.c
+    columns = [row.id.label("session_id"), row.auth_time, row.started_at, row.last_seen_at, row.device]
+    return (
+        select(account, *columns)
+        .join(portal_session, row.account_id == account.c.id)
+        .where(
+            row.ended_at.is_(None),
+            row.last_seen_at > to_us(seen_after),
+            row.started_at > to_us(started_after),
+            account.c.active.is_(True),
+        )
+    )
+
+
+def _from_row(row: Row[Any]) -> PortalSession:
+    return PortalSession(
+        id=row.session_id,
+        account=from_row(row),
+        auth_time=from_us(row.auth_time),
+        started_at=from_us(row.started_at),
+        last_seen_at=from_us(row.last_seen_at),
+        device=row.device or "",
+    )
