@@ -20,12 +20,20 @@ from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import account_tables, event_tables, index_tables, oauth_tables, parameter_tables, tables
+from fhir_server.store import (
+    account_tables,
+    event_tables,
+    index_tables,
+    login_tables,
+    oauth_tables,
+    parameter_tables,
+    tables,
+)
 from fhir_server.store.metadata import metadata
 
 PLAN = "plan"
 """What a connection's `info` holds while a transaction has a way of planning of its own (`prepared.plan_for`)."""
-TABLE_MODULES = (tables, index_tables, event_tables, account_tables, oauth_tables, parameter_tables)
+TABLE_MODULES = (tables, index_tables, event_tables, account_tables, login_tables, oauth_tables, parameter_tables)
 
 # A prepared statement is planned once for all values unless it asks otherwise (`prepared.Plan`). Compiling a plan to
 # machine code takes longer than any statement of ours runs, and one request is not to take several cores.

@@ -87,6 +87,10 @@ def upgrade() -> None:
     _create_invitation()
     _create_message()
     _create_rate_limit()
+    _create_login_link()
+    _create_login_attempt()
+    _create_login_pending()
+    _create_login_conflict()
     _create_oauth_client()
     _create_oauth_access_token()
     _create_oauth_grant()
@@ -694,6 +698,72 @@ def _create_rate_limit() -> None:
         sa.Column("hit_count", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("key_hash", name="pk_rate_limit"),
     )
+
+
+def _create_login_link() -> None:
+    op.create_table(
+        "login_link",
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("linked_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("issuer", "subject", name="pk_login_link"),
+    )
+    op.create_index("ix_login_link_account", "login_link", ["account_id", "issuer"], unique=True)
+
+
+def _create_login_attempt() -> None:
+    op.create_table(
+        "login_attempt",
+        sa.Column("state_hash", sa.Text(), nullable=False),
+        sa.Column("browser_hash", sa.Text(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("vtr", sa.Text(), nullable=False),
+        sa.Column("fresh", sa.Boolean(), nullable=False),
+        sa.Column("return_to", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("state_hash", name="pk_login_attempt"),
+    )
+    op.create_index("ix_login_attempt_started", "login_attempt", ["started_at"])
+
+
+def _create_login_pending() -> None:
+    op.create_table(
+        "login_pending",
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("patient", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("mobile", sa.Text(), nullable=False),
+        sa.Column("return_to", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("token_hash", name="pk_login_pending"),
+    )
+    op.create_index("ix_login_pending_expires", "login_pending", ["expires_at"])
+
+
+def _create_login_conflict() -> None:
+    op.create_table(
+        "login_conflict",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("patient", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text()),
+        sa.Column("found_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger()),
+        sa.Column("closed_by", sa.Text()),
+        sa.PrimaryKeyConstraint("id", name="pk_login_conflict"),
+    )
+    op.create_index("ix_login_conflict_subject", "login_conflict", ["issuer", "subject"])
+    op.create_index("ix_login_conflict_open", "login_conflict", ["closed_at", "found_at"])
 
 
 def _create_oauth_client() -> None:
