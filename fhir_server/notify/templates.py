@@ -74,13 +74,77 @@ class Notice(Enum):
         EMAIL,
         "Choose a new password",
         "Somebody asked for a new password for this e-mail address. To choose one, use this link within 1 hour:\n\n"
-        "{base_url}/reset-password/{token}\n\nYou also need the answer to your memorable question." + _ENDING,
+        "{base_url}/reset-password/{token}\n\nYou also need a second proof, such as a code from your phone." + _ENDING,
     )
     PASSWORD_CHANGED = (
         "password-changed",
         EMAIL,
         "Your password was changed",
         "The password of your {brand} account was changed just now. Every device was signed out.\n\n"
+        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+    )
+    PROOF_CODE = (
+        "proof-code",
+        TEXT,
+        "",
+        "{code} is your {brand} code. It works for 10 minutes. Do not share it with anybody.",
+    )
+    SECURITY_CHANGED = (
+        "security-changed",
+        EMAIL,
+        "A change to your account",
+        "{what}\n\nIf this was you, there is nothing to do. If it was not, sign in and change your password, and "
+        "contact us at once: {base_url}/contact" + _ENDING,
+    )
+    SECOND_PROOF_FAILED = (
+        "second-proof-failed",
+        EMAIL,
+        "Somebody could not finish signing in",
+        "Somebody entered the password of your {brand} account, and then five wrong codes. They did not get in.\n\n"
+        "If this was not you, somebody knows your password. Choose a new one: {base_url}/forgotten-password" + _ENDING,
+    )
+    CONFIRM_NEW_EMAIL = (
+        "confirm-new-email",
+        EMAIL,
+        "Confirm your new e-mail address",
+        "Please confirm with this link that you want to use this e-mail address for your {brand} account. "
+        "It works for 24 hours:\n\n{base_url}/confirm-new-email/{token}" + _ENDING,
+    )
+    EMAIL_CHANGE_ASKED = (
+        "email-change-asked",
+        EMAIL,
+        "Your e-mail address is about to change",
+        "Somebody who is signed in to your {brand} account asked to change its e-mail address. This address stays in "
+        "use until the new one is confirmed.\n\nIf this was not you, change your password now and contact us: "
+        "{base_url}/contact" + _ENDING,
+    )
+    EMAIL_CHANGED = (
+        "email-changed",
+        EMAIL,
+        "Your e-mail address was changed",
+        "Your {brand} account has another e-mail address now. We send nothing to this one any more.\n\n"
+        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+    )
+    RESET_ASKED = (
+        "reset-asked",
+        EMAIL,
+        "Our service desk was asked to help you sign in",
+        "Somebody asked our service desk to open your {brand} account again. A second person has to agree.\n\n"
+        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+    )
+    RESET_APPROVED = (
+        "reset-approved",
+        EMAIL,
+        "Set up your sign-in again",
+        "Our service desk checked who you are. Use this link within 24 hours to choose a new password:\n\n"
+        "{base_url}/account-reset/{token}\n\nYou also need the code that the service desk told you." + _ENDING,
+    )
+    RESET_DONE = (
+        "reset-done",
+        EMAIL,
+        "Your sign-in was set up again",
+        "The password of your {brand} account was changed with the help of our service desk. Every device was signed "
+        "out, and authenticator app, passkeys and recovery codes were removed.\n\n"
         "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
     )
     ACCOUNT_READY = (
