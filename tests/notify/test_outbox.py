@@ -135,7 +135,7 @@ def test_details_are_put_in_as_they_are_but_for_control_characters(store: Store,
 
 @pytest.mark.parametrize("notice", list(Notice))
 def test_no_subject_names_a_person_or_hints_at_health(notice: Notice) -> None:
-    details = dict.fromkeys(("given", "token", "code", "reference"), "Béatrice")
+    details = dict.fromkeys(("given", "token", "code", "reference", "what"), "Béatrice")
     rendered = render(notice.kind, details, LETTERHEAD)
     assert bool(rendered.subject) is (notice.channel == "email")
     for hint in ("béatrice", "hospital", "result", "letter", "record", "emergency", "nhs", "health", "doctor"):
