@@ -153,6 +153,27 @@ class Notice(Enum):
         "Your account is ready",
         "Your {brand} account is ready. Sign in here:\n\n{base_url}/sign-in" + _ENDING,
     )
+    LOGIN_LINKED = (
+        "login-linked",
+        EMAIL,
+        "A new way to sign in to your account",
+        "Your {brand} account can now be opened with {provider}.\n\n"
+        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+    )
+    LOGIN_UNLINKED = (
+        "login-unlinked",
+        EMAIL,
+        "A way to sign in was removed",
+        "Your {brand} account can no longer be opened with {provider}.\n\n"
+        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+    )
+    LOGIN_CONFLICT = (
+        "login-conflict",
+        EMAIL,
+        "A sign-in needs your help",
+        "Somebody signed in with {provider}, but could not be linked to an account (reference {reference}). "
+        "You can see why here:\n\n{base_url}/service-desk/sign-in-problems" + _ENDING,
+    )
     ACCESS_LOG = (
         "access-log",
         EMAIL,
