@@ -285,6 +285,8 @@ def _decides(job: Job, gate: Gate, old: Version) -> bool:
 
 
 def _check_version(interaction: Interaction, old: Version) -> None:
+    if interaction.if_match == "*" and old.deleted:
+        raise FhirError(Kind.VERSION_REQUIRED, "If-Match asks for a current version, and there is none")
     if interaction.if_match not in {"", "*", str(old.version)}:
         raise FhirError(
             Kind.VERSION_REQUIRED, f"If-Match says version {interaction.if_match[:20]}, the current one differs"
