@@ -23,9 +23,15 @@ Place = tuple[Any, str | int]
 # Checks a value, given the object it is a member of.
 Check = Callable[[Any, Json, Place, "Run"], None]
 
+# Whether a code of a system (None for the one that its element implies) is in a value set.
+Membership = Callable[[str | None, str], bool]
+# Returns how to tell what is in a value set, by its canonical URL; None where it is not known.
+Lookup = Callable[[str], Membership | None]
+
 PROBLEM_LIMIT = 100
 _ALLOWED_CODES_SHOWN = 40
-_LITERAL_TYPE = re.compile(r"([A-Za-z]+)[/?].*", re.DOTALL)
+_LITERAL_TYPE = re.compile(r"([A-Za-z]+)[/?]")
+_ABSOLUTE_TYPE = re.compile(r"https?://\S*/([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}(?:/_history/[A-Za-z0-9.-]{1,64})?")
 
 
 class EnoughError(Exception):
@@ -39,6 +45,7 @@ class Problem:
     place: Place
     code: str
     text: str
+    severity: str = "error"
 
 
 @dataclass(slots=True)
@@ -50,12 +57,20 @@ class Run:
         container: The resource whose `contained` may be referred to.
         resource: The innermost resource, contained or not: `%resource` of invariants.
         problems: What is wrong.
+        limit: After how many problems it ends.
+        advice: Whether warnings and information are asked for, too.
+        codes: Looks up value sets beyond those of R4; None for nothing more.
+        budget: What profiles may still cost; made by the first.
     """
 
     definitions: Definitions
     container: Json
     resource: Json
     problems: list[Problem] = field(default_factory=list)
+    limit: int = PROBLEM_LIMIT
+    advice: bool = False
+    codes: Lookup | None = None
+    budget: Any = None
 
     def add(self, place: Place, code: str, text: str) -> None:
         """Note a problem.
@@ -64,8 +79,13 @@ class Run:
             EnoughError: The limit is reached.
         """
         self.problems.append(Problem(place, code, text))
-        if len(self.problems) >= PROBLEM_LIMIT:
+        if len(self.problems) >= self.limit:
             raise EnoughError
+
+    def advise(self, place: Place, code: str, text: str, severity: str = "warning") -> None:
+        """Note what is no error, if that is asked for."""
+        if self.advice and len(self.problems) < self.limit // 2:
+            self.problems.append(Problem(place, code, text, severity))
 
 
 def _is_array(items: Any, element: Element, place: Place, run: Run) -> bool:
@@ -192,12 +212,43 @@ def reference_check(inner: Check, targets: frozenset[str]) -> Check:
 
     def check(value: Any, owner: Json, place: Place, run: Run) -> None:
         inner(value, owner, place, run)
-        literal = value.get("reference") if type(value) is dict else None
-        # Only a relative reference says its type for certain; an absolute one may be a page of any server.
-        if type(literal) is str and (match := _LITERAL_TYPE.fullmatch(literal)) and match[1] not in targets:
-            run.add((place, "reference"), "value", f"must refer to one of {shown}")
+        if type(value) is not dict:
+            return
+        if "reference" in value:
+            found = _literal_type(value["reference"], run)
+            if found and found not in targets:
+                run.add((place, "reference"), "value", f"must refer to one of {shown}")
+        if "type" in value:
+            stated = value["type"]
+            # An absolute one names a logical model.
+            if type(stated) is str and stated not in targets and ":" not in stated:
+                run.add((place, "type"), "value", f"must be one of {shown}")
 
     return check
+
+
+def reference_type(value: Any, run: Run) -> str:
+    """Return the type of the resource that a Reference points to, by its literal or else its `type`; "" for unknown."""
+    if type(value) is not dict:
+        return ""
+    stated = value.get("type")
+    return _literal_type(value.get("reference"), run) or (stated if type(stated) is str else "")
+
+
+def _literal_type(literal: Any, run: Run) -> str:
+    """Return the type that a literal reference names: relative, conditional, absolute or contained; "" for none."""
+    if type(literal) is not str or not literal:
+        return ""
+    if match := _LITERAL_TYPE.match(literal):
+        return match[1]
+    if literal[0] == "#":
+        contained = run.container.get("contained")
+        resources = contained if type(contained) is list else ()
+        named = (each.get("resourceType") for each in resources if type(each) is dict and each.get("id") == literal[1:])
+        return str(next(named, None) or "")
+    # An absolute URL may be a page of any server, unless it looks like that of a resource.
+    match = _ABSOLUTE_TYPE.fullmatch(literal)
+    return match[1] if match and match[1] in run.definitions.resource_types else ""
 
 
 def check_xhtml(value: Any, _owner: Json, place: Place, run: Run) -> None:
@@ -214,12 +265,20 @@ def check_xhtml(value: Any, _owner: Json, place: Place, run: Run) -> None:
 def _reference_is_contained(value: Json, place: Place, run: Run) -> None:
     """Hold ref-1: `#id` refers to a contained resource, `#` to the container."""
     literal = value.get("reference")
+    if "type" in value:
+        _type_is_that_of_the_literal(value, place, run)
     if type(literal) is not str or len(literal) < len("#x") or literal[0] != "#":
         return
     contained = run.container.get("contained")
     resources = contained if type(contained) is list else []
     if not any(type(each) is dict and each.get("id") == literal[1:] for each in resources):
         run.add((place, "reference"), "invariant", "must refer to a resource in 'contained' (ref-1)")
+
+
+def _type_is_that_of_the_literal(value: Json, place: Place, run: Run) -> None:
+    stated, found = value["type"], _literal_type(value.get("reference"), run)
+    if found and type(stated) is str and ":" not in stated and stated != found:
+        run.add((place, "type"), "value", "must be the type that 'reference' names, where that says one")
 
 
 def _extension_has_value_or_extensions(value: Json, place: Place, run: Run) -> None:

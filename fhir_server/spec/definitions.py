@@ -18,6 +18,7 @@ import msgspec
 from fhir_server.spec import paths
 from fhir_server.spec.build_definitions import compile_parameter, parameter_key
 from fhir_server.spec.elements import Child, Element, TypeDefinition
+from fhir_server.spec.profile_registry import Profiles
 from fhir_server.spec.routes import Route, find_routes, root
 
 ARTEFACT = Path(__file__).with_name("r4.msgpack")
@@ -128,6 +129,8 @@ class Definitions:
     compiled: dict[tuple[str, str], Any] = field(default_factory=dict)
     unready: frozenset[str] = frozenset()
     """URLs of parameters that are indexed, but of which not all of the index is there yet."""
+    profiles: Profiles = field(default_factory=Profiles)
+    """The profiles that resources are held to where they claim them, or the configuration requires them."""
     base: Definitions | None = field(default=None, repr=False)
     """The definitions without what an operator added; None where these are they."""
 

@@ -12,10 +12,19 @@ from typing import Any, NamedTuple
 
 Items = list[Any]
 _NUMBERS = (int, Decimal)
+_ITEMS_LIMIT = 10_000
+_REPEATS_LIMIT = 3
+_PATTERN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[0-9,]+\}|\(\?[:=!]|.", re.DOTALL)
+MATCHED_LENGTH = 512
+"""A longer text is not held to a regular expression from outside."""
 
 
 class UncompilableError(ValueError):
     """The expression is beyond the subset."""
+
+
+class TooManyItemsError(Exception):
+    """An expression from outside makes more items than it may."""
 
 
 class Function(NamedTuple):
@@ -23,6 +32,48 @@ class Function(NamedTuple):
 
     run: Callable[[Items, Items], Items]
     arguments: int
+
+
+def bounded(function: Callable[[Items, Any], Items]) -> Callable[[Items, Any], Items]:
+    """Return a function that gives up where it would make very many items.
+
+    Raises:
+        TooManyItemsError: When it does.
+    """
+
+    def run(items: Items, argument: Any) -> Items:
+        found = function(items, argument)
+        if len(found) > _ITEMS_LIMIT:
+            raise TooManyItemsError
+        return found
+
+    return run
+
+
+def is_cheap(pattern: str) -> bool:
+    """Return whether a regular expression from outside takes about linear time: nothing repeated is repeated again."""
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    repeats = 0
+    # Per open group whether it holds a repetition or an alternative.
+    groups: list[bool] = []
+    closed = False
+    for part in _PATTERN.findall(pattern):
+        if part[0] == "(":
+            groups.append(False)
+        elif part in {"*", "+", "?"} or (part[0] == "{" and len(part) > 1):
+            if closed and part != "?":
+                return False
+            repeats += part != "?" and not part[1:-1].isdigit()
+            groups = [True] * len(groups)
+        elif part == "|":
+            groups = [True] * len(groups)
+        elif part[0] == "\\" and part[1:].isdigit():
+            return False
+        closed = groups.pop() if part == ")" and groups else False
+    return repeats <= _REPEATS_LIMIT
 
 
 def truth(items: Items) -> bool | None:
@@ -133,6 +184,26 @@ def _to_string(items: Items, _argument: Items) -> Items:
     return [str(items[0])] if len(items) == 1 and isinstance(items[0], (str, *_NUMBERS)) else []
 
 
+def _ends_with(items: Items, argument: Items) -> Items:
+    text, end = _text(items), _text(argument)
+    return [] if text is None or end is None else [text.endswith(end)]
+
+
+def _length(items: Items, _argument: Items) -> Items:
+    text = _text(items)
+    return [] if text is None else [len(text)]
+
+
+def _extension(items: Items, argument: Items) -> Items:
+    """Return the extensions with a URL."""
+    found: Items = []
+    for item in items:
+        inner = item.get("extension") if type(item) is dict else None
+        if type(inner) is list:
+            found += [each for each in inner if type(each) is dict and argument and each.get("url") == argument[0]]
+    return found
+
+
 def _is_distinct(items: Items, _argument: Items) -> Items:
     return [len({(type(each), str(each)) for each in items}) == len(items)]
 
@@ -153,6 +224,12 @@ FUNCTIONS: Mapping[str, Function] = {
     "empty": Function(lambda items, _: [not items], 0),
     "count": Function(lambda items, _: [len(items)], 0),
     "first": Function(lambda items, _: items[:1], 0),
+    "last": Function(lambda items, _: items[-1:], 0),
+    "length": Function(_length, 0),
+    "lower": Function(lambda items, _: [text.lower()] if (text := _text(items)) is not None else [], 0),
+    "upper": Function(lambda items, _: [text.upper()] if (text := _text(items)) is not None else [], 0),
+    "endsWith": Function(_ends_with, 1),
+    "extension": Function(_extension, 1),
     "tail": Function(lambda items, _: items[1:], 0),
     "not": Function(_not, 0),
     "hasValue": Function(lambda items, _: [len(items) == 1 and type(items[0]) is not dict], 0),

@@ -20,9 +20,13 @@ from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.invariant_functions import (
     FUNCTIONS,
     LAMBDAS,
+    MATCHED_LENGTH,
     OPERATORS,
     Items,
+    TooManyItemsError,
     UncompilableError,
+    bounded,
+    is_cheap,
     truth,
 )
 from fhir_server.spec.paths import RESOURCE_ROOT
@@ -31,12 +35,19 @@ Expression = Callable[[Items, Any], Items]
 """From the items in hand, and the resource around them, to items."""
 
 SOURCE = Path(__file__).with_name("invariants.json")
-_TOKEN = re.compile(r"\s*('(?:[^'\\]|\\.)*'|[%$]?[A-Za-z_]\w*|[0-9]+|<=|>=|!=|[()=<>|+&.,])")
+_TOKEN = re.compile(r"\s*('(?:[^'\\]|\\.)*'|`[A-Za-z_]\w*`|[%$]?[A-Za-z_]\w*|[0-9]+|<=|>=|!=|[()=<>|+&.,\[\]])")
 _PRECEDENCE = (
     ("implies",), ("or", "xor"), ("and",), ("in",), ("=", "!="), ("<", ">", "<=", ">="), ("|",), ("+", "&"),
 )  # fmt: skip
 _CONSTANTS: Mapping[str, Items] = {"true": [True], "false": [False], "%ucum": ["http://unitsofmeasure.org"]}
 _ESCAPED = re.compile(r"\\(.)")
+_BY_HAND = frozenset(
+    {"ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "dom-6", "txt-1", "txt-2", "ref-1", "per-1", "obs-7"}
+)
+"""Keys of invariants of R4 that are held without being compiled, or left out with a reason, or best practice."""
+_TOKENS_LIMIT = 300
+_NESTING_LIMIT = 16
+_CAST_TOKENS = len((".", "ofType", "(", "Quantity", ")"))
 
 
 class Rule(NamedTuple):
@@ -57,6 +68,34 @@ def constraints() -> Mapping[str, Mapping[str, str]]:
 def rules(definitions: Definitions, context: str) -> tuple[Rule, ...]:
     """Return the invariants of a type, inline structure or element that compile."""
     return tuple(_compiled(definitions, context))
+
+
+def is_of_base(key: str, text: str) -> bool:
+    """Return whether an invariant of a profile repeats one of R4, which is held wherever the type is."""
+    return key in _BY_HAND or any(found.get(key) == text for found in constraints().values())
+
+
+def compile_rule(definitions: Definitions, key: str, text: str, root: str) -> Rule:
+    """Return an invariant of a profile, which comes from outside: its size and price are bounded.
+
+    Args:
+        definitions: For the names of choices in JSON.
+        key: Its key.
+        text: FHIRPath.
+        root: Type of the profile.
+
+    Raises:
+        UncompilableError: It is beyond the subset, or would cost too much.
+    """
+    made = compile_expression(definitions, text, root, outside=True)
+
+    def breaks(value: Any, resource: Any) -> bool:
+        try:
+            return truth(made([value], resource)) is False
+        except TooManyItemsError:
+            return True
+
+    return Rule(key, text, breaks)
 
 
 def hold(found: tuple[Rule, ...], value: Json, place: Place, run: Run) -> None:
@@ -81,13 +120,14 @@ def _breaks(expression: Expression) -> Callable[[Any, Any], bool]:
     return breaks
 
 
-def compile_expression(definitions: Definitions, text: str, root: str) -> Expression:
+def compile_expression(definitions: Definitions, text: str, root: str, *, outside: bool = False) -> Expression:
     """Return an expression as a function.
 
     Args:
         definitions: For the names of choices in JSON.
         text: FHIRPath.
         root: Name of the type that the expression may begin with.
+        outside: It is not FHIR's own: held to limits of size and price.
 
     Raises:
         UncompilableError: It is beyond the subset.
@@ -99,25 +139,37 @@ def compile_expression(definitions: Definitions, text: str, root: str) -> Expres
             raise UncompilableError(text[at:])
         tokens.append(match[1])
         at = match.end()
-    parser = _Parser(_choices(definitions), tokens, root)
+    if outside:
+        _check_size(tokens)
+    parser = _Parser(_choices(definitions, root if outside else ""), tokens, root, outside)
     made = parser.binary(0)
     if parser.at < len(tokens):
         raise UncompilableError(tokens[parser.at])
     return made
 
 
-def _choices(definitions: Definitions) -> Mapping[str, tuple[str, ...]]:
-    """Return by the name of a choice all its names in JSON, in any type."""
-    if found := definitions.compiled.get(("choices", "")):
+def _check_size(tokens: list[str]) -> None:
+    depth = deepest = 0
+    for each in tokens:
+        depth += (each == "(") - (each == ")")
+        deepest = max(deepest, depth)
+    if len(tokens) > _TOKENS_LIMIT or deepest > _NESTING_LIMIT:
+        raise UncompilableError("size")
+
+
+def _choices(definitions: Definitions, root: str) -> Mapping[str, tuple[str, ...]]:
+    """Return by the name of a choice all its names in JSON, in any type that FHIR has invariants of, and in `root`."""
+    if found := definitions.compiled.get(("choices", root)):
         return found  # type: ignore[no-any-return]
     names: dict[str, dict[str, None]] = {}
-    for type_name in constraints():
-        for children in definitions.fields(type_name).values():
+    inner = definitions.type(root).fields if root and definitions.is_type(root) else ()
+    for context in (*constraints(), *inner):
+        for children in definitions.fields(context).values():
             if children and children[0].element.choice:
                 names.setdefault(children[0].element.name, {}).update({each.json_name: None for each in children})
     # Elsewhere the same name may be no choice: the value of a Quantity, and that of an Observation.
     made = {name: (name, *found) for name, found in names.items()}
-    definitions.compiled[("choices", "")] = made
+    definitions.compiled[("choices", root)] = made
     return made
 
 
@@ -126,22 +178,28 @@ class _Parser:
     choices: Mapping[str, tuple[str, ...]]
     tokens: list[str]
     root: str
+    outside: bool = False
     at: int = 0
+    lambdas: int = 0
 
     def binary(self, level: int) -> Expression:
         if level == len(_PRECEDENCE):
             return self.path()
         left = self.binary(level + 1)
         while self.next() in _PRECEDENCE[level]:
-            operator = OPERATORS[self.take()]
+            name = self.take()
+            operator = bounded(OPERATORS[name]) if self.outside and name == "|" else OPERATORS[name]
             left = _joined(operator, left, self.binary(level + 1))
         return left
 
     def path(self) -> Expression:
         made = self.start()
-        while self.next() == ".":
-            self.take()
-            made = _then(made, self.step(self.take()))
+        while self.next() in {".", "["}:
+            if self.take() == ".":
+                made = _then(made, self.step(self.take()))
+                continue
+            made = _then(made, _item_at(self.take()))
+            self.expect("]")
         return made
 
     def start(self) -> Expression:
@@ -177,22 +235,43 @@ class _Parser:
         return found
 
     def step(self, name: str) -> Expression:
-        if not re.match(r"[A-Za-z]", name):
+        if not re.match(r"[A-Za-z`]", name):
             raise UncompilableError(name)
         if self.next() != "(":
-            return _member(self.choices.get(name, (name,)))
+            name = name.strip("`")
+            return _member(self.of_type(name) or self.choices.get(name, (name,)))
         self.take()
         if name == "is":
             function = _is_type(self.take())
             self.expect(")")
             return function
+        if self.outside:
+            self.check_price(name)
+        self.lambdas += name in LAMBDAS
         arguments = []
         while self.next() != ")":
             arguments.append(self.binary(0))
             if self.next() == ",":
                 self.take()
         self.take()
-        return _call(name, arguments)
+        self.lambdas -= name in LAMBDAS
+        return _call(name, arguments, outside=self.outside)
+
+    def of_type(self, name: str) -> tuple[str, ...]:
+        """Take `.ofType(T)` or `.as(T)` behind a choice, whose JSON name says the type; return that name."""
+        ahead = self.tokens[self.at : self.at + _CAST_TOKENS]
+        if name not in self.choices or len(ahead) < _CAST_TOKENS or ahead[0] != ".":
+            return ()
+        if ahead[1] not in {"ofType", "as"} or (ahead[2], ahead[4]) != ("(", ")"):
+            return ()
+        self.at += _CAST_TOKENS
+        return (name + ahead[3][0].upper() + ahead[3][1:],)
+
+    def check_price(self, name: str) -> None:
+        if name == "descendants" and self.lambdas:
+            raise UncompilableError(name)
+        if name == "matches" and not (self.next()[:1] == "'" and is_cheap(_ESCAPED.sub(r"\1", self.next()[1:-1]))):
+            raise UncompilableError(name)
 
     def next(self) -> str:
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
@@ -248,9 +327,16 @@ def _member(names: tuple[str, ...]) -> Expression:
     return step
 
 
-def _call(name: str, arguments: list[Expression]) -> Expression:
+def _item_at(position: str) -> Expression:
+    if not position.isdigit():
+        raise UncompilableError(position)
+    at = int(position)
+    return lambda focus, _resource: focus[at : at + 1]
+
+
+def _call(name: str, arguments: list[Expression], *, outside: bool) -> Expression:
     if name in LAMBDAS and len(arguments) == 1:
-        function, condition = LAMBDAS[name], arguments[0]
+        function, condition = (bounded(LAMBDAS[name]) if outside else LAMBDAS[name]), arguments[0]
         return lambda focus, resource: function(focus, lambda item: condition([item], resource))
     if name == "trace":
         return lambda focus, _resource: focus
@@ -260,4 +346,10 @@ def _call(name: str, arguments: list[Expression]) -> Expression:
     if not arguments:
         return lambda focus, _resource: plain(focus, [])
     argument = arguments[0]
+    if outside and name == "matches":
+        return lambda focus, resource: plain([_short(each) for each in focus], argument(focus, resource))
     return lambda focus, resource: plain(focus, argument(focus, resource))
+
+
+def _short(item: Any) -> Any:
+    return None if type(item) is str and len(item) > MATCHED_LENGTH else item

@@ -29,6 +29,7 @@ from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.elements import Child
 from fhir_server.spec.invariants import Rule, constraints, hold, rules
 from fhir_server.spec.primitives import PRIMITIVES
+from fhir_server.spec.profile_check import check_claimed, check_extension
 
 Json = dict[str, Any]
 
@@ -56,7 +57,15 @@ class _Choice:
 class Shape:
     """The checks of one type or inline structure. Made empty, so that structures may hold themselves."""
 
-    __slots__ = ("_choices", "_context", "_holds_value", "_invariant", "_members", "_required", "_rules")
+    __slots__ = (
+        "_choices",
+        "_context",
+        "_holds_value",
+        "_invariant",
+        "_members",
+        "_required",
+        "_rules",
+    )
 
     def __init__(self, context: str) -> None:
         self._context = context
@@ -64,7 +73,7 @@ class Shape:
         self._required: tuple[str, ...] = ()
         self._choices: tuple[_Choice, ...] = ()
         self._rules: tuple[Rule, ...] = ()
-        self._invariant = INVARIANTS.get(context)
+        self._invariant = _check_extension if context == "Extension" else INVARIANTS.get(context)
         # `_name` says more of a value that stands elsewhere: there an id alone is something (ele-1).
         self._holds_value = context != _PRIMITIVE_EXTENSIONS
 
@@ -155,7 +164,14 @@ def _check_by_type(value: Any, place: Place, run: Run) -> None:
         return
     outer, run.resource = run.resource, value
     shape_of(run.definitions, resource_type).check(value, value, place, run)
+    if "meta" in value:
+        check_claimed(value, place, run)
     run.resource = outer
+
+
+def _check_extension(value: Json, place: Place, run: Run) -> None:
+    INVARIANTS["Extension"](value, place, run)
+    check_extension(value, place, run)
 
 
 def _accept(_value: Any, _owner: Json, _place: Place, _run: Run) -> None:

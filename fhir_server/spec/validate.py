@@ -2,7 +2,8 @@
 
 Comes in: decoded JSON from outside. Goes out: nothing, or one `FhirError` that names every problem by its FHIRPath
 location. It holds the invariants of severity error that `invariants.py` compiles and those of all types, which
-`checks.py`, `contained.py` and `narrative.py` have by hand.
+`checks.py`, `contained.py` and `narrative.py` have by hand, and the profiles that are claimed or required
+(`profile_check.py`).
 """
 
 from __future__ import annotations
@@ -11,61 +12,68 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from fhir_server.spec.checks import EnoughError, Place, Problem, Run
+from fhir_server.spec.advice import advise
+from fhir_server.spec.checks import EnoughError, Lookup, Place, Problem, Run
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
+from fhir_server.spec.profile_check import check_asked, check_required
 from fhir_server.spec.shapes import check_resource
 
 Json = dict[str, Any]
-_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
 
-def validate(definitions: Definitions, resource: Json) -> None:
+def validate(definitions: Definitions, resource: Json, codes: Lookup | None = None) -> None:
     """Accept a resource, with all it contains.
+
+    Args:
+        definitions: What FHIR R4 says, and the profiles that are known.
+        resource: Decoded JSON from outside.
+        codes: Looks up value sets that profiles bind to, beyond those that R4 itself requires.
 
     Raises:
         FhirError: With one issue per problem, at most 100. 400 where the structure is wrong (unknown element, wrong
-            JSON type), else 422 (missing element, malformed value, foreign code, broken invariant).
+            JSON type), else 422 (missing element, malformed value, foreign code, broken invariant, broken profile).
     """
-    if issues := tuple(map(_issue, _problems(definitions, resource))):
-        structural = any(each.code == "structure" for each in issues)
-        kind = Kind.MALFORMED if structural else Kind.INVALID_CONTENT
+    run = Run(definitions, resource, resource, codes=codes)
+    is_malformed = _check(resource, run)
+    if issues := tuple(map(_issue, run.problems)):
+        kind = Kind.MALFORMED if is_malformed else Kind.INVALID_CONTENT
         raise FhirError(kind, issues[0].diagnostics, issues[0].expression, issues)
 
 
-def find_issues(definitions: Definitions, resource: Json, profiles: Iterable[str] = ()) -> tuple[Issue, ...]:
-    """Return every problem of a resource as an error, at most 100, and what was not looked at as a warning.
+def find_issues(
+    definitions: Definitions, resource: Json, profiles: Iterable[str] = (), codes: Lookup | None = None
+) -> tuple[Issue, ...]:
+    """Return every problem of a resource, at most 100, warnings and what was not looked at among them.
 
     Args:
-        definitions: What FHIR R4 says.
+        definitions: What FHIR R4 says, and the profiles that are known.
         resource: Decoded JSON from outside.
         profiles: URLs of profiles to hold it to, beside those it claims in `meta.profile`.
+        codes: Looks up value sets.
     """
-    meta = resource.get("meta")
-    claimed = meta.get("profile") if type(meta) is dict else None
-    named = [*profiles, *(claimed if type(claimed) is list else ())]
-    own = f"{_STRUCTURE}{resource.get('resourceType')}"
-    warnings = (
-        Issue("warning", "not-supported", "A profile that is named was not looked at; the rules of FHIR R4 were.")
-        for name in dict.fromkeys(each for each in named if type(each) is str)
-        if name.partition("|")[0] != own
-    )
-    return (*map(_issue, _problems(definitions, resource)), *dict.fromkeys(warnings))
+    run = Run(definitions, resource, resource, advice=True, codes=codes)
+    _check(resource, run, profiles)
+    return tuple(dict.fromkeys(map(_issue, run.problems)))
 
 
-def _problems(definitions: Definitions, resource: Json) -> list[Problem]:
-    run = Run(definitions, resource, resource)
-    resource_type = resource.get("resourceType")
+def _check(resource: Json, run: Run, profiles: Iterable[str] = ()) -> bool:
+    """Check a resource; return whether FHIR R4 itself calls its structure wrong."""
+    definitions, resource_type = run.definitions, resource.get("resourceType")
     is_known = type(resource_type) is str and resource_type in definitions.resource_types
     root: Place = (None, str(resource_type) if is_known else "Resource")
     with suppress(EnoughError):
         check_resource(resource, resource, root, run)
-    return run.problems
+        if is_known:
+            check_required(resource, root, run)
+            check_asked(profiles, resource, root, run)
+            advise(resource, root, run)
+    return any(each.code == "structure" for each in run.problems)
 
 
 def _issue(problem: Problem) -> Issue:
     location = _location(problem.place)
-    return Issue("error", problem.code, f"{location} {problem.text}.", (location,))
+    return Issue(problem.severity, problem.code, f"{location} {problem.text}.", (location,))
 
 
 def _location(place: Place) -> str:
