@@ -6,6 +6,8 @@ mistake is reported together. Only `app` and `cli` import this module; other roo
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 
 PREFIX = "FHIR_SERVER_"
 _SHORTEST_SECRET = 32
+_VECTOR = re.compile(r"P[0-9](\.[A-Z][a-z0-9])+")
 DEMO_SECRET = "demo-secret-key-not-for-production"  # noqa: S105 - the demo value that production refuses by name
 
 
@@ -47,6 +50,20 @@ class Settings:
     )
     session_idle_minutes: int = _setting(30, "Portal session ends after this long without a request", unit="minutes")
     session_max_hours: int = _setting(12, "Portal session ends after this long in any case", unit="hours")
+    second_factor: str = _setting(
+        "",
+        "Of whom a second proof is demanded at sign-in: `when-set-up` (those who set one up), `staff` (them too) or "
+        "`everybody`; empty means when-set-up in the demo and everybody in production",
+    )
+    nhs_login_issuer: str = _setting("", "Issuer URL of NHS login; empty where people cannot sign in with it")
+    nhs_login_client_id: str = _setting("", "Our client id at NHS login")
+    nhs_login_private_key_file: str = _setting("", "RSA private key in PEM that we prove to NHS login with")
+    nhs_login_vtr: str = _setting(
+        '["P9.Cp.Cd","P9.Cp.Ck","P9.Cm"]', "Vectors of trust that a first request asks NHS login for, a JSON array"
+    )
+    cis2_issuer: str = _setting("", "Issuer URL of NHS CIS2; empty where professionals cannot sign in with it")
+    cis2_client_id: str = _setting("", "Our client id at NHS CIS2")
+    cis2_private_key_file: str = _setting("", "RSA private key in PEM that we prove to NHS CIS2 with")
     audit_retention_years: int = _setting(
         30, "How long an AuditEvent is kept at least; nothing removes one", unit="years"
     )
@@ -55,6 +72,11 @@ class Settings:
     brand_logo: str = _setting("", "URL path of a logo shown in the portal's header; empty shows the name only")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     log_format: str = _setting("console", "`console` or `json`")
+
+    @property
+    def demanded_second_factor(self) -> str:
+        """Return of whom a second proof is demanded, the default of the environment included."""
+        return self.second_factor or ("when-set-up" if self.environment == "demo" else "everybody")
 
     @property
     def fhir_base(self) -> str:
@@ -96,6 +118,13 @@ def _parse(item: Field[Any], text: str) -> Any:
     return text.rstrip("/") if item.name == "base_url" else text
 
 
+_CHOICES = {
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
+    "log_format": ("console", "json"),
+    "second_factor": ("", "when-set-up", "staff", "everybody"),
+}
+
+
 def _check(settings: Settings) -> list[str]:
     problems = []
     if settings.environment not in {"demo", "production"}:
@@ -110,16 +139,50 @@ def _check(settings: Settings) -> list[str]:
         problems.append(f"{PREFIX}MAIL_URL: must start with file:// or smtp://")
     if not settings.sms_url.startswith("file://"):
         problems.append(f"{PREFIX}SMS_URL: must start with file://")
-    if settings.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        problems.append(f"{PREFIX}LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR")
-    if settings.log_format not in {"console", "json"}:
-        problems.append(f"{PREFIX}LOG_FORMAT: must be console or json")
+    for name, allowed in _CHOICES.items():
+        if getattr(settings, name) not in allowed:
+            named = [each for each in allowed if each]
+            problems.append(f"{PREFIX}{name.upper()}: must be {', '.join(named[:-1])} or {named[-1]}")
+    problems += _check_providers(settings)
     if settings.environment == "production":
         if settings.secret_key == DEMO_SECRET:
             problems.append(f"{PREFIX}SECRET_KEY: production needs a random secret of its own")
         if not settings.base_url.startswith("https://"):
             problems.append(f"{PREFIX}BASE_URL: production needs https")
     return problems
+
+
+def _check_providers(settings: Settings) -> list[str]:
+    problems = []
+    for name in ("nhs_login", "cis2"):
+        issuer, *others = (getattr(settings, f"{name}_{part}") for part in ("issuer", "client_id", "private_key_file"))
+        prefix = PREFIX + name.upper()
+        if issuer and not all(others):
+            problems.append(f"{prefix}_ISSUER: needs {prefix}_CLIENT_ID and {prefix}_PRIVATE_KEY_FILE too")
+        if others[-1] and not Path(others[-1]).is_file():
+            problems.append(f"{prefix}_PRIVATE_KEY_FILE: there is no such file")
+        if not issuer and any(others):
+            problems.append(f"{prefix}_ISSUER: missing, though other settings of {prefix} are there")
+        parts = urlsplit(issuer)
+        is_plain = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        is_demo = settings.environment == "demo"
+        if issuer and (parts.query or parts.fragment or not (parts.scheme == "https" or (is_plain and is_demo))):
+            problems.append(
+                f"{prefix}_ISSUER: must be an https URL without query; plain http only for a demo's own machine"
+            )
+    if not vectors(settings.nhs_login_vtr):
+        problems.append(f'{PREFIX}NHS_LOGIN_VTR: must be a JSON array such as ["P9.Cp.Cd"]')
+    return problems
+
+
+def vectors(text: str) -> tuple[str, ...]:
+    """Return the vectors of trust of a JSON array of strings, none where it is something else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return ()
+    is_list = isinstance(found, list) and all(isinstance(item, str) and _VECTOR.fullmatch(item) for item in found)
+    return tuple(found) if is_list else ()
 
 
 def describe(settings: Settings, environ: Mapping[str, str]) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 
 # Crockford's alphabet: no I, L, O, U; a typed O is a 0, a typed I or L a 1. Eight of them are 40 bits.
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _AS_MEANT = str.maketrans("OIL", "011")
 _CODE_CHARACTERS = 8
 
@@ -23,10 +23,20 @@ def token_hash(token: str) -> str:
 
 def new_code() -> str:
     """Return a code of eight characters as people read it: `7KQM-2X0P`."""
-    code = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_CHARACTERS))
+    code = "".join(secrets.choice(ALPHABET) for _ in range(_CODE_CHARACTERS))
     return f"{code[:4]}-{code[4:]}"
 
 
 def plain_code(typed: str) -> str:
     """Return a typed code without spaces, hyphens and case, O read as 0, I and L as 1."""
     return "".join(c for c in typed.upper() if c.isalnum()).translate(_AS_MEANT)
+
+
+def new_digits() -> str:
+    """Return a code of six digits for a text message."""
+    return f"{secrets.randbelow(10**6):06d}"
+
+
+def plain_digits(typed: str) -> str:
+    """Return typed digits without spaces and hyphens."""
+    return "".join(c for c in typed if not c.isspace() and c != "-")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fhir_server.store import rate_limits
+from fhir_server.store import devices, pending_proofs, rate_limits
 from fhir_server.store.database import Session
 
 
@@ -32,6 +32,17 @@ RENEW_LINK = Limit("renew-link", 3, _HOUR)
 RENEW_ADDRESS = Limit("renew-address", 20, _HOUR)
 RECOVER_ACCOUNT = Limit("recover-account", 3, _HOUR)
 RECOVER_ADDRESS = Limit("recover-address", 20, _HOUR)
+SECOND_PROOF = Limit("second-proof", 20, _HOUR)
+"""Per account: wrong second proofs, however many sign-ins they are spread over."""
+TEXT_CODE = Limit("text-code", 6, _HOUR)
+"""Per number: codes by text message."""
+TEXT_CODE_ADDRESS = Limit("text-code-address", 60, _HOUR)
+PASSKEY_ADDRESS = Limit("passkey-address", 200, _QUARTER)
+CHANGE_EMAIL = Limit("change-email", 5, _HOUR)
+CURRENT_PASSWORD = Limit("current-password", 10, _QUARTER)
+RESET_REQUEST = Limit("reset-request", 30, _HOUR)
+"""Per member of the service desk."""
+RESET_ADDRESS = Limit("reset-address", 60, _QUARTER)
 EMERGENCY_SEARCH = Limit("emergency-search", 10, _HOUR)
 """Per professional: numbers and dates of birth that match nobody."""
 
@@ -49,5 +60,7 @@ def give_back(session: Session, *tries: tuple[Limit, str]) -> None:
 
 
 def prune(session: Session, now: datetime) -> int:
-    """Forget counters of windows long over; return how many."""
-    return rate_limits.prune(session, now - timedelta(days=1))
+    """Forget counters of windows, proofs and devices long over; return how many."""
+    yesterday = now - timedelta(days=1)
+    over = pending_proofs.prune(session, yesterday) + devices.prune(session, yesterday)
+    return over + rate_limits.prune(session, yesterday)

@@ -6,24 +6,41 @@ Takes values, knows no settings. `install(app, Web(...))` in the composition roo
 
 from __future__ import annotations
 
+from fhir_server.web.browsers import browser_name
 from fhir_server.web.errors import render_error
 from fhir_server.web.extension import Web, context, current, request_id
 from fhir_server.web.install import install
 from fhir_server.web.security import allow_form_target, csp_nonce, safe_next
-from fhir_server.web.session import SignedIn, end_session, require, rotate, signed_in, start_session
+from fhir_server.web.session import (
+    WARN_BEFORE,
+    SignedIn,
+    end_session,
+    glance,
+    is_fresh,
+    require,
+    require_fresh,
+    rotate,
+    signed_in,
+    start_session,
+)
 
 __all__ = [
+    "WARN_BEFORE",
     "SignedIn",
     "Web",
     "allow_form_target",
+    "browser_name",
     "context",
     "csp_nonce",
     "current",
     "end_session",
+    "glance",
     "install",
+    "is_fresh",
     "render_error",
     "request_id",
     "require",
+    "require_fresh",
     "rotate",
     "safe_next",
     "signed_in",

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from flask import Request, current_app, g, request
 
+from fhir_server.identity.passkeys import RelyingParty
+from fhir_server.identity.second_proof import Demand
+from fhir_server.identity.vault import Vault
 from fhir_server.interactions.model import Context
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ class Web:
         brand_logo: URL path of a logo, or "".
         session_idle: A session ends after this long without a request.
         session_max: A session ends after this long in any case.
+        second_factor: Of whom a second proof is demanded (`identity.second_proof.Demand`).
         on_sign_out: Called with the request's context before a session ends (an emergency access ends with it).
     """
 
@@ -41,6 +46,7 @@ class Web:
     brand_logo: str = ""
     session_idle: timedelta = timedelta(minutes=30)
     session_max: timedelta = timedelta(hours=12)
+    second_factor: Demand = Demand.WHEN_SET_UP
     on_sign_out: tuple[Callable[[Context, SignedIn], None], ...] = ()
 
     @property
@@ -52,6 +58,22 @@ class Web:
     def session_cookie(self) -> str:
         """Return the name of the session cookie; `__Host-` binds it to this host where browsers allow that."""
         return "__Host-session" if self.is_https else "session"
+
+    @property
+    def device_cookie(self) -> str:
+        """Return the name of the cookie of remembered devices."""
+        return "__Host-device" if self.is_https else "device"
+
+    @property
+    def vault(self) -> Vault:
+        """Return what seals and hashes people's second proofs."""
+        return Vault(self.secret_key)
+
+    @property
+    def relying_party(self) -> RelyingParty:
+        """Return who asks for passkeys: host and origin of the base URL."""
+        parts = urlsplit(self.base_url)
+        return RelyingParty(parts.hostname or "", f"{parts.scheme}://{parts.netloc}", self.brand_name)
 
     def context(self, incoming: Request) -> Context:
         """Return the context of a request."""

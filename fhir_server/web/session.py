@@ -25,8 +25,13 @@ from fhir_server.access.principal import Principal
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import sessions
 from fhir_server.store.accounts import Account
+from fhir_server.web.browsers import browser_name
 from fhir_server.web.extension import context, current
 
+FRESH_FOR = timedelta(minutes=10)
+"""So long after a proof something that needs a fresh one may be done."""
+WARN_BEFORE = timedelta(minutes=2)
+"""So long before its end a session's person is warned (WCAG 2.2.1 asks for 20 seconds at least)."""
 _SEEN_EVERY = timedelta(seconds=30)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -42,6 +47,8 @@ class SignedIn:
         session_id: Stable id of the session; the cookie's token is another value and is never shown to a page.
         auth_time: When the person last proved who they are, aware UTC.
         started_at: When the session began; the absolute limit counts from here.
+        ends_at: When the session ends unless there is another request.
+        is_final: Whether no request but a new proof can put that end off.
     """
 
     principal: Principal
@@ -49,6 +56,8 @@ class SignedIn:
     session_id: str
     auth_time: datetime
     started_at: datetime
+    ends_at: datetime
+    is_final: bool
 
     @property
     def csrf_token(self) -> str:
@@ -88,6 +97,32 @@ def require(*roles: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R | BaseR
     return decorate
 
 
+def require_fresh(within: timedelta = FRESH_FOR) -> Callable[[Callable[_P, _R]], Callable[_P, _R | BaseResponse]]:
+    """Let a page open only soon after its person proved who they are; others prove it again and come back.
+
+    For what a stolen session must not be enough for. Put it inside `require`, which says who may open the page.
+    """
+
+    def decorate(view: Callable[_P, _R]) -> Callable[_P, _R | BaseResponse]:
+        @functools.wraps(view)
+        def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R | BaseResponse:
+            person = signed_in()
+            if person is None or not is_fresh(person, within):
+                # A form that came too late is not kept: its page is shown anew, to be sent again.
+                back = request.full_path.rstrip("?") if request.method == "GET" else request.path
+                return redirect(f"/sign-in/again?{urlencode({'next': back})}", 303)
+            return view(*args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def is_fresh(person: SignedIn, within: timedelta = FRESH_FOR) -> bool:
+    """Return whether somebody proved who they are within a time."""
+    return context().now() - person.auth_time <= within
+
+
 def start_session(account: Account) -> SignedIn:
     """Begin a new session for somebody who has just proved who they are; an open one of this browser ends."""
     end_session()
@@ -95,7 +130,7 @@ def start_session(account: Account) -> SignedIn:
     now = here.now()
     token = secrets.token_urlsafe(32)
     with here.store.write() as session:
-        sessions.start(session, here.new_id(), _hash(token), account_id=account.id, now=now)
+        sessions.start(session, here.new_id(), _hash(token), account_id=account.id, now=now, device=browser_name())
     return _adopt(token)
 
 
@@ -151,12 +186,18 @@ def _adopt(token: str) -> SignedIn:
     return found
 
 
+def glance() -> SignedIn | None:
+    """Return who is signed in, but do not count this request as one of theirs: to ask how long is left is no use."""
+    token = request.cookies.get(current().session_cookie, "")
+    return _look_up(token, seen=False) if token else None
+
+
 def _resolve() -> SignedIn | None:
     token = request.cookies.get(current().session_cookie, "")
     return _look_up(token) if token else None
 
 
-def _look_up(token: str) -> SignedIn | None:
+def _look_up(token: str, *, seen: bool = True) -> SignedIn | None:
     extension = current()
     here = context()
     now = here.now()
@@ -170,10 +211,21 @@ def _look_up(token: str) -> SignedIn | None:
         if found is None:
             return None
         principal = tokens.for_account(session, found.account, found.auth_time, found.id, now)
-    if now - found.last_seen_at > _SEEN_EVERY:
+    seen_at = found.last_seen_at
+    if seen and now - seen_at > _SEEN_EVERY:
         with here.store.write() as session:
             sessions.seen(session, found.id, now)
-    return SignedIn(principal, found.account, found.id, found.auth_time, found.started_at)
+        seen_at = now
+    idle_end, last_end = seen_at + extension.session_idle, found.started_at + extension.session_max
+    return SignedIn(
+        principal,
+        found.account,
+        found.id,
+        found.auth_time,
+        found.started_at,
+        ends_at=min(idle_end, last_end),
+        is_final=last_end <= idle_end,
+    )
 
 
 def _hash(token: str) -> str:
