@@ -21,6 +21,8 @@ from fhir_server.admin.metrics import Metrics
 from fhir_server.admin.observing import observe
 from fhir_server.api import routes as api
 from fhir_server.assembly import audit_signer, configure_logging, make_context
+from fhir_server.identity.openid import Provider, private_key
+from fhir_server.identity.second_proof import Demand
 from fhir_server.interactions import own_parameters
 from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
@@ -28,8 +30,9 @@ from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import transport
 from fhir_server.operations import REGISTRY, end_break_glass, start_signing
 from fhir_server.portal import routes as portal
-from fhir_server.settings import Settings
+from fhir_server.settings import Settings, SettingsError, vectors
 from fhir_server.settings import load as load_settings
+from fhir_server.signin import cis2, nhs_login, relying_party
 from fhir_server.signin import routes as signin
 from fhir_server.smart import authority, registry
 from fhir_server.smart import routes as smart
@@ -85,6 +88,7 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     observe(app, metrics)
     install(app, _web(settings, context))
     authority.install(app, Path(settings.key_directory))
+    relying_party.install(app, providers(settings))
     capabilities = _capabilities(settings, context)
     app.extensions[api.EXTENSION] = api.Api(json.encode(capabilities), settings.max_body_mb * _MEGABYTE)
     for door in (api, smart, signin, portal):
@@ -92,6 +96,36 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     admin = Admin(version("fhir-server"), capabilities, registry.register_client, metrics)
     administration.install(app, admin, REGISTRY, base_url=settings.base_url)
     return app
+
+
+def providers(settings: Settings) -> tuple[Provider, ...]:
+    """Return our registrations with other identity providers.
+
+    Raises:
+        SettingsError: A private key cannot be read.
+    """
+    rows = (
+        (nhs_login, settings.nhs_login_issuer, settings.nhs_login_client_id, settings.nhs_login_private_key_file),
+        (cis2, settings.cis2_issuer, settings.cis2_client_id, settings.cis2_private_key_file),
+    )
+    vtr = {nhs_login: vectors(settings.nhs_login_vtr)}
+    try:
+        return tuple(
+            Provider(
+                name=room.NAME,
+                issuer=issuer,
+                client_id=client_id,
+                key=private_key(Path(key_file)),
+                redirect_uri=f"{settings.base_url}{room.CALLBACK}",
+                scope=room.SCOPE,
+                algorithms=room.ALGORITHMS,
+                vtr=vtr.get(room, ()),
+            )
+            for room, issuer, client_id, key_file in rows
+            if issuer
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
@@ -138,6 +172,7 @@ def _web(settings: Settings, context: Context) -> Web:
         brand_logo=settings.brand_logo,
         session_idle=timedelta(minutes=settings.session_idle_minutes),
         session_max=timedelta(hours=settings.session_max_hours),
+        second_factor=Demand(settings.demanded_second_factor),
         on_sign_out=(_end_emergencies,),
     )
 

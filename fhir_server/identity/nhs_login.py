@@ -7,6 +7,7 @@ opens that record and no other. An e-mail address never links anything. Knows no
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -114,8 +115,16 @@ def register(store: Store, token: str, *, agreement: str, privacy: str, now: dat
     return Arrival(Result.SIGNED_IN, account)
 
 
-def link(store: Store, token: str, account: Account, now: datetime) -> Arrival:
-    """Link the identity that waits for this browser to the account whose owner is signed in."""
+def link(store: Store, token: str, account: Account, now: datetime, noted: Callable[[Session], None]) -> Arrival:
+    """Link the identity that waits for this browser to the account whose owner is signed in.
+
+    Args:
+        store: Where both are.
+        token: The browser's.
+        account: Of the person who is signed in.
+        now: Aware UTC.
+        noted: Makes the AuditEvent in the transaction of the link.
+    """
     with store.write() as session:
         waiting = _claim(session, token, now)
         if waiting is None:
@@ -127,6 +136,7 @@ def link(store: Store, token: str, account: Account, now: datetime) -> Arrival:
         if logins.link_to(session, waiting.issuer, account.id) is not None:
             return _refuse(session, waiting, "The account has another NHS login", account.id, now)
         logins.add_link(session, waiting.issuer, waiting.subject, account.id, now)
+        noted(session)
         queue(session, Notice.LOGIN_LINKED, account.email, now, provider=NAME)
     return Arrival(Result.LINKED, account)
 
@@ -137,8 +147,11 @@ def is_linked(store: Store, issuer: str, account: Account) -> bool:
         return logins.link_to(session, issuer, account.id) is not None
 
 
-def unlink(store: Store, issuer: str, account: Account, now: datetime) -> bool:
-    """Forget an account's NHS login and tell its owner; False where there is none, or no other way to sign in."""
+def unlink(store: Store, issuer: str, account: Account, now: datetime, noted: Callable[[Session], None]) -> bool:
+    """Forget an account's NHS login and tell its owner; False where there is none, or no other way to sign in.
+
+    `noted` makes the AuditEvent in the same transaction.
+    """
     with store.write() as session:
         session.lock(hash64(f"account:{account.reference}"))
         # INVARIANT: a password has to remain, or its owner would be locked out of their record.
@@ -146,6 +159,7 @@ def unlink(store: Store, issuer: str, account: Account, now: datetime) -> bool:
             return False
         if not logins.remove_link(session, issuer, account.id):
             return False
+        noted(session)
         queue(session, Notice.LOGIN_UNLINKED, account.email, now, provider=NAME)
     return True
 

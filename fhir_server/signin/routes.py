@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from fhir_server.signin import recovery, registration, sessions
+from fhir_server.signin import nhs_login, recovery, registration, sessions, sign_in_problems
 
 blueprint = Blueprint("signin", __name__, template_folder="templates")
 
@@ -15,6 +15,16 @@ ROUTES = (
     ("POST", "/sign-in/again", sessions.sign_in_again),
     ("POST", "/sign-out", sessions.sign_out),
     ("GET", "/signed-out", sessions.signed_out),
+    ("GET", "/nhs-login", nhs_login.start),
+    ("GET", nhs_login.CALLBACK, nhs_login.callback),
+    ("GET", "/nhs-login/agreement", nhs_login.show_agreement),
+    ("POST", "/nhs-login/agreement", nhs_login.accept_agreement),
+    ("GET", nhs_login.LINK_PAGE, nhs_login.show_link),
+    ("POST", nhs_login.LINK_PAGE, nhs_login.link),
+    ("GET", nhs_login.ACCOUNT_PAGE, nhs_login.show_account),
+    ("POST", nhs_login.ACCOUNT_PAGE, nhs_login.unlink),
+    ("GET", "/service-desk/sign-in-problems", sign_in_problems.show_conflicts),
+    ("POST", "/service-desk/sign-in-problems", sign_in_problems.close_conflict),
     ("GET", "/register/finished", registration.finished),
     ("GET", "/register/<token>", registration.show_start),
     ("POST", "/register/<token>", registration.start),
