@@ -103,17 +103,19 @@ def decide(
 
 
 def gate_of(session: Session, reference: str, purpose: str, now: datetime) -> Gate:
-    """Return what an actor would see, by consent and own data alone: no token, no emergency access.
+    """Return what an actor would see, as the owner of a record or by consent and own data: no token, no emergency.
 
     Args:
         session: The transaction; the actor's roles, teams and groups are read from it.
-        reference: `Practitioner/1`, `PractitionerRole/2`, `Organization/3`, `RelatedPerson/4`, `CareTeam/5`, …
+        reference: `Patient/1`, `Practitioner/2`, `PractitionerRole/3`, `Organization/4`, `RelatedPerson/5`, …
         purpose: Purposes of use, as a token has them.
         now: The instant.
     """
     at_us = to_us(now)
-    found = closure(session, reference, at_us)
     bits, others = purposes.of_caller(purpose)
+    if reference.startswith("Patient/"):
+        return Gate(at_us, own=key_of_reference(reference), directory=True, purposes=bits, shielded=True)
+    found = closure(session, reference, at_us)
     family = reference.startswith("RelatedPerson/")
     person = (key_of_reference(reference),) if reference.startswith("Practitioner/") else ()
     return Gate(

@@ -223,8 +223,13 @@ def consent_entity(consent_id: str) -> bytes:
 
 
 def query_entity(interaction: Interaction) -> bytes:
-    """Return the entity of the query, base64 of `Type?name=value`; a longer one is cut and named by its SHA-256."""
+    """Return the entity of the query, base64 of `Type?name=value`; a longer one is cut and named by its SHA-256.
+
+    A search in a compartment is named as it was asked for: `Patient/1/Observation?…`, or `Patient/1/*` of any type.
+    """
     target = "/".join(part for part in (interaction.type, interaction.id) if part)
+    if interaction.compartment:
+        target = "/".join((*interaction.compartment, interaction.type or "*"))
     if interaction.code is Code.OPERATION:
         target = f"{target}/${interaction.operation}" if target else f"${interaction.operation}"
     pairs = interaction.query or interaction.conditional or interaction.if_none_exist

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from fhir_server.access import purposes
 from fhir_server.access.closure import Closure, closure, compile_memberships
+from fhir_server.access.decide import gate_of
+from fhir_server.access.visibility import Gate
 from fhir_server.store import memberships
 from fhir_server.store.database import Session, Store
 from fhir_server.store.instants import to_us
@@ -175,3 +178,23 @@ def test_what_a_resource_stated_before_is_replaced(session: Session) -> None:
     _closure(session, DR, PractitionerRole_role=_role())
     found = _closure(session, DR, PractitionerRole_role=_role(organization=_ref(OTHER)))
     assert found.organizations == (key_of_reference(OTHER),)
+
+
+def test_a_patient_looks_at_a_record_as_its_owner_from_whom_something_may_be_withheld(session: Session) -> None:
+    bits, _ = purposes.of_caller("PATRQT")
+    expected = Gate(_NOW, own=key_of_reference("Patient/ann"), directory=True, purposes=bits, shielded=True)
+    assert gate_of(session, "Patient/ann", "PATRQT", START) == expected
+
+
+@pytest.mark.parametrize(
+    "who, own_data, shielded", [(DR, {DR, TRUST}, False), (TRUST, {TRUST}, False), ("RelatedPerson/carer", set(), True)]
+)
+def test_an_actor_looks_at_a_record_as_all_that_it_is(
+    session: Session, who: str, own_data: set[str], *, shielded: bool
+) -> None:
+    found = _closure(session, who, PractitionerRole_role=_role())
+    gate = gate_of(session, who, "TREAT http://project|study", START)
+    assert gate.actors == found.actors
+    assert set(gate.organizations) == _keys(*own_data)
+    assert (gate.own, gate.shielded, gate.directory, gate.emergencies) == (0, shielded, True, ())
+    assert (gate.purposes, gate.other_purposes) == purposes.of_caller("TREAT http://project|study")

@@ -262,6 +262,17 @@ def test_a_very_long_query_is_cut_and_named_by_its_hash(doctor: Principal, conte
     assert "SHA-256" in entities_by_role(body(event), "24")[0]["description"]
 
 
+@pytest.mark.parametrize("kind, named", [("Observation", "Patient/p1/Observation"), ("", "Patient/p1/*")])
+def test_a_search_in_a_compartment_is_named_with_the_compartment(
+    doctor: Principal, context: Context, kind: str, named: str
+) -> None:
+    code = Code.SEARCH if kind else Code.SEARCH_SYSTEM
+    interaction = Interaction(code, kind, query=(("_count", "5"),), compartment=("Patient", "p1"))
+    (event,) = audit.disclosure_events(interaction, doctor, context, status=200, patients={P1: "p1"})
+    (query,) = entities_by_role(body(event), "24")
+    assert b64decode(query["query"]).decode() == f"{named}?_count=5"
+
+
 @given(text=st.text(st.characters(), min_size=1, max_size=40))
 def test_no_text_from_outside_breaks_or_escapes_the_event(text: str) -> None:
     for fragment in (
