@@ -22,6 +22,7 @@ COMMANDS: Commands = {
     "user": ("people:user", "Accounts of people."),
     "token": ("tokens:token", "Access tokens for scripts and load tests."),
     "audit": ("auditing:audit", "The tamper-evident audit log."),
+    "nhs-login-stand-in": ("nhs_login_stand_in:nhs_login_stand_in", "Stand in for NHS login, for demo and tests."),
     "config": ("configuration:config", "Print every setting."),
     "bench": ("benchmark:bench", "Measure this server's speed."),
 }
