@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fhir_server.access import labels
+from fhir_server.access import labels, requests
 from fhir_server.access.closure import CONTAINERS, compile_memberships
 from fhir_server.access.consent import compile_consent
+from fhir_server.access.decide import author_of
 from fhir_server.access.ownership import linked_keys, own_confidentiality, own_label, patients_of
 from fhir_server.access.principal import Caller
 from fhir_server.access.relabelling import may_choose
@@ -38,10 +39,14 @@ def before_write(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None
     """Check rules over the stored data that this version must not break.
 
     Raises:
-        FhirError: DUPLICATE (409) for a second Patient with the same NHS number.
+        FhirError: DUPLICATE (409) for a second Patient with the same NHS number; FORBIDDEN (403) for what the writer
+            may not say.
     """
     if new.type == "PractitionerRole":
         _check_role(job, resource)
+    # A patient's new label on what a hospital booked says nothing of the appointment.
+    if new.type == "Appointment" and new.author == author_of(job.principal):
+        requests.check(job.principal, resource, first=new.version == 1)
     if new.type != "Patient":
         return
     for identifier in resource.get("identifier", ()):

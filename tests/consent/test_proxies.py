@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.consent.world import (
@@ -16,6 +17,7 @@ from tests.consent.world import (
     CARER,
     CONSULTANT,
     GP,
+    LABEL,
     PRACTICE,
     TRUST,
     Json,
@@ -109,6 +111,62 @@ def test_a_patient_writes_changes_and_deletes_what_is_theirs(world: World) -> No
     never = {kind: body for kind, body in clinical(ANN).items() if kind not in writings(ANN)}
     assert len(never) == 4
     assert _statuses(world, world.ann, never) == {403}
+
+
+def _appointment(status: str, **others: str) -> Json:
+    """Return Ann's Appointment with others, by the status of each; `Practitioner_gp="accepted"`."""
+    with_others = [{"actor": ref(name.replace("_", "/")), "status": said} for name, said in others.items()]
+    return {
+        "meta": GENERAL,
+        "status": status,
+        "start": "2026-12-01T10:00:00Z",
+        "end": "2026-12-01T10:20:00Z",
+        "participant": [{"actor": ref(ANN), "status": "accepted"}, *with_others],
+    }
+
+
+def test_a_patient_asks_for_an_appointment_and_takes_the_request_back_and_books_none(world: World) -> None:
+    for status in ("booked", "arrived", "fulfilled", "cancelled", "entered-in-error"):
+        answer = world.server.call(
+            "POST", "Appointment", world.ann, {"resourceType": "Appointment", **_appointment(status)}
+        )
+        assert answer.status_code == 403
+        assert answer.json is not None
+        assert answer.json["issue"][0]["expression"] == ["Appointment.status"]
+        assert "proposed" in answer.json["issue"][0]["diagnostics"]
+    asked = world.server.post(
+        "Appointment",
+        world.ann,
+        {"resourceType": "Appointment", **_appointment("proposed", Practitioner_gp="needs-action")},
+    )
+    for status, expected in {"booked": 403, "noshow": 403, "cancelled": 200, "proposed": 200}.items():
+        assert _write_again(world, world.ann, "Appointment", asked["id"], _appointment(status)) == expected
+    patch = [{"op": "replace", "path": "/status", "value": "booked"}]
+    headers = {"Content-Type": "application/json-patch+json"}
+    answer = world.server.call("PATCH", f"Appointment/{asked['id']}", world.ann, orjson.dumps(patch), headers)
+    assert answer.status_code == 403
+
+
+def test_a_patient_cannot_say_for_others_that_they_come(world: World) -> None:
+    answer = world.server.call(
+        "POST", "Appointment", world.ann,
+        {"resourceType": "Appointment", **_appointment("proposed", Practitioner_gp="accepted")},
+    )  # fmt: skip
+    assert answer.status_code == 403
+    assert answer.json is not None
+    assert answer.json["issue"][0]["expression"] == ["Appointment.participant[1].status"]
+    nobody: Json = {**_appointment("proposed"), "participant": [{"status": "accepted", "type": [{"text": "doctor"}]}]}
+    assert _post(world, world.ann, "Appointment", nobody) == 403
+
+
+def test_what_a_hospital_booked_gets_a_new_label_by_its_patient_and_no_new_status(world: World) -> None:
+    body = {"resourceType": "Appointment", **_appointment("booked", Practitioner_gp="accepted")}
+    booked = world.server.post("Appointment", world.trust, body)
+    path = f"Appointment/{booked['id']}"
+    assert world.server.call("PUT", path, world.ann, booked | {"status": "cancelled"}).status_code == 403
+    hidden = booked | {"meta": {"security": [{"system": LABEL, "code": "sexual-health"}]}}
+    assert world.server.call("PUT", path, world.ann, hidden).status_code == 200
+    assert world.server.get(path, world.ann)["status"] == "booked"
 
 
 def test_nobody_writes_an_audit_event(world: World) -> None:
