@@ -124,6 +124,12 @@ def under_way(session: Session, token: str, purpose: Purpose, now: datetime) -> 
     return found if found is not None and found.failed_count < TRIES else None
 
 
+def finish(session: Session, token: str, purpose: Purpose, now: datetime) -> bool:
+    """Use a proof up that was given in another way; False where it is over, or another request was first."""
+    found = under_way(session, token, purpose, now)
+    return found is not None and pending_proofs.use(session, found.token_hash, now)
+
+
 def send_text(store: Store, vault: Vault, token: str, purpose: Purpose, *, address: str, now: datetime) -> None:
     """Send a code to the account's phone, or to the number a proof is about; the caller answers the same in any case.
 

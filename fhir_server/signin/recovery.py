@@ -1,14 +1,25 @@
-"""A forgotten password: ask for a link; follow it, answer the memorable question, choose a new password."""
+"""A lost password: ask for a link; follow it, give a second proof, choose a new password."""
 
 from __future__ import annotations
 
 from flask import Response, redirect
+from flask import request as incoming
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
-from fhir_server.identity import passwords, recovery
-from fhir_server.identity.recovery import Result
+from fhir_server.identity import passwords, recovery, second_proof
+from fhir_server.identity.recovery import Proof, Recoverable, Result
+from fhir_server.identity.second_proof import Purpose, Way
+from fhir_server.interactions.perform import record_sign_in
+from fhir_server.signin import even
 from fhir_server.signin.forms import field, message, page, secret
+
+_WRONG = {
+    Way.AUTHENTICATOR: "The code is not right. Wait for the next one and try again",
+    Way.RECOVERY: "The code is not right, or was used before",
+    Way.TEXT: "The code or the answer is not right, or the code is too old. Check them or ask for a new code",
+}
+_HELP = ("Contact us", "/contact")
 
 
 def show_forgotten() -> Response:
@@ -17,55 +28,69 @@ def show_forgotten() -> Response:
 
 
 def forgotten() -> Response:
-    """Send a link if there is an account; always the same answer."""
+    """Send a link if there is an account; always the same answer, at the same pace."""
+    since = even.started()
     email = field("email")
     if not email:
         return page("forgotten", errors={"email": "Enter your e-mail address"})
     here = web.context()
     recovery.request_link(here.store, email, address=here.address, now=here.now())
+    even.wait(since)
     return message(
         "Check your e-mail",
         "If there is an account with that e-mail address, we have sent a link to it. The link works for 1 hour.",
         "If nothing comes, check your junk folder, or contact us.",
-        link=("Contact us", "/contact"),
+        link=_HELP,
     )
 
 
 def show_reset(token: str) -> Response:
-    """Ask for the memorable answer and a new password."""
-    here = web.context()
-    with here.store.read() as session:
-        account = recovery.account_of_link(session, token, here.now())
-    if account is None:
+    """Ask for a second proof and a new password."""
+    found = _found(token)
+    if found is None:
         return _dead()
-    if not account.memorable_question:
-        return message(
-            "We need to check that it is you",
-            "Your account has no memorable question. Our service desk will check who you are and help you to sign in.",
-            link=("Contact us", "/contact"),
-        )
-    return page("reset", question=account.memorable_question, email=account.email)
+    return _form(token, found, _way(found)) if found.ways else _nobody_can_tell()
+
+
+def send_code(token: str) -> BaseResponse:
+    """Send a code by text message; always the same answer."""
+    here = web.context()
+    vault = web.current().vault
+    second_proof.send_text(here.store, vault, token, Purpose.RECOVER, address=here.address, now=here.now())
+    return redirect(f"/reset-password/{token}?way={Way.TEXT}&sent=yes", 303)
 
 
 def reset(token: str) -> BaseResponse:
-    """Change the password when the memorable answer is right."""
-    here = web.context()
-    with here.store.read() as session:
-        account = recovery.account_of_link(session, token, here.now())
-    if account is None or not account.memorable_question:
+    """Change the password when the second proof is right."""
+    found = _found(token)
+    if found is None:
         return _dead()
-    question, email = account.memorable_question, account.email
-    answer, password = field("answer"), secret("password")
-    wrong = {} if answer else {"answer": "Enter the answer to your memorable question"}
-    weak = passwords.problem(password, (account.name, account.email))
+    if not found.ways:
+        return _nobody_can_tell()
+    way = _way(found)
+    proof = Proof(way, field("code"), field("answer"))
+    password = secret("password")
+    wrong = {} if proof.typed else {"code": "Enter the code"}
+    if way is Way.TEXT and found.question and not proof.answer:
+        wrong["answer"] = "Enter the answer to your memorable question"
+    weak = passwords.problem(password, (found.account.name, found.account.email))
     if weak:
         wrong["password"] = weak
     if wrong:
-        return page("reset", errors=wrong, question=question, email=email)
-    result = recovery.reset(here.store, token, answer=answer, password=password, now=here.now())
-    if result is Result.WRONG_ANSWER:
-        text = "The answer is not right. Check it and try again"
-        return page("reset", errors={"answer": text}, status=403, question=question, email=email)
+        return _form(token, found, way, errors=wrong)
+    here = web.context()
+    result = recovery.reset(here.store, web.current().vault, token, proof, password=password, now=here.now())
+    record_sign_in(
+        here,
+        found.account,
+        succeeded=result is Result.CHANGED,
+        client_id="portal",
+        description="New password by e-mail link"
+        if result is Result.CHANGED
+        else "Wrong second proof for a new password",
+    )
+    if result is Result.WRONG:
+        return _form(token, found, way, errors={"code": _WRONG[way]}, status=403)
     return redirect("/reset-password/finished", 303) if result is Result.CHANGED else _dead()
 
 
@@ -75,6 +100,42 @@ def finished() -> Response:
         "Your password is changed",
         "We signed you out on every device. Sign in with your new password.",
         link=("Sign in", "/sign-in"),
+    )
+
+
+def _found(token: str) -> Recoverable | None:
+    here = web.context()
+    with here.store.read() as session:
+        return recovery.of_link(session, token, here.now())
+
+
+def _way(found: Recoverable) -> Way:
+    wished = field("way") or incoming.args.get("way", "")
+    return next((way for way in found.ways if way == wished), found.ways[0])
+
+
+def _form(
+    token: str, found: Recoverable, way: Way, *, errors: dict[str, str] | None = None, status: int = 0
+) -> Response:
+    return page(
+        "reset",
+        errors=errors,
+        status=status,
+        token=token,
+        way=way.value,
+        others=[other.value for other in found.ways if other is not way],
+        question=found.question if way is Way.TEXT else "",
+        ending=found.account.mobile[-3:],
+        sent="sent" in incoming.args,
+        email=found.account.email,
+    )
+
+
+def _nobody_can_tell() -> Response:
+    return message(
+        "We need to check that it is you",
+        "Your account has no second way to prove who you are. Our service desk will check it and help you to sign in.",
+        link=_HELP,
     )
 
 

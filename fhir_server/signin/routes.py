@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from fhir_server.signin import nhs_login, recovery, registration, sessions, sign_in_problems
+from fhir_server.signin import (
+    addresses,
+    nhs_login,
+    passkeys,
+    proof,
+    recovery,
+    registration,
+    resets,
+    sessions,
+    sign_in_problems,
+    staying,
+)
 
 blueprint = Blueprint("signin", __name__, template_folder="templates")
 
@@ -13,6 +24,16 @@ ROUTES = (
     ("POST", "/sign-in", sessions.sign_in),
     ("GET", "/sign-in/again", sessions.show_sign_in_again),
     ("POST", "/sign-in/again", sessions.sign_in_again),
+    ("GET", "/sign-in/proof", proof.show_proof),
+    ("POST", "/sign-in/proof", proof.proof),
+    ("POST", "/sign-in/proof/code", proof.send_code),
+    ("GET", "/sign-in/set-up", proof.show_set_up),
+    ("POST", "/sign-in/set-up", proof.set_up),
+    ("POST", "/sign-in/passkey", passkeys.prove),
+    ("POST", "/sign-in/passkey/options", passkeys.options),
+    ("GET", "/stay-signed-in", staying.show_stay),
+    ("GET", "/session/left", staying.left),
+    ("POST", "/session/stay", staying.stay),
     ("POST", "/sign-out", sessions.sign_out),
     ("GET", "/signed-out", sessions.signed_out),
     ("GET", "/nhs-login", nhs_login.start),
@@ -39,6 +60,12 @@ ROUTES = (
     ("GET", "/reset-password/finished", recovery.finished),
     ("GET", "/reset-password/<token>", recovery.show_reset),
     ("POST", "/reset-password/<token>", recovery.reset),
+    ("POST", "/reset-password/<token>/code", recovery.send_code),
+    ("GET", "/confirm-new-email/<token>", addresses.show_confirm),
+    ("POST", "/confirm-new-email/<token>", addresses.confirm),
+    ("GET", "/account-reset/finished", resets.finished),
+    ("GET", "/account-reset/<token>", resets.show_reset),
+    ("POST", "/account-reset/<token>", resets.reset),
 )
 
 for _method, _path, _view in ROUTES:

@@ -1,4 +1,4 @@
-"""Sign in, sign out, and sign in again before something that needs a fresh proof."""
+"""Sign in and out with e-mail address and password; the second proof, where one is needed, is the next page."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from flask import request as incoming
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
+from fhir_server.identity.second_proof import Purpose
 from fhir_server.identity.sign_in import Attempt, Result, prove_password
 from fhir_server.interactions.perform import record_sign_in
+from fhir_server.signin import entering, even
 from fhir_server.signin.forms import field, message, page, secret
 
-CLIENT = "portal"
 _REFUSED = "The e-mail address or password is not right. Check them and try again"
 _THROTTLED = "Too many tries. Wait 15 minutes and try again, or choose a new password"
 _STATUS = {Result.REFUSED: 403, Result.THROTTLED: 429}
 _REASON = {
-    Result.PROVED: "",
     Result.REFUSED: "Wrong e-mail address or password, or the account is closed",
     Result.THROTTLED: "Too many tries",
     Result.UNCONFIRMED: "The e-mail address is not confirmed yet",
@@ -32,7 +32,8 @@ def show_sign_in() -> BaseResponse:
 
 
 def sign_in() -> BaseResponse:
-    """Check e-mail address and password; begin a session; go on to `next`, a page of this site."""
+    """Check e-mail address and password; begin a session, or ask for a second proof; go on to `next`."""
+    since = even.started()
     target = web.safe_next(field("next"))
     email, password = field("email"), secret("password")
     missing = {}
@@ -51,9 +52,9 @@ def sign_in() -> BaseResponse:
         )
     if attempt.result is not Result.PROVED or attempt.account is None:
         text = _THROTTLED if attempt.result is Result.THROTTLED else _REFUSED
+        even.wait(since)
         return page("sign-in", errors={"email": text}, status=_STATUS[attempt.result], next=target)
-    web.start_session(attempt.account)
-    return redirect(target, 303)
+    return entering.after_password(attempt.account, Purpose.SIGN_IN, target)
 
 
 @web.require()
@@ -64,7 +65,7 @@ def show_sign_in_again() -> BaseResponse:
 
 @web.require()
 def sign_in_again() -> BaseResponse:
-    """Check the password of who is signed in; the session goes on with a new token and `auth_time` now."""
+    """Check the password of who is signed in, and what else they need; the session goes on with a new token."""
     target = web.safe_next(field("next"))
     person = web.signed_in()
     if person is None:
@@ -73,8 +74,7 @@ def sign_in_again() -> BaseResponse:
     if attempt.result is not Result.PROVED:
         text = _THROTTLED if attempt.result is Result.THROTTLED else "The password is not right. Try again"
         return page("sign-in-again", errors={"password": text}, status=_STATUS.get(attempt.result, 403), next=target)
-    web.rotate()
-    return redirect(target, 303)
+    return entering.after_password(person.account, Purpose.STEP_UP, target)
 
 
 def sign_out() -> BaseResponse:
@@ -82,14 +82,16 @@ def sign_out() -> BaseResponse:
     person = web.signed_in()
     web.end_session()
     if person is not None:
-        record_sign_in(web.context(), person.account, succeeded=True, client_id=CLIENT, started=False)
+        record_sign_in(web.context(), person.account, succeeded=True, client_id=entering.CLIENT, started=False)
     return redirect("/signed-out", 303)
 
 
 def signed_out() -> Response:
     """Say that nobody is signed in any more."""
+    why = "We signed you out to keep your information safe, since the time for this visit was over."
     return message(
         "You are signed out",
+        *((why,) if incoming.args.get("why") == "time" else ()),
         "If you share this device with others, close the browser too.",
         link=("Sign in again", "/sign-in"),
     )
@@ -98,11 +100,13 @@ def signed_out() -> Response:
 def _attempt(email: str, password: str) -> Attempt:
     here = web.context()
     attempt = prove_password(here.store, email, password, address=here.address, now=here.now())
-    record_sign_in(
-        here,
-        attempt.account,
-        succeeded=attempt.result is Result.PROVED,
-        client_id=CLIENT,
-        description=_REASON[attempt.result],
-    )
+    if attempt.result is not Result.PROVED:
+        # A right password is on the log with what came of it: a session, or a second proof asked for.
+        record_sign_in(
+            here,
+            attempt.account,
+            succeeded=False,
+            client_id=entering.CLIENT,
+            description=_REASON[attempt.result],
+        )
     return attempt

@@ -10,6 +10,7 @@ from jinja2 import ChainableUndefined, ChoiceLoader, PackageLoader
 
 from fhir_server.web import errors, security, session
 from fhir_server.web.extension import EXTENSION, Web
+from fhir_server.web.session_note import session_note
 
 _CSRF = "form"
 
@@ -41,7 +42,12 @@ def install(app: Flask, web: Web) -> None:
     app.jinja_loader = ChoiceLoader([*loaders, PackageLoader("nhsuk_frontend_jinja")])
     app.register_blueprint(Blueprint("web", __name__, template_folder="templates"))
     app.context_processor(
-        lambda: {"csp_nonce": security.csp_nonce, "brand_name": web.brand_name, "brand_logo": web.brand_logo}
+        lambda: {
+            "csp_nonce": security.csp_nonce,
+            "brand_name": web.brand_name,
+            "brand_logo": web.brand_logo,
+            "session_note": session_note,
+        }
     )
     _protect(app)
     app.after_request(_finish)

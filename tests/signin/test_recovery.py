@@ -1,3 +1,9 @@
+"""A lost password: e-mail link and a second proof; the memorable answer is never enough."""
+
+import re
+
+import pytest
+
 from fhir_server.identity import passwords
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account, Secrets
@@ -5,9 +11,10 @@ from fhir_server.store.accounts import Account, Secrets
 from .conftest import PASSWORD, Browser, World
 
 NEW = "glacier violin 88 thimble"
+QUESTION = "What was the name of your first pet?"
 
 
-def _person(world: World) -> None:
+def _person(world: World, *, mobile: str = "+447700900123", question: str = QUESTION) -> None:
     account = Account(
         id="a-1",
         email="patient@example.org",
@@ -19,9 +26,10 @@ def _person(world: World) -> None:
         active=True,
         created_at=world.clock(),
         email_confirmed_at=world.clock(),
-        memorable_question="What was the name of your first pet?",
+        mobile=mobile,
+        memorable_question=question,
     )
-    secrets = Secrets(passwords.hashed(PASSWORD), passwords.hashed(passwords.plain_answer("Zoë")))
+    secrets = Secrets(passwords.hashed(PASSWORD), passwords.hashed(passwords.plain_answer("Zoë")) if question else "")
     with world.store.write() as session:
         accounts.add(session, account, secrets)
 
@@ -30,17 +38,45 @@ def _ask(browser: Browser, email: str = "patient@example.org") -> str:
     return browser.post("/forgotten-password", {"email": email}).text
 
 
-def test_link_and_memorable_answer_change_the_password_and_end_every_session(world: World, browser_of: Browser) -> None:
+def _code(world: World, browser: Browser, link: str) -> str:
+    """Ask for a code by text message and return it."""
+    browser.post(f"{link}/code", {}, page="/sign-in")
+    found = re.match(r"(\d{6}) is your", world.newest("proof-code")["body"])
+    assert found
+    return found[1]
+
+
+def _answer(code: str, answer: str = " ZOE! ") -> dict[str, str]:
+    return {"way": "text", "code": code, "answer": answer, "password": NEW}
+
+
+def test_link_code_and_answer_change_the_password_and_end_every_session(world: World, browser_of: Browser) -> None:
     _person(world)
     elsewhere = Browser(world.app.test_client())
     elsewhere.sign_in()
     _ask(browser_of)
-    answer = browser_of.post(world.link("reset-password"), {"answer": " ZOE! ", "password": NEW})
+    link = world.link("reset-password")
+    answer = browser_of.post(link, _answer(_code(world, browser_of, link)))
     assert answer.location == "/reset-password/finished"
     assert not elsewhere.is_signed_in()
     assert world.newest("password-changed")["to"] == "patient@example.org"
     assert browser_of.sign_in().status_code == 403
     assert browser_of.sign_in(password=NEW).status_code == 303
+
+
+@pytest.mark.parametrize("wrong", [{"code": "000000"}, {"answer": "Rex"}, {"code": ""}, {"answer": ""}])
+def test_neither_code_nor_answer_is_enough_and_nobody_learns_which_was_wrong(
+    world: World, browser_of: Browser, wrong: dict[str, str]
+) -> None:
+    _person(world)
+    _ask(browser_of)
+    link = world.link("reset-password")
+    code = _code(world, browser_of, link)
+    refused = browser_of.post(link, _answer(code) | wrong)
+    assert refused.status_code in {403, 422}
+    assert ("The code or the answer is not right" in refused.text) is (refused.status_code == 403)
+    assert browser_of.sign_in().status_code == 303
+    assert browser_of.post(link, _answer(code)).status_code == 303
 
 
 def test_unknown_address_gets_the_same_answer_and_no_message(world: World, browser_of: Browser) -> None:
@@ -53,10 +89,10 @@ def test_five_wrong_answers_use_the_link_up(world: World, browser_of: Browser) -
     _person(world)
     _ask(browser_of)
     link = world.link("reset-password")
-    wrong = {"answer": "Rex", "password": NEW}
-    assert [browser_of.post(link, wrong).status_code for _ in range(5)] == [403] * 5
-    right = {"answer": "Zoë", "password": NEW}
-    assert browser_of.post(link, right, page="/forgotten-password").status_code == 404
+    code = _code(world, browser_of, link)
+    results = [browser_of.post(link, _answer(code, "Rex")).status_code for _ in range(5)]
+    assert results == [403, 403, 403, 403, 404]
+    assert browser_of.post(link, _answer(code), page="/forgotten-password").status_code == 404
     assert browser_of.sign_in().status_code == 303
 
 
@@ -64,7 +100,7 @@ def test_link_works_once_and_for_an_hour(world: World, browser_of: Browser) -> N
     _person(world)
     _ask(browser_of)
     link = world.link("reset-password")
-    browser_of.post(link, {"answer": "Zoë", "password": NEW})
+    assert browser_of.post(link, _answer(_code(world, browser_of, link))).status_code == 303
     assert browser_of.get(link).status_code == 404
     world.clock.pass_time(hours=1)
     _ask(browser_of)
@@ -73,13 +109,17 @@ def test_link_works_once_and_for_an_hour(world: World, browser_of: Browser) -> N
     assert browser_of.get(late).status_code == 404
 
 
-def test_account_without_memorable_question_is_shown_a_human_way(world: World, browser_of: Browser) -> None:
-    world.account()
+@pytest.mark.parametrize("question", ["", QUESTION])
+def test_account_without_a_second_proof_is_shown_a_human_way(world: World, browser_of: Browser, question: str) -> None:
+    _person(world, mobile="", question=question)
     _ask(browser_of)
     link = world.link("reset-password")
     shown = browser_of.get(link)
     assert "Contact us" in shown.text
     assert 'name="password"' not in shown.text
+    sent = browser_of.post(link, {"way": "recovery", "code": "", "answer": "Zoë", "password": NEW}, page="/sign-in")
+    assert "Contact us" in sent.text
+    assert browser_of.sign_in().status_code == 303
 
 
 def test_fourth_request_in_an_hour_sends_nothing(world: World, browser_of: Browser) -> None:

@@ -1,0 +1,116 @@
+"""From the first proof to the session: whether a second one is needed, what is under way, and the way in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from flask import Response, after_this_request, redirect
+from flask import request as incoming
+from flask import session as form_state
+from werkzeug.wrappers import Response as BaseResponse
+
+from fhir_server import web
+from fhir_server.identity import remembered, second_proof
+from fhir_server.identity.second_proof import Need, Purpose, Way
+from fhir_server.interactions.perform import record_sign_in
+from fhir_server.store import accounts
+from fhir_server.store.accounts import Account
+
+CLIENT = "portal"
+_TOKEN, _PURPOSE = "proof", "proof-for"
+_MOST_DEVICE_TOKENS = 4
+"""So many people may be remembered on one device: a family shares a tablet."""
+_MISSING = "The password was right, the second proof is missing"
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A sign-in, or a fresh proof of somebody who is signed in, that waits for its second part."""
+
+    token: str
+    purpose: Purpose
+    account: Account
+    need: Need
+
+
+def after_password(account: Account, purpose: Purpose, target: str) -> BaseResponse:
+    """Let somebody in whose password was right, or ask them for a second proof."""
+    here = web.context()
+    now = here.now()
+    person = web.signed_in() if purpose is Purpose.STEP_UP else None
+    with here.store.write() as session:
+        need = second_proof.need(session, account, web.current().second_factor)
+        # What needs a fresh proof needs the whole of it: a remembered device may be the one that was left unlocked.
+        is_enough = purpose is Purpose.SIGN_IN and need.may_remember
+        is_known = is_enough and remembered.is_known(session, account.id, _device_tokens(), now)
+        is_asked = need.demanded and not is_known and (bool(need.ways) or purpose is Purpose.SIGN_IN)
+        token = ""
+        if is_asked:
+            detail = person.session_id if person else ""
+            token = second_proof.begin(session, account.id, purpose, now, detail=detail)
+    if not is_asked:
+        return enter(account, purpose, target)
+    record_sign_in(here, account, succeeded=False, client_id=CLIENT, description=_MISSING)
+    form_state[_TOKEN], form_state[_PURPOSE] = token, purpose.value
+    if not need.ways:
+        return redirect(f"/sign-in/set-up?{urlencode({'next': target})}", 303)
+    if need.ways[0] is Way.TEXT:
+        second_proof.send_text(here.store, web.current().vault, token, purpose, address=here.address, now=now)
+    return redirect(f"/sign-in/proof?{urlencode({'next': target})}", 303)
+
+
+def under_way() -> UnderWay | None:
+    """Return what waits for a second proof in this browser, None where nothing does (any more)."""
+    token = str(form_state.get(_TOKEN, ""))
+    purpose = Purpose.STEP_UP if form_state.get(_PURPOSE) == Purpose.STEP_UP.value else Purpose.SIGN_IN
+    here = web.context()
+    with here.store.read() as session:
+        found = second_proof.under_way(session, token, purpose, here.now())
+        account = accounts.by_id(session, found.account_id) if found else None
+        if found is None or account is None or not account.active:
+            return None
+        need = second_proof.need(session, account, web.current().second_factor)
+    if purpose is Purpose.STEP_UP:
+        person = web.signed_in()
+        if person is None or person.session_id != found.detail:
+            return None
+    return UnderWay(token, purpose, account, need)
+
+
+def enter(account: Account, purpose: Purpose, target: str, *, remember: bool = False) -> BaseResponse:
+    """Begin the session, or go on with the present one under a new token; then go to `target`."""
+    here = web.context()
+    if remember:
+        with here.store.write() as session:
+            token = remembered.remember(session, account.id, web.browser_name(), here.now())
+        _keep_device_token(token)
+    if purpose is Purpose.STEP_UP:
+        web.rotate()
+    else:
+        web.start_session(account)
+    record_sign_in(here, account, succeeded=True, client_id=CLIENT)
+    return redirect(target, 303)
+
+
+def _device_tokens() -> list[str]:
+    kept = incoming.cookies.get(web.current().device_cookie, "")
+    return [token for token in kept.split(".") if token][:_MOST_DEVICE_TOKENS]
+
+
+def _keep_device_token(token: str) -> None:
+    tokens = [token, *_device_tokens()][:_MOST_DEVICE_TOKENS]
+    extension = web.current()
+
+    @after_this_request
+    def keep(response: Response) -> Response:
+        response.set_cookie(
+            extension.device_cookie,
+            ".".join(tokens),
+            max_age=remembered.FOR,
+            path="/",
+            secure=extension.is_https,
+            httponly=True,
+            samesite="Lax",
+        )
+        return response

@@ -1,0 +1,48 @@
+"""How long a session lasts, and making it last longer: with JavaScript in a dialog, without it on a page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Response, jsonify
+from flask import request as incoming
+
+from fhir_server import web
+from fhir_server.signin.forms import message
+from fhir_server.web.session import SignedIn
+from fhir_server.web.session_note import clock_time
+
+
+def left() -> Response:
+    """Answer with the seconds that are left (JSON); to ask is not to be active, so it extends nothing."""
+    return _told(web.glance())
+
+
+def stay() -> Response:
+    """Count this request as activity, and answer with the seconds that are left now (JSON)."""
+    return _told(web.signed_in())
+
+
+@web.require()
+def show_stay() -> Response:
+    """Say how long the session lasts now that its person was active again."""
+    person = web.signed_in()
+    target = web.safe_next(incoming.args.get("next"))
+    if person is None or person.is_final:
+        return message(
+            "Sign in again to stay",
+            "For your safety we ask who you are after 12 hours at the latest. Prove it now and you can go on.",
+            link=("Prove that it is you", f"/sign-in/again?next={target}"),
+        )
+    return message(
+        "You are still signed in",
+        f"You stay signed in until {clock_time(person.ends_at)}, and longer whenever you open a page before that.",
+        "Go back to where you were. If you had begun to fill in a form, use your browser's back button.",
+        link=("Go back", target),
+    )
+
+
+def _told(person: SignedIn | None) -> Response:
+    second = timedelta(seconds=1)
+    left_s = max(0, (person.ends_at - web.context().now()) // second) if person else 0
+    return jsonify(left_s=left_s, final=bool(person and person.is_final))
