@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from fhir_server import worker
 from fhir_server.admin import install as administration
@@ -84,6 +85,9 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * _MEGABYTE
     app.config["MAX_FORM_MEMORY_SIZE"] = _MEGABYTE
     app.url_map.strict_slashes = False
+    if settings.trusted_proxies:
+        # INVARIANT: of the header only what our own proxies wrote counts; scheme and host are those of the base URL.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     metrics = Metrics(lambda: waiting_count(context.store))
     observe(app, metrics)
     install(app, _web(settings, context))

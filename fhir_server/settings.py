@@ -67,6 +67,9 @@ class Settings:
     audit_retention_years: int = _setting(
         30, "How long an AuditEvent is kept at least; nothing removes one", unit="years"
     )
+    trusted_proxies: int = _setting(
+        0, "How many proxies of ours pass a request on, each adding to X-Forwarded-For; 0 believes no header"
+    )
     max_body_mb: int = _setting(32, "Largest request body accepted", unit="megabytes")
     brand_name: str = _setting("Care Information Exchange", "Name shown in the portal and in messages")
     brand_logo: str = _setting("", "URL path of a logo shown in the portal's header; empty shows the name only")

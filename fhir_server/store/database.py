@@ -41,6 +41,8 @@ _POSTGRESQL_OPTIONS = (
     "-c timezone=UTC -c statement_timeout=30000 -c plan_cache_mode=force_generic_plan -c jit=off "
     "-c max_parallel_workers_per_gather=0"
 )
+_CONNECT_TIMEOUT_S = 5
+"""A database that does not answer is a 503, not a request that hangs; `?connect_timeout=` in the URL says otherwise."""
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -88,6 +90,8 @@ class Store:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "pool_timeout": 10}
         if self.is_postgresql:
             options["connect_args"] = {"options": _POSTGRESQL_OPTIONS, "prepare_threshold": 2}
+            if "connect_timeout" not in parsed.query:
+                options["connect_args"]["connect_timeout"] = _CONNECT_TIMEOUT_S
         else:
             options["connect_args"] = {"check_same_thread": False, "cached_statements": 512}
             if parsed.database:
