@@ -63,7 +63,7 @@ _PROBES = (
     Probe("`_text`", "Patient?_text=a"),
     Probe("`_content`", "Patient?_content=a"),
     Probe("`_sort=_score`", "Patient?_content=a&_sort=_score"),
-    Probe("`_contained`", "Patient?_contained=true"),
+    Probe("`_contained`, `_containedType`", "Patient?_contained=true&_containedType=contained"),
     Probe("`_tag`, `_security`, `_profile`, `_source`", "Patient?_tag=a&_security=a&_profile=a&_source=a"),
     Probe("`:missing`", "Patient?name:missing=true"),
     Probe("`:exact`, `:contains`", "Patient?name:exact=a&family:contains=a"),

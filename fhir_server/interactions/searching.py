@@ -7,7 +7,7 @@ from fhir_server.access.principal import Principal
 from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
-from fhir_server.search import bundle, parse, run
+from fhir_server.search import bundle, contained, parse, run
 from fhir_server.search.model import SearchRequest
 from fhir_server.search.terminology import Terminology
 from fhir_server.spec.outcome import FhirError, Kind
@@ -103,6 +103,7 @@ def answer(job: Job, request: SearchRequest, path: str) -> Outcome:
     further = belonging.further_patients(job.session, [row.key for row in rows])
     for row in rows:
         job.trace.touch((row.patient, *further.get(row.key, ())), row.type, row.id, row.version)
+    page = contained.expanded(job.session, job.decision.readable, request, page)
     return Outcome(200, bundle.searchset(page, request, fhir_base=job.context.fhir_base, path=path), "Bundle")
 
 

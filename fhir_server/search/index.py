@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
-from fhir_server.search import date, keys, lists, reference, string, token, words
+from fhir_server.search import contained, date, keys, lists, reference, string, token, words
 from fhir_server.search.model import Reading
 from fhir_server.search.shapes import SHAPES, component_parameter
 from fhir_server.spec.definitions import Definitions, SearchParameter
@@ -83,6 +84,10 @@ def rows(
         for columns in lists.rows(resource, reading):
             row = owner.row(lists.LISTED, columns)
             found[reference.TABLE].setdefault(tuple(row.values()), row)
+    if "contained" in resource:
+        of_one = partial(_simple, owner=owner, reading=reading)
+        for table, row in contained.rows(resource["contained"], of_one, owner.row(0, {})):
+            found[table].setdefault(tuple(row.values()), row)
     for param, columns in words.rows(definitions, resource):
         row = owner.row(param, columns)
         found[words.TABLE].setdefault(tuple(row.values()), row)

@@ -176,6 +176,7 @@ class SearchRequest:
         cursor: Sealed position, "" for the first page.
         understood: The parameters as understood, in order, without the cursor: the self link.
         outcomes: Warnings about what was ignored (lenient handling).
+        contained_alone: Of containers, only the contained resources that match are wanted.
     """
 
     resource_type: str
@@ -189,6 +190,7 @@ class SearchRequest:
     cursor: str = ""
     understood: tuple[tuple[str, str], ...] = ()
     outcomes: tuple[Issue, ...] = ()
+    contained_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.search import filters, results, syntax
+from fhir_server.search import contained, filters, index, results, syntax
 from fhir_server.search.build import Builder
 from fhir_server.search.compartment import InCompartment
 from fhir_server.search.model import Criterion, Include, Projection, Reading, SearchRequest, SortKey, Terms
@@ -69,6 +69,8 @@ def parse(  # noqa: PLR0913 - each is a fact of its own about the request
     parser = _Parser(Builder(reading), types, handling == "lenient", bool(resource_type))
     for name, value in query:
         parser.take(name, value)
+    if parser.looks_inside:
+        parser.look_inside(compartment)
     if compartment:
         parser.criteria.append(_compartment(definitions, types, compartment))
     return parser.request(resource_type)
@@ -166,7 +168,7 @@ class _Parser:
             case "_summary":
                 results.choice(name, value, results.SUMMARIES)
             case "_contained":
-                results.contained(value)
+                results.choice(name, value, results.CONTAINED)
             case "_containedType":
                 results.choice(name, value, results.CONTAINED_TYPES)
             case "_type" if self.searches_one_type:
@@ -174,6 +176,33 @@ class _Parser:
             case "_cursor":
                 return
         yield name, value
+
+    @property
+    def looks_inside(self) -> bool:
+        """Return whether contained resources are searched for."""
+        return str(self.results.get("_contained", "false")) != "false"
+
+    def look_inside(self, compartment: tuple[str, str] | None) -> None:
+        """Let the criteria be of contained resources, so that containers of any type are found.
+
+        Raises:
+            FhirError: 400 for what is not said of contained resources.
+        """
+        alone = self.results.get("_containedType") == "contained"
+        if compartment or any(key.code not in index.ON_THE_ROW for key in self.sort):
+            raise syntax.unsupported("_contained", "takes no compartment, and orders by _id and _lastUpdated only.")
+        if alone and ("_elements" in self.results or self.results.get("_summary", "false") not in {"false", "count"}):
+            raise syntax.unsupported("_containedType", "is container where _elements or _summary leaves parts out.")
+        known = self.builder.supported(self.types)
+        for name, _ in self.understood:
+            code = name.partition(":")[0]
+            if code in known and known[code].type == "composite":
+                raise syntax.unsupported("_contained", contained.BEYOND)
+        every = self.types or tuple(sorted(self.builder.reading.definitions.resource_types))
+        both = self.results["_contained"] == "both"
+        self.criteria = [contained.criterion(every, self.criteria, both=both)]
+        if self.searches_one_type:
+            self.types = ()
 
     def request(self, resource_type: str) -> SearchRequest:
         """Return the search as a whole.
@@ -204,4 +233,5 @@ class _Parser:
             self.results.get(CURSOR, ""),
             tuple(self.understood),
             tuple(self.warnings),
+            self.looks_inside and self.results.get("_containedType") == "contained",
         )

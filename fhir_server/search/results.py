@@ -23,6 +23,7 @@ _DIGITS_LIMIT = 9
 
 SUMMARIES = ("true", "text", "data", "count", "false")
 TOTALS = ("none", "estimate", "accurate")
+CONTAINED = ("true", "false", "both")
 CONTAINED_TYPES = ("container", "contained")
 
 
@@ -38,15 +39,6 @@ def choice(name: str, value: str, allowed: Sequence[str]) -> str:
     if value not in allowed:
         raise syntax.invalid(name, f"is one of {', '.join(allowed)}.")
     return value
-
-
-def contained(value: str) -> None:
-    """Refuse to look into contained resources: only resources of their own are indexed."""
-    choice("_contained", value, ("true", "false", "both"))
-    if value != "false":
-        raise syntax.unsupported(
-            "_contained", "is false here: contained resources are found through the resource that contains them."
-        )
 
 
 def sort_keys(builder: Builder, types: tuple[str, ...], value: str) -> tuple[SortKey, ...]:

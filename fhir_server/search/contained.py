@@ -1,0 +1,201 @@
+"""Contained resources, found by their own parameters (https://hl7.org/fhir/R4/search.html#contained).
+
+A contained resource has index rows under the key of its container: keys of parameters of their own, and its place in
+`contained` as `item`, so that several criteria meet in one of them. Each has one row more, its anchor, which says its
+type and id. INVARIANT: what is found are containers, rows of `readable`: a contained resource exists for whom its
+container does, and a label on it is the container's (ADR 0015).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, not_, or_, select, true, union
+
+from fhir_server.search import keys, syntax, words
+from fhir_server.search.criteria import AllOf, AnyOf, HotDate, Indexed, LogicalId, Missing, Not, all_of
+from fhir_server.search.model import Criterion, Row, Scope, SearchPage, SearchRequest
+from fhir_server.search.prepare import value as value_field
+from fhir_server.search.token_sets import CodesTest
+from fhir_server.spec.json import Json, decode, encode
+from fhir_server.store import index_rows
+from fhir_server.store.database import Session
+from fhir_server.store.keys import NONE, hash32
+from fhir_server.store.visibility import Visibility, execute, readable
+
+_TOKEN, _REFERENCE = "index_token", "index_reference"
+_ITEMS_LIMIT = 1_000
+
+Rows = Iterable[tuple[str, dict[str, Any]]]
+BEYOND = "looks at what contained resources say themselves: no chains, composites, full text, lists or _lastUpdated."
+
+
+def rows(contained: Sequence[Json], of_one: Callable[[Json], Rows], owner: Mapping[str, Any]) -> Rows:
+    """Yield table and index row of contained resources.
+
+    Args:
+        contained: The resources, validated.
+        of_one: Returns the index rows that one would have, were it a resource of its own with the container's key.
+        owner: The first columns of every index row of the container.
+    """
+    for item, resource in enumerate(contained[:_ITEMS_LIMIT], start=1):
+        anchor = {"code": keys.text_key(resource["id"]), "system": NONE, "head": ""}
+        yield _TOKEN, {**owner, "param": _anchor(resource["resourceType"]), "item": item, **anchor}
+        for table, row in of_one(resource):
+            if table != _REFERENCE:
+                yield table, {**row, "param": _key(row["param"]), "item": item}
+            elif row["param"] != keys.CANONICAL:
+                # INVARIANT: not into the index of references, for the container refers to none of this.
+                found = {"code": row["target"], "system": row["version"], "head": ""}
+                yield _TOKEN, {**owner, "param": _reference_key(row["param"]), "item": item, **found}
+
+
+@lru_cache(maxsize=8_192)
+def _key(param: int) -> int:
+    return hash32(f"contained {param}")
+
+
+@lru_cache(maxsize=8_192)
+def _reference_key(param: int) -> int:
+    return hash32(f"contained reference {param}")
+
+
+@lru_cache(maxsize=256)
+def _anchor(resource_type: str) -> int:
+    return hash32(f"contained resource {resource_type}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The id of a contained resource is one of these, or none of them."""
+
+    ids: tuple[int, ...] = value_field()
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """The resource contains one of these types that meets all criteria; or it is one, which meets others.
+
+    Attributes:
+        types: Types of the contained resources.
+        held: What one contained resource must meet.
+        own: What a resource of these types with a life of its own must meet; None where none is looked for.
+        rank: See `Match.rank`.
+    """
+
+    types: tuple[str, ...]
+    held: tuple[Any, ...]
+    own: tuple[Criterion, ...] | None
+    rank: int = 5
+
+    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
+        """Return the condition on a readable row."""
+        anchor = index_rows.alias(_TOKEN)
+        containers = select(anchor.c.key).where(*self._met(anchor))
+        if self.own is None:
+            return row.c.key.in_(containers)
+        itself = readable(scope.visibility, self.types)
+        return row.c.key.in_(union(containers, select(itself.c.key).where(*all_of(itself, scope, self.own))))
+
+    def places(self, containers: Sequence[int]) -> Select[tuple[int, int]]:
+        """Return the query of the containers' keys, among these, with the places of what matches in them."""
+        anchor = index_rows.alias(_TOKEN)
+        found = select(anchor.c.key, anchor.c.item).where(anchor.c.key.in_(containers), *self._met(anchor))
+        return found.order_by(anchor.c.key, anchor.c.item)
+
+    def _met(self, anchor: FromClause) -> Iterator[ColumnElement[bool]]:
+        yield keys.of_parameters(anchor, [_anchor(name) for name in self.types])
+        for criterion in self.held:
+            yield _met_by(criterion, anchor)
+
+
+def criterion(types: tuple[str, ...], criteria: Sequence[Criterion], *, both: bool) -> Contains:
+    """Return the criterion of a search for contained resources, or for both kinds.
+
+    Raises:
+        FhirError: 400 where a criterion looks at more than a contained resource itself.
+    """
+    return Contains(types, tuple(_of_contained(each) for each in criteria), tuple(criteria) if both else None)
+
+
+def _of_contained(criterion: Criterion) -> Any:
+    match criterion:
+        case HotDate():
+            return criterion.plain
+        case Indexed() if criterion.table != words.TABLE:
+            return replace(criterion, codes=())
+        case Missing() if words.TABLE not in criterion.tables:
+            return criterion
+        case LogicalId():
+            return _Named(tuple(map(keys.text_key, criterion.ids)), criterion.negated)
+        case AllOf() | AnyOf():
+            return replace(criterion, criteria=tuple(map(_of_contained, criterion.criteria)))
+        case Not():
+            return replace(criterion, criterion=_of_contained(criterion.criterion))
+    raise syntax.unsupported("_contained", BEYOND)
+
+
+def _met_by(criterion: Any, anchor: FromClause) -> ColumnElement[bool]:
+    """Return that the contained resource of an anchor meets a criterion."""
+    match criterion:
+        case Indexed():
+            index, params = _index(criterion.table, criterion.params)
+            test = criterion.test.of_one(index) if isinstance(criterion.test, CodesTest) else criterion.test.on(index)
+            found = _exists(index, params, anchor, test)
+            return not_(found) if criterion.negated else found
+        case Missing():
+            found = or_(*(_exists(*_index(table, criterion.params), anchor, true()) for table in criterion.tables))
+            return not_(found) if criterion.missing else found
+        case _Named():
+            return anchor.c.code.not_in(criterion.ids) if criterion.negated else anchor.c.code.in_(criterion.ids)
+        case AllOf():
+            return and_(true(), *(_met_by(each, anchor) for each in criterion.criteria))
+        case AnyOf():
+            return or_(false(), *(_met_by(each, anchor) for each in criterion.criteria))
+    # What a missing value leaves open does not hold.
+    return _met_by(criterion.criterion, anchor).is_not(true())
+
+
+def _index(table: str, params: Sequence[int]) -> tuple[FromClause, list[int]]:
+    """Return where the rows of contained resources are, in the columns of this table, and the keys of parameters."""
+    if table != _REFERENCE:
+        return index_rows.alias(table), [_key(each) for each in params]
+    token = index_rows.alias(_TOKEN)
+    columns = (token.c.code.label("target"), token.c.system.label("version"))
+    return select(token.c.key, token.c.param, token.c.item, *columns).subquery(), [_reference_key(p) for p in params]
+
+
+def _exists(
+    index: FromClause, params: Sequence[int], anchor: FromClause, test: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    same = (index.c.key == anchor.c.key, index.c.item == anchor.c.item)
+    return exists(select(index.c.key).where(*same, keys.of_parameters(index, params), test).correlate(anchor))
+
+
+def expanded(session: Session, visibility: Visibility, request: SearchRequest, page: SearchPage) -> SearchPage:
+    """Return a page with what matches in containers in their place, where `_containedType` asks for that.
+
+    INVARIANT: the containers are rows of `readable` already, and their content is what was fetched with them.
+    """
+    contains = next((each for each in request.criteria if isinstance(each, Contains)), None)
+    if contains is None or not request.contained_alone:
+        return page
+    places: dict[int, list[int]] = defaultdict(list)
+    for found in execute(session, visibility, contains.places([row.key for row in page.matches])):
+        places[found.key].append(found.item)
+    return replace(page, matches=tuple(each for row in page.matches for each in _parts(row, places, contains)))
+
+
+def _parts(row: Row, places: Mapping[int, Sequence[int]], contains: Contains) -> Iterator[Row]:
+    if contains.own is not None and row.type in contains.types:
+        yield row
+    if row.key in places:
+        contained = decode(row.content, len(row.content) + 1)["contained"]
+        for item in places[row.key]:
+            part = contained[item - 1]
+            yield replace(row, id=f"{row.id}#{part['id']}", content=encode(part))
