@@ -9,6 +9,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,8 +20,9 @@ from fhir_server import logs
 from fhir_server.interactions.model import Context
 from fhir_server.interactions.own_parameters import Current
 from fhir_server.operations import BY_CODE
-from fhir_server.settings import Settings
+from fhir_server.settings import PREFIX, Settings, SettingsError
 from fhir_server.spec.definitions import Definitions, load
+from fhir_server.spec.profile_registry import Profiles, parse_required
 from fhir_server.store.checkpoints import Signer, load_signer
 from fhir_server.store.database import Store
 from fhir_server.store.recorder import Recorder
@@ -37,9 +39,10 @@ def configure_logging(settings: Settings) -> None:
 
 def make_context(settings: Settings, store: Store, *, now: Callable[[], datetime] | None = None) -> Context:
     """Return everything impure that requests use, as one value."""
+    known = _required(settings)
     return Context(
         store=store,
-        definitions=definitions(),
+        definitions=known,
         now=now or (lambda: datetime.now(UTC)),
         new_id=lambda: str(uuid.uuid4()),
         fhir_base=settings.fhir_base,
@@ -48,14 +51,29 @@ def make_context(settings: Settings, store: Store, *, now: Callable[[], datetime
         page_key=hashlib.blake2b(b"page cursor", key=settings.secret_key.encode()[:64], digest_size=32).digest(),
         operations=BY_CODE,
         recorder=Recorder(store),
-        live=Current(definitions(), store),
+        live=Current(known, store),
     )
 
 
 @cache
 def definitions() -> Definitions:
-    """Return the R4 definitions with the search parameters of our own `profiles/`; read once a process."""
-    return load(extra=[item for item in own_resources() if item.get("resourceType") == "SearchParameter"])
+    """Return the R4 definitions with the search parameters and profiles of our own `profiles/`; read once a process."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {"SearchParameter": [], "StructureDefinition": []}
+    for item in own_resources():
+        kinds.get(str(item.get("resourceType")), []).append(item)
+    return replace(load(extra=kinds["SearchParameter"]), profiles=Profiles(tuple(kinds["StructureDefinition"])))
+
+
+def _required(settings: Settings) -> Definitions:
+    """Return the definitions with the profiles that the settings require.
+
+    Raises:
+        SettingsError: One is required of what is no resource type.
+    """
+    known, required = definitions(), parse_required(settings.required_profiles)
+    if unknown := required.keys() - known.resource_types:
+        raise SettingsError(f"{PREFIX}REQUIRED_PROFILES: {', '.join(sorted(unknown))}: no resource type of FHIR R4")
+    return replace(known, profiles=known.profiles.requiring(required)) if required else known
 
 
 def own_resources() -> Iterator[Mapping[str, Any]]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fhir_server.spec.profile_registry import parse_required
+
 PREFIX = "FHIR_SERVER_"
 _SHORTEST_SECRET = 32
 _VECTOR = re.compile(r"P[0-9](\.[A-Z][a-z0-9])+")
@@ -66,6 +68,9 @@ class Settings:
     cis2_private_key_file: str = _setting("", "RSA private key in PEM that we prove to NHS CIS2 with")
     audit_retention_years: int = _setting(
         30, "How long an AuditEvent is kept at least; nothing removes one", unit="years"
+    )
+    required_profiles: str = _setting(
+        "", "Profiles that every resource of a type must satisfy: Type=canonical, several separated by spaces"
     )
     trusted_proxies: int = _setting(
         0, "How many proxies of ours pass a request on, each adding to X-Forwarded-For; 0 believes no header"
@@ -147,11 +152,19 @@ def _check(settings: Settings) -> list[str]:
             named = [each for each in allowed if each]
             problems.append(f"{PREFIX}{name.upper()}: must be {', '.join(named[:-1])} or {named[-1]}")
     problems += _check_providers(settings)
-    if settings.environment == "production":
-        if settings.secret_key == DEMO_SECRET:
-            problems.append(f"{PREFIX}SECRET_KEY: production needs a random secret of its own")
-        if not settings.base_url.startswith("https://"):
-            problems.append(f"{PREFIX}BASE_URL: production needs https")
+    try:
+        parse_required(settings.required_profiles)
+    except ValueError as error:
+        problems.append(f"{PREFIX}REQUIRED_PROFILES: {str(error)!r} is not Type=canonical")
+    return problems + (_check_production(settings) if settings.environment == "production" else [])
+
+
+def _check_production(settings: Settings) -> list[str]:
+    problems = []
+    if settings.secret_key == DEMO_SECRET:
+        problems.append(f"{PREFIX}SECRET_KEY: production needs a random secret of its own")
+    if not settings.base_url.startswith("https://"):
+        problems.append(f"{PREFIX}BASE_URL: production needs https")
     return problems
 
 

@@ -17,7 +17,7 @@ from fhir_server.access.ownership import linked_keys, own_confidentiality, own_l
 from fhir_server.access.principal import Caller
 from fhir_server.access.relabelling import may_choose
 from fhir_server.access.visibility import Gate
-from fhir_server.interactions import own_parameters
+from fhir_server.interactions import own_parameters, own_profiles
 from fhir_server.interactions.conditional import NHS_NUMBER
 from fhir_server.interactions.job import Job
 from fhir_server.search import run
@@ -72,6 +72,8 @@ def written(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
         memberships.replace(job.session, new.key, compile_memberships(resource, new.key, job.context.fhir_base))
     elif new.type == "SearchParameter":
         own_parameters.written(job, resource, new.key)
+    elif new.type == "StructureDefinition":
+        own_profiles.written(job, resource, new.key)
 
 
 def deleted(job: Job, old: Version) -> None:
@@ -83,6 +85,8 @@ def deleted(job: Job, old: Version) -> None:
         memberships.replace(job.session, old.key, ())
     elif old.type == "SearchParameter":
         own_parameters.deleted(job, old.key)
+    elif old.type == "StructureDefinition":
+        own_profiles.deleted(job, old.key)
 
 
 def _grant(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:

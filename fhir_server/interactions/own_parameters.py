@@ -35,7 +35,7 @@ _PARAMETERS_LIMIT = 500
 
 @dataclass(slots=True)
 class Current:
-    """The definitions with what is in force now, looked up at most once a second; shared by the threads of a process.
+    """The definitions with what an operator put in force, looked up at most once a second; shared by all threads.
 
     Attributes:
         base: The definitions without the parameters of the operator.
@@ -71,7 +71,9 @@ def _with(base: Definitions, found: list[Own]) -> Definitions:
     unready = frozenset(
         str(resource["url"]) for own, resource in zip(found, resources, strict=True) if own.state is not State.READY
     )
-    return extended(base, resources, unready)
+    profiles = [each for each in resources if each["resourceType"] == "StructureDefinition"]
+    made = extended(base, [each for each in resources if each["resourceType"] != "StructureDefinition"], unready)
+    return replace(made, profiles=base.profiles.adding(profiles)) if profiles else made
 
 
 def written(job: Job, resource: Mapping[str, Any], key: int) -> None:
@@ -135,4 +137,6 @@ def progress(session: Session) -> Iterator[tuple[str, str, State, int]]:
     """Yield URL, code, state and number of resources indexed so far of each parameter in force."""
     for own in parameters.in_force(session):
         resource = json.decode(own.content, len(own.content) + 1)
+        if resource["resourceType"] == "StructureDefinition":
+            continue
         yield str(resource["url"]), str(resource["code"]), own.state, own.done_count

@@ -20,6 +20,7 @@ from fhir_server.access.ownership import is_result, linked_keys, own_confidentia
 from fhir_server.access.principal import Caller
 from fhir_server.access.visibility import Gate
 from fhir_server.interactions import conditional, effects, fhirpath_patch
+from fhir_server.interactions.checking import validate
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.interactions.patching import apply_merge, apply_patch
@@ -27,7 +28,6 @@ from fhir_server.interactions.reading import location, outcome_of
 from fhir_server.search import index
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.spec.validate import validate
 from fhir_server.spec.values import date_interval, instant_text
 from fhir_server.spec.xml_patch import apply_xml_patch
 from fhir_server.store import belonging, directory, resources
@@ -153,7 +153,7 @@ def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any
     if not policy.writes(job.principal, resource_type):
         raise FhirError(Kind.FORBIDDEN, f"This caller may not write {resource_type}")
     resource = {**body, "id": logical_id}
-    validate(job.definitions, resource)
+    validate(job, resource)
     resource = _labelled(job, None, resource, patients_of(job.definitions, resource, job.context.fhir_base))
     new = assemble(job, resource, version=1, author=author_of(job.principal), updated_at=to_us(job.context.now()))
     new = replace(new, released_at=_released_at(job, resource, new))
@@ -167,7 +167,7 @@ def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any
 def replace_version(job: Job, old: Version, body: Mapping[str, Any]) -> Outcome:
     """Validate and store the next version of a resource; whose data it is does not change."""
     body = {**body, "id": old.id}
-    validate(job.definitions, body)
+    validate(job, body)
     body = _labelled(job, _content_before(job, old), body, belonging.owners(job.session, (old.key,))[0])
     return _store_next(job, old, body, job.decision.writable)
 
@@ -272,7 +272,7 @@ def _replace(job: Job, interaction: Interaction, old: Version, body: Mapping[str
     gate = relabelling.reach(job.decision.readable)
     if old.content is None or not policy.relabels(job.principal, old.type) or not _decides(job, gate, old):
         raise _not_replaceable(old)
-    validate(job.definitions, dict(body))
+    validate(job, body)
     body = relabelling.relabelled(json.decode(old.content, len(old.content) + 1), body)
     return _store_next(job, old, body, gate)
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fhir_server.access.decide import gate
+from fhir_server.interactions.checking import find_issues
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, operation_outcome
-from fhir_server.spec.validate import find_issues
 from fhir_server.store import belonging, resources
 from fhir_server.store.resources import Version
 
@@ -54,7 +54,7 @@ def validate(job: Job, interaction: Interaction) -> Outcome:
     if asked.mode == "create":
         # The server chooses the id of what is created, whatever was sent.
         resource["id"] = _ANY_ID
-    return _answer((*found, *find_issues(job.definitions, resource, _profiles(asked))))
+    return _answer((*found, *find_issues(job, resource, _profiles(asked))))
 
 
 def _profiles(asked: _Asked) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def advise(resource: Json, place: Place, run: Run) -> None:
     resource_type = str(resource["resourceType"])
     text = resource.get("text")
     if run.definitions.is_a(resource_type, "DomainResource") and not (type(text) is dict and "div" in text):
-        run.advise((place, "text"), "invariant", "should be there: a narrative helps who cannot read the rest (dom-6)")
+        run.advise(place, "invariant", "should have a narrative, for who cannot read the rest (dom-6)")
     name = resource.get("name")
     if resource_type in _NAMES and type(name) is str and not _NAME.fullmatch(name):
         text = f"should begin with a capital and have letters, digits and _ only ({_NAMES[resource_type]})"

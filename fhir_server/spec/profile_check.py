@@ -86,7 +86,9 @@ def check_claimed(value: Json, place: Place, run: Run) -> None:
     for index, canonical in enumerate(claimed):
         if type(canonical) is str:
             where: Place = (((place, "meta"), "profile"), index)
-            check_profile(canonical, value, place, where, run)
+            if not check_profile(canonical, value, place, where, run):
+                text = "names a profile that is not known here: nothing of it was looked at"
+                run.advise(where, "not-supported", text, _TOLD)
 
 
 def check_required(value: Json, place: Place, run: Run) -> None:
@@ -126,7 +128,6 @@ def check_profile(canonical: str, value: Json, place: Place, claim: Place, run: 
         run.advise(claim, "not-supported", f"names a profile that cannot be applied: {error}")
         return False
     if found is None:
-        run.advise(claim, "not-supported", "names a profile that is not known here: nothing of it was looked at", _TOLD)
         return False
     if not definitions.is_a(resource_type, found.type):
         run.add(claim, "invalid", f"must name a profile of {resource_type}, not of {found.type}")

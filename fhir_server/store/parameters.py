@@ -1,4 +1,4 @@
-"""Search parameters that an operator adds at run time: which are in force, and how far the index of each is."""
+"""Search parameters and profiles that an operator adds at run time: which are in force, and how far an index is."""
 
 from __future__ import annotations
 
@@ -58,12 +58,15 @@ def in_force(session: Session) -> list[Own]:
     return [Own(**{**each, "state": State(each["state"])}) for each in found.mappings()]
 
 
-def register(session: Session, key: int, content: bytes, now_us: int) -> None:
-    """Put a parameter in force, or another definition in the place of the one that was: indexing begins anew."""
+def register(session: Session, key: int, content: bytes, now_us: int, state: State = State.INDEXING) -> None:
+    """Put a parameter in force, or another definition in the place of the one that was: indexing begins anew.
+
+    A profile needs no index: it is `READY` at once.
+    """
     session.lock(_LOCK)
     values = {
         "revision": revision(session) + 1,
-        "state": State.INDEXING,
+        "state": state,
         "content": content,
         "registered_at": now_us,
         "position": None,

@@ -10,9 +10,11 @@ import pytest
 from tests.consent.world import World
 from tests.server import Server
 
-BROKEN = {"resourceType": "Patient", "gender": "x", "birthDate": "1980-02-30", "colour": "red"}
-GOOD = {"resourceType": "Patient", "active": True}
+TEXT = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">A patient</div>'}
+BROKEN = {"resourceType": "Patient", "text": TEXT, "gender": "x", "birthDate": "1980-02-30", "colour": "red"}
+GOOD = {"resourceType": "Patient", "text": TEXT, "active": True}
 FINE = [("information", "informational")]
+BEST_PRACTICE = [("warning", "invariant")]
 
 
 def found(server: Server, path: str, token: str, body: Any = None, status: int = 200) -> list[tuple[str, str]]:
@@ -56,10 +58,15 @@ def test_it_is_on_the_audit_log(server: Server) -> None:
         ("Patient/$validate?mode=update", GOOD, [("error", "required")]),
         ("Patient/p/$validate", {**GOOD, "id": "q"}, [("error", "value")]),
         ("Patient/p/$validate", {**GOOD, "id": "p"}, FINE),
-        ("Patient/$validate", {"resourceType": "Basic", "code": {"text": "x"}}, [("error", "invalid")]),
-        ("Patient/$validate", call(GOOD, profile="http://example.org/unknown"), [("warning", "not-supported")]),
+        (
+            "Patient/$validate",
+            {"resourceType": "Basic", "text": TEXT, "code": {"text": "x"}},
+            [("error", "invalid")],
+        ),
+        ("Patient/$validate", {"resourceType": "Patient", "active": True}, BEST_PRACTICE),
+        ("Patient/$validate", call(GOOD, profile="http://example.org/unknown"), [("error", "not-supported")]),
         ("Patient/$validate", call(GOOD, profile="http://hl7.org/fhir/StructureDefinition/Patient"), FINE),
-        ("Patient/$validate", {**GOOD, "meta": {"profile": ["http://a/b"]}}, [("warning", "not-supported")]),
+        ("Patient/$validate", {**GOOD, "meta": {"profile": ["http://a/b"]}}, [("information", "not-supported")]),
         ("Parameters/$validate", {"resourceType": "Parameters", "parameter": [{"name": "a", "valueCode": "b"}]}, FINE),
         ("Patient/$validate", call({}), [("error", "invalid"), ("error", "structure")]),
     ],
@@ -101,7 +108,7 @@ def test_a_token_needs_a_scope_to_write_the_type(server: Server) -> None:
 
 def test_a_stored_resource_is_validated_where_it_exists_for_the_caller(world: World) -> None:
     server = world.server
-    assert found(server, "Observation/a-1/$validate", world.gp) == FINE
+    assert found(server, "Observation/a-1/$validate", world.gp) == BEST_PRACTICE
     hidden = server.call("GET", "Observation/a-mh/$validate", world.gp)
     absent = server.call("GET", "Observation/none/$validate", world.gp)
     assert hidden.status_code == absent.status_code == 404
