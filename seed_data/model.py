@@ -55,7 +55,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class PastEmergency:
-    """An emergency access that already ended; instants are aware UTC, the reason has at least 20 characters."""
+    """An emergency access that already ended; instants are aware UTC, the reason has at least 20 characters.
+
+    Where a verdict is given (a code of emergency-outcome), a privacy officer closed its review then, with the note.
+    """
 
     practitioner: str
     patient: str
@@ -64,6 +67,9 @@ class PastEmergency:
     reason: str
     started_at: dt.datetime
     ended_at: dt.datetime
+    verdict: str = ""
+    note: str = ""
+    reviewed_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,15 +62,16 @@ def accounts() -> tuple[Account, ...]:
 
 
 def emergencies(today: dt.date) -> tuple[PastEmergency, ...]:
-    """Return three emergency accesses of the last months, each of them over."""
+    """Return three emergency accesses, each of them over: last night's, which waits for its review, and two older."""
     acute = directory.ORGANISATIONS[directory.ACUTE].ref
     rows = (
         (
             "priya-raman",
             "amelia-hart",
-            23,
+            1,
             22,
             "Collapsed at home, brought in unconscious; allergies and medicines unknown.",
+            "",
         ),
         (
             "yasmin-haddad",
@@ -78,6 +79,7 @@ def emergencies(today: dt.date) -> tuple[PastEmergency, ...]:
             71,
             3,
             "Found confused in the street at night, could not say what he takes.",
+            "The notes of the emergency department agree: nobody could be asked.",
         ),
         (
             "priya-raman",
@@ -85,15 +87,20 @@ def emergencies(today: dt.date) -> tuple[PastEmergency, ...]:
             140,
             14,
             "Severe breathlessness, on an anticoagulant; needed the latest heart results.",
+            "Admitted by ambulance; the heart results were used in her treatment.",
         ),
     )
     made = []
-    for who, patient, days, hour, reason in rows:
+    for who, patient, days, hour, reason, note in rows:
         started_at = utc(today - dt.timedelta(days=days), hour, 17)
         ended_at = started_at + dt.timedelta(minutes=60 if days > 100 else 34)
         made.append(
-            PastEmergency(f"Practitioner/{who}", f"Patient/{patient}", acute, "ETREAT", reason, started_at, ended_at)
-        )
+            PastEmergency(
+                f"Practitioner/{who}", f"Patient/{patient}", acute, "ETREAT", reason, started_at, ended_at,
+                verdict="appropriate" if note else "", note=note,
+                reviewed_at=ended_at + dt.timedelta(days=1, hours=9) if note else None,
+            )
+        )  # fmt: skip
     return tuple(made)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -19,7 +19,7 @@ from fhir_server.interactions.perform import perform
 from fhir_server.operations.end_break_glass import record_expired
 from fhir_server.smart.registry import register_client
 from fhir_server.spec import json as fhir_json
-from fhir_server.store import notice_choices
+from fhir_server.store import accounts, notice_choices
 from seed_data import Account, PastEmergency, Seed
 
 _BATCH = 100
@@ -132,7 +132,7 @@ def _demo_key(folder: Path) -> str:
 
 
 def _replay(context: Context, emergency: PastEmergency) -> None:
-    """Perform a past emergency access as it would have been then: start, one look, end."""
+    """Perform a past emergency access as it would have been then: start, one look, end, verdict."""
     started = replace(context, now=lambda: emergency.started_at)
     with context.store.read() as session:
         professional = tokens.professional(
@@ -166,6 +166,33 @@ def _replay(context: Context, emergency: PastEmergency) -> None:
         perform(replace(on_patient, operation="end-break-glass", resource=None), professional, ended)
     else:
         record_expired(ended)
+    if emergency.reviewed_at is not None:
+        _review(context, emergency, emergency.reviewed_at)
+
+
+def _review(context: Context, emergency: PastEmergency, now: datetime) -> None:
+    """Close the review of a past emergency access as a privacy officer would have, within its time."""
+    context = replace(context, now=lambda: now)
+    with context.store.read() as session:
+        officer = accounts.with_role(session, "privacy-officer")[0]
+        principal = tokens.for_account(session, officer, now, f"seed-{context.new_id()}", now)
+    waiting = perform(
+        Interaction(Code.SEARCH, "Task", query=(("patient", emergency.patient), ("status", "requested"))),
+        principal,
+        context,
+    )
+    for entry in json.loads(waiting.content).get("entry", ()):
+        parameters = {
+            "resourceType": "Parameters",
+            "parameter": [
+                {"name": "outcome", "valueCode": emergency.verdict},
+                {"name": "note", "valueString": emergency.note},
+            ],
+        }
+        closing = Interaction(
+            Code.OPERATION, "Task", entry["resource"]["id"], operation="close-emergency-review", resource=parameters
+        )
+        perform(closing, principal, context)
 
 
 def _described(account: Account) -> dict[str, str | None]:

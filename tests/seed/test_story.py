@@ -243,6 +243,14 @@ def test_past_emergencies_are_over_and_reasoned(seed: Seed, authored: list[tuple
         assert row.ended_at.date() < TODAY
 
 
+def test_reviews_of_past_emergencies_are_closed_in_time_or_not_yet_due(seed: Seed) -> None:
+    now = dt.datetime.combine(TODAY, dt.time.max, dt.UTC)
+    for row in seed.emergencies:
+        assert (row.reviewed_at or now) - row.started_at < dt.timedelta(days=3)
+        assert bool(row.reviewed_at) is bool(row.verdict) is bool(row.note)
+    assert sum(row.reviewed_at is None for row in seed.emergencies) == 1
+
+
 def test_clients_are_feeds_of_organisations_and_one_public_app(seed: Seed) -> None:
     known = {f"Organization/{row['id']}" for row in seed.directory if row["resourceType"] == "Organization"}
     assert {row.organization for row in seed.clients if row.kind == "backend"} == known
