@@ -71,3 +71,8 @@ def _take(session: Session, vault: Vault, known: Authenticator, typed: str, now:
     right = [step for step, each in shown.items() if hmac.compare_digest(each.encode(), code)]
     # INVARIANT: the step is taken by one statement that refuses it a second time, however many requests come at once.
     return bool(right) and authenticators.advance(session, known.id, right[0])
+
+
+def remove(session: Session, account_id: str) -> bool:
+    """Use no app any more; False where there was none."""
+    return authenticators.remove(session, account_id)

@@ -23,6 +23,14 @@ from fhir_server.store.database import Session, Store
 from fhir_server.store.invitations import Invitation
 from fhir_server.store.keys import hash64
 
+QUESTIONS = (
+    "What was the name of your first school?",
+    "What was the name of your first pet?",
+    "In which street did you live as a child?",
+    "What was your first job?",
+    "What is the name of a place you will never forget?",
+)
+SHORTEST_ANSWER = 3
 AGREEMENT_VERSION = "2026-11"
 PRIVACY_VERSION = "2026-11"
 WRONG_TRIES = 5

@@ -8,19 +8,11 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.identity import accounts, registration
-from fhir_server.identity.registration import Result, Step
+from fhir_server.identity.registration import QUESTIONS, SHORTEST_ANSWER, Result, Step
 from fhir_server.signin.forms import field, message, page, secret, typed_date
 from fhir_server.store.invitations import Invitation
 
-QUESTIONS = (
-    "What was the name of your first school?",
-    "What was the name of your first pet?",
-    "In which street did you live as a child?",
-    "What was your first job?",
-    "What is the name of a place you will never forget?",
-)
 _PROOF = "registration"
-_SHORTEST_ANSWER = 3
 
 
 def show_start(token: str) -> BaseResponse:
@@ -112,8 +104,8 @@ def choose_memorable(token: str) -> BaseResponse:
     wrong = {}
     if question not in QUESTIONS:
         wrong["question"] = "Choose a question"
-    if len(answer) < _SHORTEST_ANSWER:
-        wrong["answer"] = f"Enter an answer with {_SHORTEST_ANSWER} characters or more"
+    if len(answer) < SHORTEST_ANSWER:
+        wrong["answer"] = f"Enter an answer with {SHORTEST_ANSWER} characters or more"
     if wrong:
         return _step_page(Step.MEMORABLE, invitation, wrong)
     registration.choose_memorable(web.context().store, invitation, question, answer)

@@ -91,10 +91,12 @@ def end(session: Session, session_id: str, now: datetime) -> None:
     session.connection.execute(statement.values(ended_at=to_us(now)))
 
 
-def end_all(session: Session, account_id: str, now: datetime, *, but: str = "") -> tuple[str, ...]:
-    """End every session of an account, but one where its id is given; return the ids of those that ended."""
+def end_all(session: Session, account_id: str, now: datetime, *, but: str = "", only: str = "") -> tuple[str, ...]:
+    """End the sessions of an account, all `but` one or `only` one where its id is given; return which ended."""
     row = portal_session.c
     statement = update(portal_session).where(row.account_id == account_id, row.id != but, row.ended_at.is_(None))
+    if only:
+        statement = statement.where(row.id == only)
     ended = session.connection.execute(statement.values(ended_at=to_us(now)).returning(row.id))
     return tuple(ended.scalars())
 

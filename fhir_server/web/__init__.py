@@ -14,6 +14,7 @@ from fhir_server.web.security import allow_form_target, csp_nonce, safe_next
 from fhir_server.web.session import (
     WARN_BEFORE,
     SignedIn,
+    end_others,
     end_session,
     glance,
     is_fresh,
@@ -33,6 +34,7 @@ __all__ = [
     "context",
     "csp_nonce",
     "current",
+    "end_others",
     "end_session",
     "glance",
     "install",

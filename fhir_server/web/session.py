@@ -10,7 +10,7 @@ import functools
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar, cast
 from urllib.parse import urlencode
@@ -159,6 +159,20 @@ def end_session() -> None:
         hook(here, person)
     with here.store.write() as session:
         sessions.end(session, person.session_id, here.now())
+
+
+def end_others(session_id: str = "") -> int:
+    """End one other session of this person, or all others, and what lives only as long; return how many."""
+    person = signed_in()
+    if person is None:
+        return 0
+    here = context()
+    with here.store.write() as session:
+        ended = sessions.end_all(session, person.account.id, here.now(), but=person.session_id, only=session_id)
+    for other in ended:
+        for hook in current().on_sign_out:
+            hook(here, replace(person, session_id=other))
+    return len(ended)
 
 
 def set_cookie(response: Response) -> Response:

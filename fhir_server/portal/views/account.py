@@ -12,6 +12,8 @@ from fhir_server.portal.models.app import app
 from fhir_server.portal.models.person import person
 from fhir_server.portal.models.words import LONDON, moment_of
 from fhir_server.portal.road import road
+from fhir_server.portal.views.account_acts import actor
+from fhir_server.portal.views.account_proofs import protection_of
 
 _ROLES = {
     "patient": "Patient",
@@ -22,25 +24,35 @@ _ROLES = {
     "privacy-officer": "Privacy officer",
     "admin": "Administrator",
 }
+_DONE = {
+    "password": "Your password is changed, and every other device is signed out",
+    "memorable": "Your memorable question is changed",
+    "email-asked": "We sent a link to your new e-mail address. Until you follow it, your old address stays in use",
+    "mobile": "Your mobile phone number is changed",
+    "app-removed": "The authenticator app is removed",
+    "text-codes": "Your choice is saved",
+}
 
 
 def account() -> str:
-    """Show what is known of the person and how they sign in."""
-    signed_in = web.signed_in()
-    if signed_in is None:
-        abort(401)
+    """Show what is known of the person, how they sign in, and where to change it."""
+    who = actor()
     way = road()
     shown = None
     if way.principal.caller is Caller.PATIENT:
         patient = way.read("Patient", way.principal.subject.partition("/")[2])
         shown = person(patient, way.now.astimezone(LONDON).date())
+    protection = protection_of(who)
     return render_template(
         "portal/account.html",
-        account=signed_in.account,
-        role=_ROLES.get(signed_in.account.role, signed_in.account.role),
+        account=who.account,
+        role=_ROLES.get(who.account.role, who.account.role),
         person=shown,
-        since=moment_of(signed_in.account.created_at),
-        signed_in_at=moment_of(signed_in.principal.auth_time),
+        since=moment_of(who.account.created_at),
+        signed_in_at=moment_of(way.principal.auth_time),
+        protection=protection,
+        app_since=moment_of(protection.app_since) if protection.app_since else None,
+        done=_DONE.get(request.args.get("done", ""), ""),
     )
 
 

@@ -1,0 +1,60 @@
+"""Who changes something about an account in this request: the change and its AuditEvent in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import abort
+
+from fhir_server.interactions.model import Context
+from fhir_server.interactions.perform import record_administration
+from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
+from fhir_server.web.extension import context
+from fhir_server.web.session import SignedIn, signed_in
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The person of this request."""
+
+    person: SignedIn
+    context: Context
+
+    @property
+    def account(self) -> Account:
+        """Return the account as it was when the request began."""
+        return self.person.account
+
+    @property
+    def now(self) -> datetime:
+        """Return the instant of the clock, aware UTC."""
+        return self.context.now()
+
+    @contextmanager
+    def act(self, action: str, description: str = "") -> Iterator[Session]:
+        """Run one transaction that makes a change and its AuditEvent: neither is there without the other.
+
+        Args:
+            action: What is done, such as `change-password`.
+            description: To what: ids and kinds, no secret; the person's own account where it is left out.
+        """
+        with self.context.store.write() as session:
+            yield session
+            self.record(session, action, description)
+
+    def record(self, session: Session, action: str, description: str = "") -> None:
+        """Write the AuditEvent of a change in the change's transaction."""
+        about = description or f"account {self.account.id}"
+        record_administration(self.context, self.person.principal, action=action, description=about, session=session)
+
+
+def actor() -> Actor:
+    """Return who is signed in; aborts with 401 where nobody is."""
+    person = signed_in()
+    if person is None:
+        abort(401)
+    return Actor(person, context())
