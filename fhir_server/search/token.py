@@ -108,6 +108,8 @@ def read(parameter: SearchParameter, modifier: str, values: Sequence[str], readi
         _check_applies(parameter, modifier, reading.definitions)
     match modifier:
         case "text":
+            if len(values) > string.VALUES_LIMIT:
+                raise invalid(f"{parameter.code}:text", f"lists at most {string.VALUES_LIMIT} texts.")
             return string.read(parameter, "", values, reading)
         case "of-type":
             return Match(TABLE, _read_typed(parameter, values), suffix=keys.OF_TYPE, rank=1)

@@ -17,6 +17,9 @@ from fhir_server.spec.definitions import SearchParameter
 TABLE = "index_uri"
 MODIFIERS = frozenset({"", "below", "above"})
 VALUES_LIMIT = 300
+_BELOW_LIMIT = 100
+_ABOVE_LIMIT = 1_000
+"""Values of `:below`, each of which is some conditions in a row; folders that the values of `:above` are in."""
 HEAD_CHARACTERS = 160
 
 _URN = "urn:"
@@ -39,6 +42,10 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], _readi
         raise invalid(parameter.code, "is a URI.")
     # Neither modifier applies to URNs: they have no path.
     located = tuple(value for value in values if not value.startswith(_URN))
+    if modifier == "below" and len(located) > _BELOW_LIMIT:
+        raise invalid(f"{parameter.code}:below", f"lists at most {_BELOW_LIMIT} URLs.")
+    if modifier == "above" and sum(value.count("/") for value in located) > _ABOVE_LIMIT:
+        raise invalid(f"{parameter.code}:above", f"lists URLs with at most {_ABOVE_LIMIT} slashes in all.")
     match modifier:
         case "below":
             return Match(TABLE, Below.of(located), rank=4)
