@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,7 @@ from fhir_server.identity.accounts import plain_email
 from fhir_server.identity.invitations import plain_mobile
 from fhir_server.identity.openid import OpenIdError, Problem
 
+_NUMBER = re.compile(r"[0-9]{10}")
 LEVEL = "P9"
 VECTORS = ("P9.Cp.Cd", "P9.Cp.Ck", "P9.Cm")
 """The vectors of trust that open a record: identity checked against a document, and two factors."""
@@ -51,7 +53,7 @@ def identity_of(issuer: str, claims: Mapping[str, Any]) -> Identity:
     if level != LEVEL:
         raise OpenIdError(Problem.LEVEL, "NHS login has not proved this person's identity to P9")
     number, family = _text(claims, "nhs_number"), _text(claims, "family_name")
-    if not is_valid(number) or not family or not _is_day(_text(claims, "birthdate")):
+    if not _NUMBER.fullmatch(number) or not is_valid(number) or not family or not _is_day(_text(claims, "birthdate")):
         raise OpenIdError(Problem.UNTRUSTED, "NHS login does not state NHS number, date of birth and surname")
     confirmed = claims.get("email_verified") in (True, "true")
     return Identity(

@@ -13,11 +13,12 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from fhir_server.identity import openid_wire as wire
-from fhir_server.identity.openid import MIN_RSA_BITS, OpenIdError, Problem
+from fhir_server.identity.openid import OpenIdError, Problem
 
 _KEPT_S = 3_600
 _RETRY_S = 10
 _MOST_KEYS = 50
+_MIN_MODULUS_CHARACTERS = 342  # base64url of 2048 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,14 @@ def keys_of(found: Mapping[str, Any]) -> tuple[RSAKey, ...]:
     for item in listed[:_MOST_KEYS] if isinstance(listed, list) else ():
         if not isinstance(item, Mapping) or item.get("kty") != "RSA" or item.get("use", "sig") != "sig":
             continue
+        if not isinstance(item.get("n"), str) or len(item["n"]) < _MIN_MODULUS_CHARACTERS:
+            continue
         try:
             # INVARIANT: its public half only: what else a set says of a key is not taken over.
             key = RSAKey.import_key({name: item[name] for name in ("kty", "n", "e", "kid", "alg") if name in item})
         except (JoseError, ValueError, TypeError, KeyError):
             continue
-        if key.raw_value.key_size >= MIN_RSA_BITS:
-            usable.append(key)
+        usable.append(key)
     if not usable:
         raise OpenIdError(Problem.UNAVAILABLE, "The provider publishes no RSA key of at least 2048 bits")
     return tuple(usable)

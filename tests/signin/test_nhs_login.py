@@ -329,3 +329,12 @@ def test_nobody_else_sees_the_service_desks_list(nhs: NhsWorld) -> None:
     browser = nhs.browser()
     browser.sign_in("bea@example.org")
     assert browser.get("/service-desk/sign-in-problems").status_code == 403
+
+
+@pytest.mark.parametrize("target", ["https://evil.example.org/", "//evil.example.org", "/\\evil.example.org"])
+def test_nobody_is_led_elsewhere_afterwards(nhs: NhsWorld, target: str) -> None:
+    nhs.patient()
+    browser = nhs.browser()
+    browser.nhs_login(f"/nhs-login?next={target}")
+    assert browser.accept().location == "/"
+    assert browser.nhs_login(f"/nhs-login?next={target}").location == "/"
