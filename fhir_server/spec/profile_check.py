@@ -15,7 +15,7 @@ from fhir_server.spec.profile_elements import check_element
 from fhir_server.spec.profile_nodes import Node, ProfileError, build
 from fhir_server.spec.profile_registry import CORE
 from fhir_server.spec.profile_rules import compile_rule
-from fhir_server.spec.profile_scope import NESTING_LIMIT, Budget, Scope, TooCostlyError
+from fhir_server.spec.profile_scope import NESTING_LIMIT, WORK_PER_RESOURCE, Budget, Scope, TooCostlyError
 from fhir_server.spec.profile_values import Item
 
 _TOLD = "information"
@@ -137,6 +137,8 @@ def check_profile(canonical: str, value: Json, place: Place, claim: Place, run: 
         run.advise(claim, "not-supported", text, _TOLD)
     for key in found.beyond:
         run.advise(claim, "not-supported", f"names a profile whose invariant {key} is not evaluated here")
+    run.budget = run.budget or Budget()
+    run.budget.left += WORK_PER_RESOURCE
     _apply(found, Item(value, None, resource_type, resource_type, place), canonical, run)
     return True
 

@@ -11,7 +11,9 @@ from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.profile_nodes import Node
 from fhir_server.spec.profile_values import Item
 
-WORK_LIMIT = 100_000
+WORK_LIMIT = 50_000
+WORK_PER_RESOURCE = 500
+"""What each resource that claims a profile adds, so that a large Bundle of plain ones has enough."""
 NESTING_LIMIT = 32
 
 

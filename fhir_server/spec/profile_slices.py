@@ -120,17 +120,20 @@ def _has_type(node: Node, item: Item, scope: Scope, *, resolved: bool) -> bool:
 
 def _expected(node: Node, steps: tuple[str, ...], scope: Scope) -> list[Any] | None:
     """Return what the value at a path must be (like) by what a slice fixes there or above; None for anything."""
-    at: Node | None = node
-    for index in range(len(steps) + 1):
-        if at is None:
-            return None
-        for exact in (at.rule.fixed, at.rule.pattern):
-            if exact is not NOTHING and (found := dig(exact, steps[index:])):
-                return found
-        if steps[index:] == ("url",) and (urls := [url for each in at.rule.types for url in each.profiles]):
-            return [url.partition("|")[0] for url in urls]
-        at = _child(at, steps[index], scope) if index < len(steps) else None
-    return None
+    scope.spend()
+    for exact in (node.rule.fixed, node.rule.pattern):
+        if exact is not NOTHING and (found := dig(exact, steps)):
+            return found
+    if steps == ("url",) and (urls := [url for each in node.rule.types for url in each.profiles]):
+        return [url.partition("|")[0] for url in urls]
+    below = _child(node, steps[0], scope) if steps else None
+    if below is None:
+        return None
+    if (said := _expected(below, steps[1:], scope)) is not None:
+        return said
+    # A slice may be known by a slice within it: of the codings of its code the one of LOINC.
+    inner = [_expected(each, steps[1:], scope) for each in below.slices.values()]
+    return [value for each in inner if each is not None for value in each] or None
 
 
 def _node_at(node: Node, steps: tuple[str, ...], scope: Scope) -> Node | None:
