@@ -16,6 +16,7 @@ from fhir_server.access.decide import gate
 from fhir_server.interactions import road, searching, writing
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Code, Interaction, Operation, Outcome
+from fhir_server.operations.subjects import parameters
 from fhir_server.search import run
 from fhir_server.search.model import SearchRequest
 from fhir_server.spec import json
@@ -49,6 +50,7 @@ def meta(job: Job, interaction: Interaction) -> Outcome:
     for name, _ in interaction.query:
         if name not in _IGNORED:
             raise FhirError(Kind.NOT_SUPPORTED, f"{name[:64]} is not supported here; $meta has no parameters")
+    parameters(job, replace(interaction, query=()))
     if not interaction.id:
         return _answer(_in_use(job, interaction))
     gate(job.principal, "r", interaction.type)

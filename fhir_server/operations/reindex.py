@@ -8,18 +8,20 @@ from fhir_server.access.principal import Caller
 from fhir_server.interactions import own_parameters
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome
+from fhir_server.operations.subjects import parameters
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 
 
-def reindex(job: Job, _interaction: Interaction) -> Outcome:
+def reindex(job: Job, interaction: Interaction) -> Outcome:
     """Return Parameters with a part `parameter` for each: `url`, `code`, `status` and how many are `indexed`.
 
     Raises:
-        FhirError: FORBIDDEN (403) for anyone but the operator.
+        FhirError: FORBIDDEN (403) for anyone but the operator; 400 for a parameter, of which there are none.
     """
     if job.principal.caller is not Caller.OPERATOR:
         raise FhirError(Kind.FORBIDDEN, "Only the operator asks how far an index is")
+    parameters(job, interaction)
     found: list[dict[str, Any]] = [
         {
             "name": "parameter",
