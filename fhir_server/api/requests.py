@@ -16,6 +16,7 @@ from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
 
 _PRESENTATION = frozenset({"_format", "_pretty"})
+_BOOLEAN = frozenset({"true", "false", ""})
 _RETURNS = frozenset({"minimal", "representation", "OperationOutcome"})
 _CUT = frozenset({"_summary", "_elements"})
 _ALLOWED: Mapping[Code, frozenset[str]] = {
@@ -68,6 +69,8 @@ def read_request(
     # What the URL says goes before what a form says. Refusals are presented as well.
     presentation = {name: value for name, value in (*form, *query) if name in _PRESENTATION}
     g.fhir_presentation = presentation
+    if presentation.get("_pretty", "") not in _BOOLEAN:
+        raise FhirError(Kind.INVALID_VALUE, "_pretty is true or false")
     prefer = _prefer(request)
     binary = _binary_wish(request, interaction, presentation)
     wishes = Wishes(

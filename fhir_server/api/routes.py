@@ -16,6 +16,8 @@ from fhir_server.api.responses import answer
 from fhir_server.interactions.locating import locate
 from fhir_server.interactions.model import Code, Outcome
 from fhir_server.interactions.perform import perform
+from fhir_server.interactions.terminology_capabilities import terminology_statement
+from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import context
 from fhir_server.web.bearer import caller, caller_again
@@ -23,6 +25,7 @@ from fhir_server.web.errors import render_error
 
 blueprint = Blueprint("fhir", __name__)
 EXTENSION = "fhir_api"
+_MODES = ("full", "normative", "terminology")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_HEADERS = (
     "Authorization", "Content-Type", "Accept", "Prefer", "If-Match", "If-None-Match",
@@ -45,11 +48,15 @@ class Api:
         capabilities: JSON of the CapabilityStatement.
         body_limit_bytes: Longest body accepted.
         capabilities_xml: The same in XML by whether it is indented, made when first asked for.
+        terminology: JSON of the TerminologyCapabilities, made when first asked for.
+        terminology_xml: The same in XML.
     """
 
     capabilities: bytes
     body_limit_bytes: int
     capabilities_xml: dict[bool, bytes] = field(default_factory=dict)
+    terminology: list[bytes] = field(default_factory=list)
+    terminology_xml: dict[bool, bytes] = field(default_factory=dict)
 
 
 @blueprint.route("/fhir", methods=_METHODS, provide_automatic_options=False)
@@ -63,10 +70,27 @@ def fhir(path: str = "") -> Response:
     api: Api = current_app.extensions[EXTENSION]
     interaction, wishes = read_request(request, here.definitions, path, limit_bytes=api.body_limit_bytes)
     if interaction.code is Code.CAPABILITIES:
-        statement = Outcome(200, api.capabilities, "CapabilityStatement")
-        return answer(interaction, wishes, statement, here.definitions, api.capabilities_xml)
+        content, kept = _statement(api, dict(interaction.query).get("mode") or "full")
+        return answer(interaction, wishes, Outcome(200, content), here.definitions, kept)
     outcome = perform(interaction, caller(), replace(here, again=caller_again))
     return answer(interaction, wishes, outcome, here.definitions)
+
+
+def _statement(api: Api, mode: str) -> tuple[bytes, dict[bool, bytes]]:
+    """Return what this server says of itself, and where its XML is kept (https://hl7.org/fhir/R4/http.html#capabilities).
+
+    Everything in the CapabilityStatement is of the normative kind, so `normative` is the whole of it.
+    """
+    if mode not in _MODES:
+        raise FhirError(Kind.INVALID_VALUE, f"mode is one of {', '.join(_MODES)}")
+    if mode != "terminology":
+        return api.capabilities, api.capabilities_xml
+    if not api.terminology:
+        here = context()
+        software = json.decode(api.capabilities, len(api.capabilities) + 1)["software"]
+        statement = terminology_statement(here.definitions, fhir_base=here.fhir_base, software=software, now=here.now())
+        api.terminology.append(json.encode(statement))
+    return api.terminology[0], api.terminology_xml
 
 
 @blueprint.errorhandler(Exception)

@@ -195,6 +195,10 @@ class Definitions:
         raw = self._terminology[kind].get(url)
         return None if raw is None else msgspec.msgpack.decode(raw, type=dict[str, Any])
 
+    def terminology_urls(self, kind: str) -> tuple[str, ...]:
+        """Return the URLs that `terminology` knows, by kind."""
+        return tuple(self._terminology[kind])
+
     @cached_property
     def _terminology(self) -> dict[str, dict[str, msgspec.Raw]]:
         # Few workers ever look here, so the names are decoded when one does.
