@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, current_app, make_response, render_template
 from flask_smorest import Api
 
 from fhir_server.admin.extension import EXTENSION, Admin
+from fhir_server.admin.fhir_components import components as fhir_components
+from fhir_server.admin.fhir_paths import fhir_paths
 from fhir_server.admin.schemas import Refusal
 from fhir_server.interactions.model import Operation
 from fhir_server.spec import json
@@ -17,26 +19,6 @@ from fhir_server.web import csp_nonce
 blueprint = Blueprint("openapi", __name__, template_folder="templates")
 DOCUMENT = "fhir_openapi"
 
-_METHODS = ("get", "post", "put", "patch", "delete")
-_JSON = "application/fhir+json"
-_LOGICAL_ID = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
-_RESOURCE = {"$ref": "#/components/schemas/Resource"}
-_BODY = {"required": True, "content": {_JSON: {"schema": _RESOURCE}}}
-_PATCH_BODY = {"required": True, "content": {"application/json-patch+json": {"schema": {"type": "array"}}}}
-_FORM = {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
-
-# Interaction → (path below /fhir, method, summary, body).
-_TYPED: dict[str, tuple[str, str, str, Mapping[str, Any] | None]] = {
-    "search-type": ("/{type}", "get", "Search", None),
-    "create": ("/{type}", "post", "Create", _BODY),
-    "read": ("/{type}/{id}", "get", "Read", None),
-    "update": ("/{type}/{id}", "put", "Update, or create under this id", _BODY),
-    "patch": ("/{type}/{id}", "patch", "Change parts", _PATCH_BODY),
-    "delete": ("/{type}/{id}", "delete", "Delete", None),
-    "history-type": ("/{type}/_history", "get", "History of a type", None),
-    "history-instance": ("/{type}/{id}/_history", "get", "History", None),
-    "vread": ("/{type}/{id}/_history/{version}", "get", "Read a version", None),
-}
 _HEALTH = {"/health/live": "Whether the process runs", "/health/ready": "Whether requests can be answered"}
 
 
@@ -79,73 +61,39 @@ def describe(app: Flask, admin: Api, operations: Iterable[Operation], *, base_ur
     document["security"] = [{"bearer": []}]
     components = document.setdefault("components", {})
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-    components.setdefault("schemas", {})["Resource"] = {
-        "type": "object",
-        "required": ["resourceType"],
-        "properties": {"resourceType": {"type": "string"}},
-        "additionalProperties": True,
-    }
+    described = fhir_paths(values.capabilities["rest"][0], operations)
+    for kind, shared in fhir_components().items():
+        components[kind] = components.get(kind, {}) | shared
+    components["schemas"] |= described.schemas
     document["tags"] = [*document.get("tags", ()), {"name": "fhir"}, {"name": "health"}]
     document["paths"] = {
         **document["paths"],
-        **_fhir_paths(values.capabilities["rest"][0], operations),
+        **described.paths,
         **{path: {"get": _plain(summary)} for path, summary in _HEALTH.items()},
     }
-    app.extensions[DOCUMENT] = (document, json.encode(document))
+    app.extensions[DOCUMENT] = (_resolved(document), json.encode(document))
 
 
-def _fhir_paths(rest: Mapping[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
-    paths: dict[str, Any] = {
-        "/fhir/metadata": {"get": _fhir("CapabilityStatement") | {"security": []}},
-        "/fhir": {"post": _fhir("Transaction or batch", body=_BODY)},
+def _resolved(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document with its shared parameters and answers in place, for the page."""
+    shared = document["components"]
+
+    def meant(kind: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        reference = str(item.get("$ref", ""))
+        return cast("Mapping[str, Any]", shared[kind][reference.rpartition("/")[2]]) if reference else item
+
+    def method(about: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **about,
+            "parameters": [meant("parameters", item) for item in about.get("parameters", ())],
+            "responses": {code: meant("responses", answer) for code, answer in about["responses"].items()},
+        }
+
+    paths = {
+        path: {name: about if name == "parameters" else method(about) for name, about in methods.items()}
+        for path, methods in document["paths"].items()
     }
-    for code, (path, method, summary, body) in _TYPED.items():
-        types = [item["type"] for item in rest["resource"] if code in {entry["code"] for entry in item["interaction"]}]
-        parameters = [_in_path("type", {"type": "string", "enum": types})]
-        parameters += [_in_path(name, _LOGICAL_ID) for name in ("id", "version") if f"{{{name}}}" in path]
-        if code == "search-type":
-            search = {"name": "parameters", "in": "query", "style": "form", "explode": True}
-            parameters.append(search | {"schema": {"type": "object", "additionalProperties": {"type": "string"}}})
-            by_form = _fhir("Search by POST", parameters=parameters[:1], body=_FORM)
-            paths["/fhir/{type}/_search"] = {"post": by_form}
-        paths.setdefault(f"/fhir{path}", {})[method] = _fhir(summary, parameters=parameters, body=body)
-    for operation in operations:
-        for path, parameters in _operation_paths(operation):
-            method = "post" if operation.writes else "get"
-            body = _BODY if operation.writes else None
-            paths[path] = {method: _fhir(f"Operation ${operation.code}", parameters=parameters, body=body)}
-    return paths
-
-
-def _operation_paths(operation: Operation) -> Iterable[tuple[str, list[dict[str, Any]]]]:
-    if "system" in operation.levels:
-        yield f"/fhir/${operation.code}", []
-    for name in operation.types:
-        place, known = ("{type}", [_in_path("type", {"type": "string"})]) if name == "Resource" else (name, [])
-        if "type" in operation.levels:
-            yield f"/fhir/{place}/${operation.code}", known
-        if "instance" in operation.levels:
-            yield f"/fhir/{place}/{{id}}/${operation.code}", [*known, _in_path("id", _LOGICAL_ID)]
-
-
-def _in_path(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": dict(schema)}
-
-
-def _fhir(
-    summary: str, *, parameters: list[dict[str, Any]] | None = None, body: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    content = {_JSON: {"schema": _RESOURCE}}
-    described: dict[str, Any] = {
-        "tags": ["fhir"],
-        "summary": summary,
-        "parameters": parameters or [],
-        "responses": {
-            "2XX": {"description": "Done", "content": content},
-            "default": {"description": "OperationOutcome", "content": content},
-        },
-    }
-    return described | ({"requestBody": body} if body else {})
+    return {**document, "paths": paths}
 
 
 def _plain(summary: str) -> dict[str, Any]:
