@@ -28,6 +28,7 @@ class SessionNote:
         warn_s: So many seconds before it a warning is due.
         is_final: Whether only a new proof can put it off.
         stay: Path of the page that puts it off.
+        csrf_token: Value of the form field of that name.
     """
 
     ends: str
@@ -35,6 +36,7 @@ class SessionNote:
     warn_s: int
     is_final: bool
     stay: str
+    csrf_token: str
 
 
 def session_note() -> SessionNote | None:
@@ -53,6 +55,7 @@ def session_note() -> SessionNote | None:
         warn_s=WARN_BEFORE // _SECOND,
         is_final=person.is_final,
         stay=f"/stay-signed-in?{urlencode({'next': back})}",
+        csrf_token=person.csrf_token,
     )
 
 
