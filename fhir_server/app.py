@@ -6,13 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from fhir_server import worker
@@ -39,6 +40,7 @@ from fhir_server.smart import authority, registry
 from fhir_server.smart import routes as smart
 from fhir_server.smart.discovery import oauth_uris
 from fhir_server.spec import json
+from fhir_server.spec.definitions import Definitions
 from fhir_server.store import oauth_codes
 from fhir_server.store.checkpoints import Signer, sign_all
 from fhir_server.store.condition import waiting_count
@@ -93,8 +95,9 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     install(app, _web(settings, context))
     authority.install(app, Path(settings.key_directory))
     relying_party.install(app, providers(settings))
-    capabilities = _capabilities(settings, context)
+    capabilities = _capabilities(settings, context, context.definitions)
     app.extensions[api.EXTENSION] = api.Api(json.encode(capabilities), settings.max_body_mb * _MEGABYTE)
+    _restate(app, settings, context)
     for door in (api, smart, signin, portal):
         app.register_blueprint(door.blueprint)
     admin = Admin(version("fhir-server"), capabilities, registry.register_client, metrics)
@@ -185,9 +188,24 @@ def _end_emergencies(context: Context, person: SignedIn) -> None:
     end_break_glass.end_of_session(context, key_of_reference(person.principal.subject), person.session_id)
 
 
-def _capabilities(settings: Settings, context: Context) -> dict[str, Any]:
+def _restate(app: Flask, settings: Settings, context: Context) -> None:
+    """Make the CapabilityStatement anew when the operator's search parameters have changed since it was made."""
+    stated = [context.definitions]
+
+    def restate() -> None:
+        found = context.live() if context.live and request.path.endswith("/metadata") else stated[0]
+        if found is not stated[0]:
+            stated[0] = found
+            made = json.encode(_capabilities(settings, context, found))
+            known = app.extensions[api.EXTENSION]
+            app.extensions[api.EXTENSION] = replace(known, capabilities=made, capabilities_xml={})
+
+    app.before_request(restate)
+
+
+def _capabilities(settings: Settings, context: Context, definitions: Definitions) -> dict[str, Any]:
     return statement(
-        context.definitions,
+        definitions,
         REGISTRY,
         fhir_base=settings.fhir_base,
         software_version=version("fhir-server"),

@@ -83,7 +83,12 @@ def _shared(definitions: Definitions) -> list[SearchParameter]:
     """Return the parameters of every type: those of a search of the whole system."""
     first, *others = (definitions.search_parameters(name) for name in sorted(definitions.resource_types))
     shared = [item for code, item in sorted(first.items()) if all(code in other for other in others)]
-    return [*(item for item in shared if item.type in SEARCH_TYPES), *text.PARAMETERS.values(), lists.PARAMETER]
+    return [*_served(definitions, shared), *text.PARAMETERS.values(), lists.PARAMETER]
+
+
+def _served(definitions: Definitions, parameters: Iterable[SearchParameter]) -> list[SearchParameter]:
+    """Return those that a search may use: not one whose index is being made."""
+    return [item for item in parameters if item.type in SEARCH_TYPES and item.url not in definitions.unready]
 
 
 def _resource(definitions: Definitions, name: str, operations: tuple[Operation, ...]) -> dict[str, Any]:
@@ -94,7 +99,7 @@ def _resource(definitions: Definitions, name: str, operations: tuple[Operation, 
             "versioning": "no-version",
             "searchParam": [_audit_parameter(definitions, code) for code in audit_query.SUPPORTED],
         }
-    parameters = [item for item in definitions.search_parameters(name).values() if item.type in SEARCH_TYPES]
+    parameters = _served(definitions, definitions.search_parameters(name).values())
     parameters += (*text.PARAMETERS.values(), lists.PARAMETER)
     references = [item.code for item in parameters if item.type == "reference"]
     described: dict[str, Any] = {

@@ -237,3 +237,27 @@ def test_a_parameter_of_every_type_of_resource_is_known_to_all() -> None:
     check(load(), resource)
     for kind in ("Patient", "Observation", "Basic"):
         assert parse(made, kind, [("tongue", "de")], fhir_base="http://x").criteria
+
+
+def test_the_capability_statement_names_a_parameter_once_it_can_be_searched_with(server: Server) -> None:
+    token = server.operator()
+
+    def named(path: str = "metadata") -> list[str]:
+        (patient,) = [each for each in server.get(path, "")["rest"][0]["resource"] if each["type"] == "Patient"]
+        return [each["definition"] for each in patient["searchParam"] if each["name"] == "eyes"]
+
+    server.put(_patient("p", "blue"), token)
+    assert named() == []
+    _put(server, token)
+    assert named() == []
+    server.clock.advance(seconds=6)
+    _index(server)
+    _forget(server)
+    assert named() == ["http://example.org/SearchParameter/eyes"]
+    assert b'"eyes"' in server.call("GET", "metadata").data
+    assert b'value="eyes"' in server.call("GET", "metadata", headers={"Accept": "application/fhir+xml"}).data
+    assert server.ids("Patient?eyes=blue", token) == {"Patient/p"}
+    server.call("DELETE", "SearchParameter/eyes", token)
+    _forget(server)
+    assert named() == []
+    assert b'value="eyes"' not in server.call("GET", "metadata", headers={"Accept": "application/fhir+xml"}).data
