@@ -87,11 +87,9 @@ def version(definitions: Definitions, body: dict[str, Any]) -> NewVersion:
     meta = {"versionId": "1", "lastUpdated": "2026-01-01T00:00:00Z", **body.get("meta", {})}
     resource = {"resourceType": kind, "id": logical_id, "meta": meta}
     resource |= {name: value for name, value in body.items() if name not in resource}
-    key, patients, hot = (
-        reference_key(kind, logical_id),
-        patients_of(definitions, resource, BASE),
-        index.hot(definitions, resource),
-    )
+    key, patients = reference_key(kind, logical_id), patients_of(definitions, resource, BASE)
+    patient = patients[0] if patients else 0
+    hot, rows = index.derive(definitions, resource, key=key, patient=patient, fhir_base=BASE)
     return NewVersion(
         key=key,
         type=kind,
@@ -106,7 +104,7 @@ def version(definitions: Definitions, body: dict[str, Any]) -> NewVersion:
         code=hot.code,
         date_lo=hot.date_lo,
         date_hi=hot.date_hi,
-        index=index.rows(definitions, resource, key=key, patient=patients[0] if patients else 0, fhir_base=BASE),
+        index=rows,
     )
 
 

@@ -76,9 +76,8 @@ def _derived(session: Session, context: Context, row: Stored) -> Derived:
     resource = json.decode(row.content, len(row.content) + 1)
     if resource["resourceType"] in _RULES:
         _recompiled(session, context, row)
-    hot = index.hot(context.definitions, resource)
-    rows = index.rows(context.definitions, resource, key=row.key, patient=row.patient, fhir_base=context.fhir_base)
-    return Derived(row.key, hot.code, hot.date_lo, hot.date_hi, rows)
+    found = index.derive(context.definitions, resource, key=row.key, patient=row.patient, fhir_base=context.fhir_base)
+    return Derived(row.key, *found.hot, found.rows)
 
 
 def _recompiled(session: Session, context: Context, row: Stored) -> str:

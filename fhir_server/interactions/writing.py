@@ -203,7 +203,8 @@ def assemble(job: Job, body: Mapping[str, Any], *, version: int, author: int, up
         meta["security"] = [*meta.get("security", ()), *added]
     resource = {"resourceType": kind, "id": logical_id, "meta": meta}
     resource |= {name: value for name, value in body.items() if name not in resource}
-    hot = index.hot(job.definitions, resource)
+    patient = patients[0] if patients else 0
+    found = index.derive(job.definitions, resource, key=key, patient=patient, fhir_base=base)
     return NewVersion(
         key=key,
         type=kind,
@@ -216,10 +217,10 @@ def assemble(job: Job, body: Mapping[str, Any], *, version: int, author: int, up
         confidentiality=own_confidentiality(resource),
         author=author,
         context=context,
-        code=hot.code,
-        date_lo=hot.date_lo,
-        date_hi=hot.date_hi,
-        index=index.rows(job.definitions, resource, key=key, patient=patients[0] if patients else 0, fhir_base=base),
+        code=found.hot.code,
+        date_lo=found.hot.date_lo,
+        date_hi=found.hot.date_hi,
+        index=found.rows,
     )
 
 

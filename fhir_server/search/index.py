@@ -1,13 +1,14 @@
 """The write face of search: the index rows and hot columns of a resource.
 
 Comes in: a validated resource. Goes out: rows by table, each with the columns of its shape. Nothing here knows a
-parameter by name but `_HOT_CODES` and `_HOT_DATES`, which say which one fills the hot columns.
+parameter by name but `_HOT_CODES` and `_HOT_DATES`, which say which one fills the hot columns. Rows of tokens carry the
+clinical time too, so that a search by code finds the newest first (`search.walk`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from fhir_server.spec.extract import composite_nodes, nodes
 from fhir_server.spec.gather import Node
 from fhir_server.spec.paths import Field, Path, parse
 from fhir_server.spec.routes import Key
+from fhir_server.store.index_rows import NO_DATE
 from fhir_server.store.keys import NONE
 
 _HOT_CODES = ("code", "vaccine-code", "type", "service-type", "class", "category")
@@ -36,6 +38,8 @@ _HOT_DATES = (
 )
 ON_THE_ROW = frozenset({"_id", "_lastUpdated"})
 """Parameters that columns of the resource row answer."""
+
+Valued = Sequence[tuple[SearchParameter, list[Node]]]
 
 _CANONICAL_URL = "url"
 _OCCURRENCES_LIMIT = 1_000
@@ -54,19 +58,33 @@ class Hot(NamedTuple):
     date_hi: int | None
 
 
+class Derivation(NamedTuple):
+    """What a resource is found by.
+
+    Attributes:
+        hot: Hot columns of its row.
+        rows: Index rows by table name; every row of a table has the same columns, none is twice.
+    """
+
+    hot: Hot
+    rows: dict[str, list[dict[str, Any]]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Owner:
     key: int
     patient: int
+    date: int
 
-    def row(self, param: int, columns: Mapping[str, Any], item: int = 0) -> dict[str, Any]:
-        return {"key": self.key, "param": param, "patient": self.patient, "item": item, **columns}
+    def row(self, table: str, param: int, columns: Mapping[str, Any], item: int = 0) -> dict[str, Any]:
+        row = {"key": self.key, "param": param, "patient": self.patient, "item": item, **columns}
+        if table == token.TABLE:
+            row["date"] = self.date
+        return row
 
 
-def rows(
-    definitions: Definitions, resource: dict[str, Any], *, key: int, patient: int, fhir_base: str
-) -> dict[str, list[dict[str, Any]]]:
-    """Return the index rows of a resource, by table name; every row of a table has the same columns, none is twice.
+def derive(definitions: Definitions, resource: dict[str, Any], *, key: int, patient: int, fhir_base: str) -> Derivation:
+    """Return the hot columns and index rows of a resource.
 
     Args:
         definitions: R4 definitions.
@@ -76,35 +94,37 @@ def rows(
         fhir_base: Service base URL without trailing slash; makes absolute references of this server local.
     """
     reading = Reading(definitions, fhir_base, now_us=0)
-    owner = _Owner(key, patient)
+    valued = nodes(definitions, resource)
+    hot = _hot(definitions, resource["resourceType"], valued)
+    owner = _Owner(key, patient, NO_DATE if hot.date_lo is None else hot.date_lo)
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = defaultdict(dict)
-    for table, row in (*_simple(resource, owner, reading), *_composites(resource, owner, reading)):
+    for table, row in (*_simple(valued, owner, reading), *_composites(resource, owner, reading)):
         found[table].setdefault(tuple(row.values()), row)
     if resource["resourceType"] == "List":
         for columns in lists.rows(resource, reading):
-            row = owner.row(lists.LISTED, columns)
+            row = owner.row(reference.TABLE, lists.LISTED, columns)
             found[reference.TABLE].setdefault(tuple(row.values()), row)
     if "contained" in resource:
         of_one = partial(_simple, owner=owner, reading=reading)
         for table, row in contained.rows(resource["contained"], of_one, owner.row(0, {})):
             found[table].setdefault(tuple(row.values()), row)
     for param, columns in words.rows(definitions, resource):
-        row = owner.row(param, columns)
+        row = owner.row(words.TABLE, param, columns)
         found[words.TABLE].setdefault(tuple(row.values()), row)
-    return {table: list(unique.values()) for table, unique in found.items()}
+    return Derivation(hot, {table: list(unique.values()) for table, unique in found.items()})
 
 
-def _simple(resource: dict[str, Any], owner: _Owner, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
-    for parameter, values in nodes(reading.definitions, resource):
+def _simple(valued: Valued, owner: _Owner, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
+    for parameter, values in valued:
         if parameter.code in ON_THE_ROW or parameter.type not in SHAPES:
             continue
         shape = SHAPES[parameter.type]
         for kind, value in values:
             for columns in shape.write(kind, value, parameter, reading):
-                yield shape.TABLE, owner.row(parameter.key, columns)
+                yield shape.TABLE, owner.row(shape.TABLE, parameter.key, columns)
             if parameter.code == _CANONICAL_URL and parameter.type == "uri":
                 columns = reference.write_canonical(value, parameter.resource_type)
-                yield reference.TABLE, owner.row(keys.CANONICAL, columns)
+                yield reference.TABLE, owner.row(reference.TABLE, keys.CANONICAL, columns)
         yield from _beside(parameter, values, owner, reading)
 
 
@@ -116,12 +136,12 @@ def _beside(
         typed = keys.of(parameter, keys.OF_TYPE)
         for kind, value in values:
             for text in token.texts(kind, value):
-                yield string.TABLE, owner.row(parameter.key, string.row(text))
+                yield string.TABLE, owner.row(string.TABLE, parameter.key, string.row(text))
             for columns in token.write_beside(kind, value):
-                yield token.TABLE, owner.row(typed, columns)
+                yield token.TABLE, owner.row(token.TABLE, typed, columns)
             if parameter.system == token.MIME:
                 for columns in token.write_mime(kind, value):
-                    yield token.TABLE, owner.row(keys.of(parameter, keys.BELOW), columns)
+                    yield token.TABLE, owner.row(token.TABLE, keys.of(parameter, keys.BELOW), columns)
     elif parameter.type == "reference":
         for kind, value in values:
             if kind != "Reference" or value.get("identifier"):
@@ -133,10 +153,10 @@ def _beside_reference(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     if kind == "Reference":
         for columns in token.write("Identifier", value["identifier"], parameter, reading):
-            yield token.TABLE, owner.row(parameter.key, columns)
+            yield token.TABLE, owner.row(token.TABLE, parameter.key, columns)
     elif isinstance(value, str):
         for columns in reference.write_versions(value, reading):
-            yield reference.TABLE, owner.row(keys.of(parameter, keys.BELOW), columns)
+            yield reference.TABLE, owner.row(reference.TABLE, keys.of(parameter, keys.BELOW), columns)
 
 
 def _composites(resource: dict[str, Any], owner: _Owner, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -147,13 +167,15 @@ def _composites(resource: dict[str, Any], owner: _Owner, reading: Reading) -> It
                 shape = SHAPES[part.type]
                 for kind, value in values:
                     for columns in shape.write(kind, value, part, reading):
-                        yield shape.TABLE, owner.row(keys.of(parameter, keys.part(position)), columns, item)
+                        yield (
+                            shape.TABLE,
+                            owner.row(shape.TABLE, keys.of(parameter, keys.part(position)), columns, item),
+                        )
 
 
-def hot(definitions: Definitions, resource: dict[str, Any]) -> Hot:
+def _hot(definitions: Definitions, resource_type: str, valued: Valued) -> Hot:
     """Return the hot columns of a resource: which parameters fill them, `hot_code` and `hot_date` say."""
-    found = {parameter.code: values for parameter, values in nodes(definitions, resource)}
-    resource_type = resource["resourceType"]
+    found = {parameter.code: values for parameter, values in valued}
     interval = None
     if code := hot_date(definitions, resource_type):
         interval = next((got for kind, value in found.get(code, ()) if (got := date.interval_of(kind, value))), None)

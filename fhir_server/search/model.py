@@ -168,7 +168,7 @@ class SearchRequest:
         resource_type: Searched type, "" at system level.
         types: Types to search; empty for every type.
         criteria: All must hold.
-        sort: Keys in order; empty sorts by the surrogate key.
+        sort: Keys in order, those of `_sort` or of the order that costs least; empty sorts by the surrogate key.
         count: Page size; 0 asks for the total only.
         total_wanted: Whether the exact total was asked for.
         includes: What to add to the page.

@@ -1,8 +1,8 @@
 """Order and position: `_sort` as SQL, and the rows after a given one (keyset paging, constant cost at any depth).
 
 Missing values come last whichever the order; of several values ascending order takes the least, descending the
-greatest; equal rows follow their surrogate key, so that an order is total and no row is lost or doubled between
-pages.
+greatest; equal rows follow their surrogate key, in the direction of the last sort key, so that an order is total and
+no row is lost or doubled between pages.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ def order_keys(row: FromClause, request: SearchRequest, criteria: Sequence[Crite
         criteria: Those of the search, as they stand in the statement.
     """
     last: ColumnElement[Any] = row.c.key
+    descending = bool(request.sort) and request.sort[-1].descending
     if not request.sort and min((each.rank for each in request.criteria), default=9) <= _SELECTIVE_RANK:
         # Few rows match: keep planners from walking the primary key in order until they have met enough of them.
         last = row.c.key + 0
-    return (*(_order_key(row, key, criteria) for key in request.sort), OrderKey(last, descending=False, nullable=False))
+    return (*(_order_key(row, key, criteria) for key in request.sort), OrderKey(last, descending, nullable=False))
 
 
 def _order_key(row: FromClause, key: SortKey, criteria: Sequence[Criterion]) -> OrderKey:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.search import contained, filters, index, results, syntax
+from fhir_server.search import contained, filters, index, results, syntax, walk
 from fhir_server.search.build import Builder
 from fhir_server.search.compartment import InCompartment
 from fhir_server.search.model import Criterion, Include, Projection, Reading, SearchRequest, SortKey, Terms
@@ -225,7 +225,7 @@ class _Parser:
             resource_type,
             self.types,
             tuple(self.criteria),
-            self.sort,
+            self.sort or walk.newest_first(definitions, self.types, self.criteria),
             count,
             self.results.get("_total", "none") != "none",
             tuple(self.includes),

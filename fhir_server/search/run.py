@@ -11,9 +11,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Row, Select, func, select
 
-from fhir_server.search import cursor, prepare, syntax, text
+from fhir_server.search import cursor, prepare, syntax, text, walk
 from fhir_server.search.criteria import all_of, is_narrow
 from fhir_server.search.include import HOPS_LIMIT, INCLUDED_LIMIT, included
 from fhir_server.search.model import Criterion, Found, Scope, SearchPage, SearchRequest
@@ -60,11 +60,7 @@ def run(
     place = cursor.unseal(request.cursor, **sealing) if request.cursor else cursor.Place()
     if place.position and len(place.position) != len(request.sort) + 1:
         raise FhirError(Kind.INVALID_VALUE, "The page link does not fit the order of this search")
-    asked = _Asked(request.criteria, place.position, place.backwards)
-    question = prepare.Question("search page", _fixed(request), asked)
-    records = prepare.run(
-        session, visibility, question, lambda asked: _statement(session, visibility, request, asked), _plan(request)
-    ).all()
+    records = _records(session, visibility, request, place)
     page, more = list(records[: request.count]), len(records) > request.count
     if place.backwards:
         page.reverse()
@@ -78,6 +74,45 @@ def run(
     outcomes = (*request.outcomes, *(_CUT if cut else ()))
     ends = [tuple(row[-len(request.sort) - 1 :]) for row in (page[:1] + page[-1:])]
     return SearchPage(matches, tuple(further), outcomes, total, *_further_pages(place, ends, sealing, more=more))
+
+
+def _records(
+    session: Session, visibility: Visibility, request: SearchRequest, place: cursor.Place
+) -> Sequence[Row[Any]]:
+    """Return the rows of a page, and one more where there is another page."""
+    asked = _Asked(request.criteria, place.position, place.backwards)
+    window = walk.WINDOWS[0] if walk.is_walkable(request, place) else None
+    while window is not None:
+        found, is_whole = _walked(session, visibility, request, asked, window)
+        if is_whole:
+            return found
+        window = walk.next_window(window, len(found), request.count + 1)
+    question = prepare.Question("search page", _fixed(request), asked)
+    return prepare.run(
+        session, visibility, question, lambda asked: _statement(session, visibility, request, asked), _plan(request)
+    ).all()
+
+
+def _walked(
+    session: Session, visibility: Visibility, request: SearchRequest, asked: _Asked, window: int
+) -> tuple[Sequence[Row[Any]], bool]:
+    """Return what a window of the leading index rows gives, and whether that is the page."""
+    fixed = (_fixed(request), window)
+
+    def found(asked: _Asked) -> Select[Any]:
+        return walk.page(visibility, request, asked.criteria, asked.place, window)
+
+    def looked_at(asked: _Asked) -> Select[Any]:
+        return walk.walked(request, asked.criteria, asked.place, window)
+
+    page = prepare.run(session, visibility, prepare.Question("walk", fixed, asked), found, Plan.ANY_VALUES).all()
+    if len(page) > request.count:
+        return page, True
+    if walk.is_partial(request):
+        return page, False
+    question = prepare.Question("walked", fixed, asked)
+    count = prepare.run(session, visibility, question, looked_at, Plan.ANY_VALUES).scalar_one()
+    return page, int(count) < window
 
 
 def _further_pages(
@@ -171,6 +206,11 @@ class _Asked:
     criteria: tuple[Criterion, ...]
     position: cursor.Position = value_field(default=())  # noqa: RUF009 - makes a field
     backwards: bool = False
+
+    @property
+    def place(self) -> cursor.Place:
+        """Return the place of the page, its values as they stand in the statement."""
+        return cursor.Place(cursor.Way.BEFORE if self.backwards else cursor.Way.AFTER, self.position)
 
 
 def _fixed(request: SearchRequest) -> Hashable:

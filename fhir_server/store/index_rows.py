@@ -10,6 +10,9 @@ from sqlalchemy import FromClause
 
 from fhir_server.store import index_tables
 
+NO_DATE = -(2**63)
+"""`index_token.date` of a resource that says no time: before any."""
+
 _TABLES = {table.name: table for table in index_tables.ALL}
 
 

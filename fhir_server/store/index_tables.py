@@ -35,8 +35,10 @@ token = _index_table(
     Column("code", BigInteger, nullable=False),
     Column("system", BigInteger, nullable=False),
     Column("head", by_code_point, nullable=False),
+    # When the resource happened, so that the newest with a code are found without looking at the others.
+    Column("date", BigInteger, nullable=False),
 )
-Index("ix_index_token_code", token.c.param, token.c.code, token.c.system, token.c.key)
+Index("ix_index_token_code", token.c.param, token.c.code, token.c.date, token.c.key, token.c.system)
 Index("ix_index_token_system", token.c.param, token.c.system)
 
 string = _index_table(

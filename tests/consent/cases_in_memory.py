@@ -90,8 +90,7 @@ class Engine:
     def _record(self, resource: Json) -> Record:
         key = key_of_reference(name_of(resource))
         patients = patients_of(self._definitions, resource, BASE)
-        rows = index.rows(self._definitions, resource, key=key, patient=0, fhir_base=BASE)
-        hot = index.hot(self._definitions, resource)
+        hot, rows = index.derive(self._definitions, resource, key=key, patient=0, fhir_base=BASE)
         dates = None if hot.date_lo is None or hot.date_hi is None else (hot.date_lo, hot.date_hi)
         return Record(
             type_key(resource["resourceType"]),

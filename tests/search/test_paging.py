@@ -66,8 +66,10 @@ def _values(resource: Json, code: str) -> list[Any]:
 
 
 def _ordered(keys: list[tuple[str, bool]]) -> list[str]:
-    """Sort by the least value ascending, by the greatest descending, missing ones last, equal ones by their key."""
+    """Sort by the least value ascending, the greatest descending; missing ones last, equal ones by key, as the last."""
     found = sorted(OBSERVATIONS, key=lambda each: reference_key("Observation", each["id"]))
+    if keys and keys[-1][1]:
+        found.reverse()
     for code, descending in reversed(keys):
         there = [(max if descending else min)(_values(each, code)) for each in found if _values(each, code)]
         present = [each for each in found if _values(each, code)]

@@ -273,9 +273,9 @@ def test_replacing_and_deleting_index_rows_forgets_their_words(world: World) -> 
     assert world.ids("Basic", ("_content", "forgettable")) == ["b"]
     key = reference_key("Basic", "b")
     resource["code"] = {"text": "memorable"}
-    rows = index.rows(DEFINITIONS, decode(encode(resource), 10_000), key=key, patient=0, fhir_base=BASE)
+    found = index.derive(DEFINITIONS, decode(encode(resource), 10_000), key=key, patient=0, fhir_base=BASE)
     with world.store.write() as session:
-        derived.replace(session, [Derived(key, 0, None, None, rows)])
+        derived.replace(session, [Derived(key, *found.hot, found.rows)])
     assert world.ids("Basic", ("_content", "forgettable")) == []
     assert world.ids("Basic", ("_content", "memorable")) == ["b"]
     with world.store.write() as session:
@@ -300,7 +300,7 @@ def test_what_a_reader_does_not_read_is_no_word() -> None:
             "div": f'<div xmlns="{XHTML}" title="titleword">H<b>el</b>lo<br/>all &amp; 1</div>',
         },
     }
-    rows = index.rows(DEFINITIONS, resource, key=1, patient=0, fhir_base=BASE)["index_text"]
+    rows = index.derive(DEFINITIONS, resource, key=1, patient=0, fhir_base=BASE).rows["index_text"]
     assert [row["words"] for row in rows] == [
         "hello all 1",
         "shown codeword display inside extended generated hello all 1",

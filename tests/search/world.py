@@ -89,11 +89,10 @@ class World:
             kind, logical_id = resource["resourceType"], resource["id"]
             patients = _patients(resource)
             key = reference_key(kind, logical_id)
-            for name, found in index.rows(
-                DEFINITIONS, resource, key=key, patient=patients[0] if patients else 0, fhir_base=BASE
-            ).items():
+            patient = patients[0] if patients else 0
+            hot, indexed = index.derive(DEFINITIONS, resource, key=key, patient=patient, fhir_base=BASE)
+            for name, found in indexed.items():
                 rows[by_name[name]] += found
-            hot = index.hot(DEFINITIONS, resource)
             rows[tables.resource_patient] += [{"key": key, "patient": each} for each in patients[1:]]
             rows[tables.resource].append(
                 {

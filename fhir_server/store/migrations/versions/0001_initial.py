@@ -17,7 +17,6 @@ _APPEND_ONLY = ("audit_event", "audit_leaf", "audit_tile", "audit_checkpoint")
 _SQLITE_STATISTICS = (
     ("resource", "ix_resource_patient_date", "1000000 20000 40 1"),
     ("resource", "ix_resource_patient_code", "1000000 20000 40 4 1"),
-    ("resource", "ix_resource_code", "1000000 20000 2000 1"),
     ("resource", "ix_resource_updated", "1000000 20000 1"),
     ("resource", "ix_resource_author", "1000000 50000 5000"),
     ("resource_patient", "ix_resource_patient_patient", "100000 10"),
@@ -28,7 +27,7 @@ _SQLITE_STATISTICS = (
     ("membership", "ix_membership_member", "50000 2"),
     ("membership", "ix_membership_source", "50000 3"),
     ("index_token", "ix_index_token_key", "8000000 8 1"),
-    ("index_token", "ix_index_token_code", "8000000 80000 400 400 1"),
+    ("index_token", "ix_index_token_code", "8000000 80000 400 2 1 1"),
     ("index_token", "ix_index_token_system", "8000000 80000 8000"),
     ("index_string", "ix_index_string_key", "4000000 4 1"),
     ("index_string", "ix_index_string_head", "4000000 40000 20"),
@@ -127,7 +126,6 @@ def _create_resource() -> None:
         sa.PrimaryKeyConstraint("key", name="pk_resource"),
     )
     op.create_index("ix_resource_author", "resource", ["author", "type"])
-    op.create_index("ix_resource_code", "resource", ["type", "code", sa.text("date_lo DESC")])
     op.create_index(
         "ix_resource_context",
         "resource",
@@ -262,8 +260,9 @@ def _create_index_token() -> None:
         sa.Column("code", sa.BigInteger(), nullable=False),
         sa.Column("system", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("date", sa.BigInteger(), nullable=False),
     )
-    op.create_index("ix_index_token_code", "index_token", ["param", "code", "system", "key"])
+    op.create_index("ix_index_token_code", "index_token", ["param", "code", "date", "key", "system"])
     op.create_index("ix_index_token_key", "index_token", ["key", "param"])
     op.create_index("ix_index_token_system", "index_token", ["param", "system"])
 

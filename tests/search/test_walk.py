@@ -1,0 +1,208 @@
+"""Searches by code, which walk an index: the same pages as brute force gives, whichever window fills them."""
+
+import random
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_server.search import walk
+from fhir_server.search.cursor import Place
+from fhir_server.search.model import SearchPage
+from fhir_server.store.keys import reference_key
+from tests.databases import Databases
+from tests.search.world import DEFINITIONS, World
+
+Json = dict[str, Any]
+Query = list[tuple[str, str]]
+
+_RANDOM = random.Random(31)
+_DAYS = ["2019-01-01", "2019-06-01", "2020-02-29"]
+_SYSTEMS = ["http://a", "http://b"]
+
+
+def _observation(number: int) -> Json:
+    codings = [
+        {"system": system, "code": code}
+        for system in _SYSTEMS
+        for code in ("x", "y", "Y", "z")
+        if _RANDOM.random() < 0.4
+    ]
+    found: Json = {
+        "resourceType": "Observation",
+        "id": f"o{number}",
+        "status": _RANDOM.choice(["final", "amended"]),
+        "code": {"coding": codings} if codings else {"text": "t"},
+    }
+    if _RANDOM.random() < 0.8:
+        found["effectiveDateTime"] = _RANDOM.choice(_DAYS)
+    if _RANDOM.random() < 0.8:
+        found["valueQuantity"] = {"value": _RANDOM.randrange(5)}
+    return found
+
+
+_OBSERVATIONS = [_observation(number) for number in range(120)]
+_PATIENTS: list[Json] = [
+    {"resourceType": "Patient", "id": f"p{number}", "gender": _RANDOM.choice(["male", "female", "other"])}
+    for number in range(30)
+]
+
+
+def _build(url: str) -> None:
+    world = World(url)
+    world.add([*_OBSERVATIONS, *_PATIENTS])
+    world.close()
+
+
+@pytest.fixture
+def world(databases: Databases) -> Iterator[World]:
+    made = World(databases.prepared("search-walk", _build))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=[(2, 7, 25), walk.WINDOWS], ids=["narrow", "wide"])
+def windows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[int, ...]:
+    """Make windows so narrow that pages need several, and the whole search after them."""
+    chosen: tuple[int, ...] = request.param
+    monkeypatch.setattr(walk, "WINDOWS", chosen)
+    return chosen
+
+
+def _has(resource: Json, code: str) -> bool:
+    for wanted in code.split(","):
+        system, bar, value = wanted.rpartition("|")
+        for coding in resource["code"].get("coding", ()):
+            if coding["code"].casefold() == value.casefold() and (not bar or coding["system"] == system):
+                return True
+    return False
+
+
+def _meets(resource: Json, others: Query) -> bool:
+    for name, value in others:
+        match name:
+            case "status":
+                held = resource["status"] == value
+            case "status:not":
+                held = resource["status"] != value
+            case "value-quantity":
+                held = resource.get("valueQuantity", {"value": -1})["value"] > int(value[2:])
+            case "value-quantity:missing":
+                held = ("valueQuantity" not in resource) == (value == "true")
+            case _:
+                held = resource.get("effectiveDateTime", "0") >= value[2:]
+        if not held:
+            return False
+    return True
+
+
+def _expected(code: str, others: Query, sort: str) -> list[str]:
+    found = [each for each in _OBSERVATIONS if _has(each, code) and _meets(each, others)]
+    found.sort(key=lambda each: reference_key("Observation", each["id"]), reverse=sort != "date")
+    dated = [each for each in found if "effectiveDateTime" in each]
+    dated.sort(key=lambda each: str(each["effectiveDateTime"]), reverse=sort != "date")
+    return [each["id"] for each in (*dated, *(each for each in found if each not in dated))]
+
+
+_CODES = st.lists(
+    st.sampled_from(["x", "y", "Z", "http://a|x", "http://b|y", "http://a|z", "w"]), min_size=1, max_size=3, unique=True
+).map(",".join)
+_OTHERS = st.lists(
+    st.sampled_from(
+        [
+            ("status", "final"),
+            ("status:not", "final"),
+            ("value-quantity", "gt3"),
+            ("value-quantity:missing", "true"),
+            ("date", "ge2020-01-01"),
+        ]
+    ),
+    max_size=2,
+    unique_by=lambda each: each[0],
+)
+
+
+def _ids(page: SearchPage) -> list[str]:
+    return [row.id for row in page.matches]
+
+
+def _pages(world: World, kind: str, query: Query, page: SearchPage, way: str) -> list[list[str]]:
+    pages = [_ids(page)]
+    while cursor := getattr(page, way):
+        page, _ = world.search(kind, [*query, ("_cursor", cursor)])
+        pages.append(_ids(page))
+    return pages
+
+
+@pytest.mark.usefixtures("windows")
+def test_pages_of_codes_are_what_brute_force_finds_newest_first(world: World) -> None:
+    @given(code=_CODES, others=_OTHERS, sort=st.sampled_from(["", "date", "-date"]), size=st.integers(1, 30))
+    def law(code: str, others: Query, sort: str, size: int) -> None:
+        query = [("code", code), *others, ("_sort", sort), ("_count", str(size))]
+        first, request = world.search("Observation", query)
+        assert walk.is_walkable(request, Place())
+        expected = _expected(code, others, sort)
+        assert list(chain.from_iterable(_pages(world, "Observation", query, first, "next_cursor"))) == expected
+        if first.last_cursor:
+            last, _ = world.search("Observation", [*query, ("_cursor", first.last_cursor)])
+            backwards = _pages(world, "Observation", query, last, "previous_cursor")
+            assert list(chain.from_iterable(reversed(backwards))) == expected
+
+    law()
+
+
+@pytest.mark.usefixtures("windows")
+def test_what_has_no_time_is_found_page_by_page_in_the_order_of_its_keys(world: World) -> None:
+    query = [("gender", "female"), ("_count", "4")]
+    found = sorted(reference_key("Patient", each["id"]) for each in _PATIENTS if each["gender"] == "female")
+    first, request = world.search("Patient", query)
+    assert walk.is_walkable(request, Place())
+    pages = list(chain.from_iterable(_pages(world, "Patient", query, first, "next_cursor")))
+    assert [reference_key("Patient", each) for each in pages] == found
+    last, _ = world.search("Patient", [*query, ("_cursor", first.last_cursor or "")])
+    backwards = list(chain.from_iterable(reversed(_pages(world, "Patient", query, last, "previous_cursor"))))
+    assert backwards == pages
+
+
+@pytest.mark.usefixtures("windows")
+def test_the_total_is_that_of_all_windows(world: World) -> None:
+    expected = _expected("x", [], "")
+    page, _ = world.search("Observation", [("code", "x"), ("_count", "3"), ("_total", "accurate")])
+    assert page.total == len(expected)
+
+
+@pytest.mark.parametrize(
+    "query, walks",
+    [
+        ([("code", "x")], True),
+        ([("code", "x"), ("status", "final")], True),
+        ([("code", "x"), ("patient", "Patient/p1")], False),
+        ([("code", "x"), ("identifier", "1")], False),
+        ([("code", "x"), ("patient.name", "Ann")], False),
+        ([("code:not", "x")], False),
+        ([("code", "http://a|")], False),
+        ([("code", "x"), ("_content", "word")], False),
+        ([("code", ",".join("abcdefghi"))], False),
+        ([("date", "2020")], False),
+    ],
+)
+def test_a_code_leads_only_where_nothing_may_leave_fewer_rows(world: World, query: Query, *, walks: bool) -> None:
+    _, request = world.search("Observation", query)
+    assert (walk.leader(request.criteria) is not None) is walks
+
+
+def test_a_patients_resources_come_newest_first(world: World) -> None:
+    _, request = world.search("Observation", [("patient", "Patient/p1")])
+    assert [(key.code, key.descending) for key in request.sort] == [("date", True)]
+    assert walk.newest_first(DEFINITIONS, ("Patient",), request.criteria) == ()
+
+
+def test_a_window_is_followed_by_one_that_may_fill_the_page() -> None:
+    assert walk.next_window(200, 0, 21) == 2_000
+    assert walk.next_window(200, 1, 21) == 20_000
+    assert walk.next_window(200, 5, 21) == 2_000
+    assert walk.next_window(2_000, 1, 21) is None
+    assert walk.next_window(20_000, 20, 21) is None
