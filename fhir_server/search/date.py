@@ -94,6 +94,28 @@ class DateTest:
         """Return the condition on an interval [lo, hi)."""
         return or_(*(_compare(lo, hi, each.prefix, each.lo, each.hi) for each in self.comparisons))
 
+    def begins(self, lo: ColumnElement[int]) -> ColumnElement[bool] | None:
+        """Return what a match says of the start of its interval, for an index of it; None where it may be any."""
+        bounds = [_begins(lo, each.prefix, each.lo, each.hi) for each in self.comparisons]
+        known = [bound for bound in bounds if bound is not None]
+        return or_(*known) if len(known) == len(bounds) else None
+
+
+def _begins(lo: ColumnElement[int], prefix: str, from_: int, to: int) -> ColumnElement[bool] | None:
+    match prefix:
+        case "eq":
+            return and_(lo >= from_, lo < to)
+        case "lt":
+            return lo < from_
+        case "le" | "ap":
+            return lo < to
+        case "eb":
+            return lo <= from_
+        case "sa":
+            return lo >= to
+        case _:
+            return None
+
 
 def _compare(lo: ColumnElement[int], hi: ColumnElement[int], prefix: str, from_: int, to: int) -> ColumnElement[bool]:
     """Return the comparison of a row's interval with [from_, to).

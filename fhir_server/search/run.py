@@ -81,12 +81,13 @@ def _records(
 ) -> Sequence[Row[Any]]:
     """Return the rows of a page, and one more where there is another page."""
     asked = _Asked(request.criteria, place.position, place.backwards)
-    window = walk.WINDOWS[0] if walk.is_walkable(request, place) else None
-    while window is not None:
-        found, is_whole = _walked(session, visibility, request, asked, window)
-        if is_whole:
+    way = walk.of(request, asked.criteria, asked.place)
+    window = walk.WINDOWS[0] if way else None
+    while way is not None and window is not None:
+        found, is_page = _walked(session, visibility, request, asked, window)
+        if is_page:
             return found
-        window = walk.next_window(window, len(found), request.count + 1)
+        window = walk.next_window(way, window, len(found))
     question = prepare.Question("search page", _fixed(request), asked)
     return prepare.run(
         session, visibility, question, lambda asked: _statement(session, visibility, request, asked), _plan(request)
@@ -96,22 +97,21 @@ def _records(
 def _walked(
     session: Session, visibility: Visibility, request: SearchRequest, asked: _Asked, window: int
 ) -> tuple[Sequence[Row[Any]], bool]:
-    """Return what a window of the leading index rows gives, and whether that is the page."""
+    """Return what a window of an index gives, and whether that is the page."""
+
+    def way(asked: _Asked) -> walk.Walk:
+        found = walk.of(request, asked.criteria, asked.place)
+        assert found is not None  # noqa: S101 - so it was with the values
+        return found
+
     fixed = (_fixed(request), window)
-
-    def found(asked: _Asked) -> Select[Any]:
-        return walk.page(visibility, request, asked.criteria, asked.place, window)
-
-    def looked_at(asked: _Asked) -> Select[Any]:
-        return walk.walked(request, asked.criteria, asked.place, window)
-
-    page = prepare.run(session, visibility, prepare.Question("walk", fixed, asked), found, Plan.ANY_VALUES).all()
-    if len(page) > request.count:
-        return page, True
-    if walk.is_partial(request):
-        return page, False
-    question = prepare.Question("walked", fixed, asked)
-    count = prepare.run(session, visibility, question, looked_at, Plan.ANY_VALUES).scalar_one()
+    question = prepare.Question("search walk", fixed, asked)
+    plan = Plan.ANY_VALUES
+    page = prepare.run(session, visibility, question, lambda asked: way(asked).page(visibility, window), plan).all()
+    if len(page) > request.count or way(asked).is_partial:
+        return page, len(page) > request.count
+    question = prepare.Question("search walked", fixed, asked)
+    count = prepare.run(session, visibility, question, lambda asked: way(asked).looked_at(window), plan).scalar_one()
     return page, int(count) < window
 
 

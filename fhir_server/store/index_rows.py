@@ -6,9 +6,10 @@ for.
 
 from __future__ import annotations
 
-from sqlalchemy import FromClause
+from sqlalchemy import FromClause, select
 
-from fhir_server.store import index_tables
+from fhir_server.store import index_tables, tables
+from fhir_server.store.keys import type_key
 
 NO_DATE = -(2**63)
 """`index_token.date` of a resource that says no time: before any."""
@@ -19,3 +20,10 @@ _TABLES = {table.name: table for table in index_tables.ALL}
 def alias(name: str) -> FromClause:
     """Return a fresh alias of an index table, such as `index_token`."""
     return _TABLES[name].alias()
+
+
+def of_type(resource_type: str) -> FromClause:
+    """Return key, clinical time (`date`, NULL for none) and `updated_at` of each resource of a type, deleted or not."""
+    row = tables.resource.alias()
+    columns = (row.c.key, row.c.date_lo.label("date"), row.c.updated_at)
+    return select(*columns).where(row.c.type == type_key(resource_type)).subquery()

@@ -51,7 +51,8 @@ resource = Table(
 )
 Index("ix_resource_patient_date", resource.c.type, resource.c.patient, resource.c.date_lo.desc())
 Index("ix_resource_patient_code", resource.c.type, resource.c.patient, resource.c.code, resource.c.date_lo.desc())
-Index("ix_resource_updated", resource.c.type, resource.c.updated_at)
+Index("ix_resource_date", resource.c.type, resource.c.date_lo, resource.c.key)
+Index("ix_resource_updated", resource.c.type, resource.c.updated_at, resource.c.key)
 Index("ix_resource_author", resource.c.author, resource.c.type)
 Index(
     "ix_resource_context",

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -14,7 +15,7 @@ from fhir_server.search.cursor import Place
 from fhir_server.search.model import SearchPage
 from fhir_server.store.keys import reference_key
 from tests.databases import Databases
-from tests.search.world import DEFINITIONS, World
+from tests.search.world import DEFINITIONS, NOW_US, World
 
 Json = dict[str, Any]
 Query = list[tuple[str, str]]
@@ -51,9 +52,16 @@ _PATIENTS: list[Json] = [
 ]
 
 
+_UPDATED = {NOW_US + hour * 3_600_000_000: _OBSERVATIONS[hour::5] for hour in range(5)}
+_UPDATED_AT = {each["id"]: at for at, resources in _UPDATED.items() for each in resources}
+_HOUR = datetime.fromtimestamp((NOW_US + 2 * 3_600_000_000) / 1_000_000, tz=UTC).isoformat().replace("+00:00", "Z")
+
+
 def _build(url: str) -> None:
     world = World(url)
-    world.add([*_OBSERVATIONS, *_PATIENTS])
+    for updated_at, resources in _UPDATED.items():
+        world.add(resources, updated_at=updated_at)
+    world.add(_PATIENTS)
     world.close()
 
 
@@ -92,23 +100,30 @@ def _meets(resource: Json, others: Query) -> bool:
                 held = resource.get("valueQuantity", {"value": -1})["value"] > int(value[2:])
             case "value-quantity:missing":
                 held = ("valueQuantity" not in resource) == (value == "true")
-            case _:
+            case "_lastUpdated":
+                held = _UPDATED_AT[resource["id"]] >= NOW_US + 2 * 3_600_000_000
+            case "date" if value.startswith("ge"):
                 held = resource.get("effectiveDateTime", "0") >= value[2:]
+            case _:
+                held = resource.get("effectiveDateTime", "9") < value[2:]
         if not held:
             return False
     return True
 
 
 def _expected(code: str, others: Query, sort: str) -> list[str]:
-    found = [each for each in _OBSERVATIONS if _has(each, code) and _meets(each, others)]
-    found.sort(key=lambda each: reference_key("Observation", each["id"]), reverse=sort != "date")
+    found = [each for each in _OBSERVATIONS if (not code or _has(each, code)) and _meets(each, others)]
+    backwards = not sort or sort.startswith("-")
+    found.sort(key=lambda each: reference_key("Observation", each["id"]), reverse=backwards)
+    if sort.endswith("_lastUpdated"):
+        return [each["id"] for each in sorted(found, key=lambda each: _UPDATED_AT[each["id"]], reverse=backwards)]
     dated = [each for each in found if "effectiveDateTime" in each]
-    dated.sort(key=lambda each: str(each["effectiveDateTime"]), reverse=sort != "date")
+    dated.sort(key=lambda each: str(each["effectiveDateTime"]), reverse=backwards)
     return [each["id"] for each in (*dated, *(each for each in found if each not in dated))]
 
 
 _CODES = st.lists(
-    st.sampled_from(["x", "y", "Z", "http://a|x", "http://b|y", "http://a|z", "w"]), min_size=1, max_size=3, unique=True
+    st.sampled_from(["x", "y", "Z", "http://a|x", "http://b|y", "http://a|z", "w"]), max_size=3, unique=True
 ).map(",".join)
 _OTHERS = st.lists(
     st.sampled_from(
@@ -118,6 +133,8 @@ _OTHERS = st.lists(
             ("value-quantity", "gt3"),
             ("value-quantity:missing", "true"),
             ("date", "ge2020-01-01"),
+            ("date", "lt2020-01-01"),
+            ("_lastUpdated", f"ge{_HOUR}"),
         ]
     ),
     max_size=2,
@@ -138,12 +155,17 @@ def _pages(world: World, kind: str, query: Query, page: SearchPage, way: str) ->
 
 
 @pytest.mark.usefixtures("windows")
-def test_pages_of_codes_are_what_brute_force_finds_newest_first(world: World) -> None:
-    @given(code=_CODES, others=_OTHERS, sort=st.sampled_from(["", "date", "-date"]), size=st.integers(1, 30))
+def test_pages_that_are_walked_to_are_what_brute_force_finds(world: World) -> None:
+    @given(
+        code=_CODES,
+        others=_OTHERS,
+        sort=st.sampled_from(["", "date", "-date", "_lastUpdated", "-_lastUpdated"]),
+        size=st.integers(1, 30),
+    )
     def law(code: str, others: Query, sort: str, size: int) -> None:
         query = [("code", code), *others, ("_sort", sort), ("_count", str(size))]
         first, request = world.search("Observation", query)
-        assert walk.is_walkable(request, Place())
+        assert walk.of(request, request.criteria, Place())
         expected = _expected(code, others, sort)
         assert list(chain.from_iterable(_pages(world, "Observation", query, first, "next_cursor"))) == expected
         if first.last_cursor:
@@ -159,7 +181,7 @@ def test_what_has_no_time_is_found_page_by_page_in_the_order_of_its_keys(world: 
     query = [("gender", "female"), ("_count", "4")]
     found = sorted(reference_key("Patient", each["id"]) for each in _PATIENTS if each["gender"] == "female")
     first, request = world.search("Patient", query)
-    assert walk.is_walkable(request, Place())
+    assert walk.of(request, request.criteria, Place())
     pages = list(chain.from_iterable(_pages(world, "Patient", query, first, "next_cursor")))
     assert [reference_key("Patient", each) for each in pages] == found
     last, _ = world.search("Patient", [*query, ("_cursor", first.last_cursor or "")])
@@ -177,21 +199,25 @@ def test_the_total_is_that_of_all_windows(world: World) -> None:
 @pytest.mark.parametrize(
     "query, walks",
     [
-        ([("code", "x")], True),
-        ([("code", "x"), ("status", "final")], True),
-        ([("code", "x"), ("patient", "Patient/p1")], False),
-        ([("code", "x"), ("identifier", "1")], False),
-        ([("code", "x"), ("patient.name", "Ann")], False),
-        ([("code:not", "x")], False),
-        ([("code", "http://a|")], False),
-        ([("code", "x"), ("_content", "word")], False),
-        ([("code", ",".join("abcdefghi"))], False),
-        ([("date", "2020")], False),
+        ([("code", "x")], "code"),
+        ([("code", "x"), ("status", "final")], "code"),
+        ([("code", "x"), ("patient.name", "Ann")], "code"),
+        ([("code", "x"), ("_sort", "-_lastUpdated")], "type"),
+        ([("code:not", "x")], "type"),
+        ([("code", ",".join("abcdefghi"))], "type"),
+        ([("date", "2020")], "type"),
+        ([], "type"),
+        ([("code", "x"), ("patient", "Patient/p1")], ""),
+        ([("code", "x"), ("identifier", "1")], ""),
+        ([("code", "x"), ("patient.identifier", "1")], ""),
+        ([("code", "x"), ("_content", "word")], ""),
+        ([("code", "x"), ("_sort", "status")], ""),
     ],
 )
-def test_a_code_leads_only_where_nothing_may_leave_fewer_rows(world: World, query: Query, *, walks: bool) -> None:
+def test_what_may_leave_few_rows_leads_instead(world: World, query: Query, walks: str) -> None:
     _, request = world.search("Observation", query)
-    assert (walk.leader(request.criteria) is not None) is walks
+    way = walk.of(request, request.criteria, Place())
+    assert ("" if way is None else "code" if way.first else "type") == walks
 
 
 def test_a_patients_resources_come_newest_first(world: World) -> None:
@@ -200,9 +226,13 @@ def test_a_patients_resources_come_newest_first(world: World) -> None:
     assert walk.newest_first(DEFINITIONS, ("Patient",), request.criteria) == ()
 
 
-def test_a_window_is_followed_by_one_that_may_fill_the_page() -> None:
-    assert walk.next_window(200, 0, 21) == 2_000
-    assert walk.next_window(200, 1, 21) == 20_000
-    assert walk.next_window(200, 5, 21) == 2_000
-    assert walk.next_window(2_000, 1, 21) is None
-    assert walk.next_window(20_000, 20, 21) is None
+def test_a_window_is_followed_by_one_that_may_fill_the_page(world: World) -> None:
+    _, request = world.search("Observation", [("code", "x"), ("status", "final"), ("_count", "20")])
+    way = walk.of(request, request.criteria, Place())
+    assert way is not None
+    assert [walk.next_window(way, 200, found) for found in (0, 1, 5)] == [2_000, 20_000, 2_000]
+    assert [walk.next_window(way, 2_000, found) for found in (0, 1, 20)] == [None, None, 20_000]
+    _, request = world.search("Observation", [("code", "x"), ("patient.name", "Ann"), ("_count", "20")])
+    way = walk.of(request, request.criteria, Place())
+    assert way is not None
+    assert walk.next_window(way, 200, 0) is None

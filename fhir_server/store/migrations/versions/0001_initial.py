@@ -17,7 +17,8 @@ _APPEND_ONLY = ("audit_event", "audit_leaf", "audit_tile", "audit_checkpoint")
 _SQLITE_STATISTICS = (
     ("resource", "ix_resource_patient_date", "1000000 20000 40 1"),
     ("resource", "ix_resource_patient_code", "1000000 20000 40 4 1"),
-    ("resource", "ix_resource_updated", "1000000 20000 1"),
+    ("resource", "ix_resource_date", "1000000 20000 2 1"),
+    ("resource", "ix_resource_updated", "1000000 20000 1 1"),
     ("resource", "ix_resource_author", "1000000 50000 5000"),
     ("resource_patient", "ix_resource_patient_patient", "100000 10"),
     ("consent_grant", "ix_consent_grant_patient", "50000 4 1"),
@@ -135,7 +136,8 @@ def _create_resource() -> None:
     )
     op.create_index("ix_resource_patient_code", "resource", ["type", "patient", "code", sa.text("date_lo DESC")])
     op.create_index("ix_resource_patient_date", "resource", ["type", "patient", sa.text("date_lo DESC")])
-    op.create_index("ix_resource_updated", "resource", ["type", "updated_at"])
+    op.create_index("ix_resource_date", "resource", ["type", "date_lo", "key"])
+    op.create_index("ix_resource_updated", "resource", ["type", "updated_at", "key"])
 
 
 def _create_resource_history() -> None:
