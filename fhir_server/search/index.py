@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 from fhir_server.search import contained, date, keys, lists, reference, string, token, words
@@ -105,8 +104,11 @@ def derive(definitions: Definitions, resource: dict[str, Any], *, key: int, pati
             row = owner.row(reference.TABLE, lists.LISTED, columns)
             found[reference.TABLE].setdefault(tuple(row.values()), row)
     if "contained" in resource:
-        of_one = partial(_simple, owner=owner, reading=reading)
-        for table, row in contained.rows(resource["contained"], of_one, owner.row(0, {})):
+
+        def of_one(inside: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+            return _simple(nodes(definitions, inside), owner, reading)
+
+        for table, row in contained.rows(resource["contained"], of_one, owner.row(token.TABLE, 0, {})):
             found[table].setdefault(tuple(row.values()), row)
     for param, columns in words.rows(definitions, resource):
         row = owner.row(words.TABLE, param, columns)

@@ -225,7 +225,7 @@ class _Parser:
             resource_type,
             self.types,
             tuple(self.criteria),
-            self.sort or walk.newest_first(definitions, self.types, self.criteria),
+            self.sort or (() if self.looks_inside else walk.newest_first(definitions, self.types, self.criteria)),
             count,
             self.results.get("_total", "none") != "none",
             tuple(self.includes),
