@@ -38,6 +38,7 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?
 
 # Latin, Greek and Cyrillic letters end here once they are decomposed; from here on a mark can be a letter of its own,
 # but for Hebrew and Arabic, whose marks are vowels that most texts leave out.
+_STROKES = str.maketrans("øłđħŧƀɨɉɍɏƶǥɇıȼⱥ", "oldhtbijryzgeica")
 _LAST_FOLDED_LETTER = "\u052f"
 _FIRST_POINTED_LETTER, _LAST_POINTED_LETTER = "\u05d0", "\u06ff"
 
@@ -156,7 +157,7 @@ def fold(text: str) -> str:
     """Return text for comparing without regard to case, accents and runs of white space.
 
     Accents go from Latin, Greek and Cyrillic letters, vowel points from Hebrew and Arabic ones, no others: the voicing
-    mark of a Japanese kana is no accent.
+    mark of a Japanese kana is no accent. Strokes through Latin letters go too, which Unicode has no marks for.
     Idempotent.
     """
     if text.isascii():
@@ -170,7 +171,7 @@ def fold(text: str) -> str:
             continue
         kept.append(character)
     # Compatibility forms such as the ohm sign bring new capitals, hence the second casefold.
-    return " ".join(unicodedata.normalize("NFC", "".join(kept).casefold()).split())
+    return " ".join(unicodedata.normalize("NFC", "".join(kept).casefold().translate(_STROKES)).split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ def test_number_lies_in_the_middle_of_its_range(number: Decimal) -> None:
         ("\uff76\uff9e", "\u30ac"),
         ("\u30ab\u3099", "\u30ac"),
         ("İstanbul", "istanbul"),
+        ("ŁUKASZ Ødegård Đorđe \u0131ş\u0131k", "lukasz odegard dorde isik"),
+        ("o\u0338 \u00f8\u0301", "o o"),
         ("Ω", "ω"),
         ("\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd", "\u05e9\u05dc\u05d5\u05dd"),
         ("\u0623\u064e\u062d\u0645\u064e\u062f", "\u0627\u062d\u0645\u062f"),
