@@ -17,7 +17,7 @@ from fhir_server.identity.accounts import Role
 from fhir_server.identity.nhs_login_identity import Identity
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
-from fhir_server.store import accounts, invitations, logins
+from fhir_server.store import accounts, invitations, logins, passkeys
 from fhir_server.store.accounts import Account, Secrets
 from fhir_server.store.database import Session, Store
 from fhir_server.store.keys import hash64
@@ -154,8 +154,8 @@ def unlink(store: Store, issuer: str, account: Account, now: datetime, noted: Ca
     """
     with store.write() as session:
         session.lock(hash64(f"account:{account.reference}"))
-        # INVARIANT: a password has to remain, or its owner would be locked out of their record.
-        if not accounts.secrets_of(session, account.id).password_hash:
+        # INVARIANT: another way in has to remain, or its owner would be locked out of their record.
+        if not accounts.secrets_of(session, account.id).password_hash and not passkeys.of_account(session, account.id):
             return False
         if not logins.remove_link(session, issuer, account.id):
             return False

@@ -144,7 +144,7 @@ def unlink() -> BaseResponse:
     issuer = relying_party.party(NAME).provider.issuer
     noted = sign_in_problems.noted("unlink-nhs-login", person)
     if not nhs_login.unlink(here.store, issuer, person.account, here.now(), noted):
-        wrong = "You cannot remove NHS login: you have no password, so you could not sign in any more"
+        wrong = "You cannot remove NHS login: you have no password and no passkey, so you could not sign in any more"
         return _account_page({"unlink": wrong})
     return redirect(f"{ACCOUNT_PAGE}?unlinked=yes", 303)
 

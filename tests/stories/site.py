@@ -145,8 +145,11 @@ def seed(url: str, folder: Path) -> None:
 
 
 @contextmanager
-def running(database_url: str, keys: Path, folder: Path) -> Iterator[Site]:
-    """Serve a seeded database on a free port of this machine, with its background jobs, until the story ends."""
+def running(database_url: str, keys: Path, folder: Path, **more: Any) -> Iterator[Site]:
+    """Serve a seeded database on a free port of this machine, with its background jobs, until the story ends.
+
+    `more` are further settings.
+    """
     listener = make_server("127.0.0.1", 0, _not_yet, threaded=True)
     settings = Settings(
         database_url=database_url,
@@ -154,6 +157,7 @@ def running(database_url: str, keys: Path, folder: Path) -> Iterator[Site]:
         key_directory=str(keys),
         mail_url=f"file://{folder / 'outbox'}",
         sms_url=f"file://{folder / 'outbox'}",
+        **more,
     )
     clock, store, stop = Clock(datetime.now(UTC)), Store(database_url), threading.Event()
     listener.app = create_app(settings, store=store, now=clock)

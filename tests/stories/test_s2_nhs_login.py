@@ -1,0 +1,223 @@
+"""S2: a person opens their record with NHS login, in a real browser, with and without JavaScript.
+
+NHS login is the stand-in that `fhir-server nhs-login-stand-in` runs; the server knows its issuer and a key, no more.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+from werkzeug.serving import make_server
+
+from fhir_server.cli.nhs_login_stand_in_keys import registered_key
+from fhir_server.cli.nhs_login_stand_in_pages import application
+from fhir_server.cli.nhs_login_stand_in_tokens import Client, Issuer
+from seed_data.nhs_login import NhsLoginPerson, people
+from tests.databases import SqliteDatabases
+from tests.stories.site import Site, running, seed
+
+pytestmark = pytest.mark.browser
+NEW = "has a record here, and no account yet"
+WITH_ACCOUNT = "has an account here, with a password"
+P5 = "is known to P5 only: proves their identity on the way"
+OTHER_NAME = "has another surname in the record"
+
+
+@dataclass(frozen=True)
+class Story:
+    """The server, the stand-in, and who is on its list."""
+
+    site: Site
+    issuer: Issuer
+    people: tuple[NhsLoginPerson, ...]
+
+    def person(self, note: str) -> NhsLoginPerson:
+        """Return the first person of a kind."""
+        return next(person for person in self.people if person.note == note)
+
+    def start(self, page: Page) -> None:
+        """Go to NHS login from the sign-in page."""
+        page.goto(f"{self.site.url}/sign-in")
+        page.get_by_role("button", name="Continue with NHS login").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+    def choose(self, page: Page, person: NhsLoginPerson) -> None:
+        """Sign in at NHS login as somebody."""
+        page.get_by_label(f"{person.name} ({person.level})").check()
+        page.get_by_role("button", name="Continue").click()
+
+    def accept(self, page: Page) -> None:
+        """Accept agreement and policy."""
+        page.get_by_label("I accept the user agreement").check()
+        page.get_by_label("I have read and accept the privacy policy").check()
+        page.get_by_role("button", name="Open my account").click()
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder, templates = tmp_path_factory.mktemp("s2"), tmp_path_factory.getbasetemp() / "sqlite-templates"
+    templates.mkdir(exist_ok=True)
+    keys = tmp_path_factory.getbasetemp() / "demo-sqlite"
+    keys.mkdir(exist_ok=True)
+    url = SqliteDatabases(folder, templates).prepared("demo", lambda empty: seed(empty, keys))
+    key_file = folder / "client.pem"
+    known = people(datetime.now(UTC).date())
+    listener = make_server("127.0.0.1", 0, lambda _environ, _start: [], threaded=True)
+    issuer = Issuer(f"http://localhost:{listener.server_port}", Client("demo", registered_key(key_file), ()), known)
+    listener.app = application(issuer)
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    settings = {
+        "nhs_login_issuer": issuer.url,
+        "nhs_login_client_id": "demo",
+        "nhs_login_private_key_file": str(key_file),
+    }
+    with running(url, keys, folder, **settings) as site:
+        issuer.client = Client("demo", registered_key(key_file), (f"{site.url}/nhs-login/callback",))
+        yield Story(site, issuer, known)
+    listener.shutdown()
+    thread.join()
+    listener.server_close()
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def script(request: pytest.FixtureRequest) -> bool:
+    found: bool = request.param
+    return found
+
+
+@pytest.fixture
+def new_page(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  # noqa: FBT001 - a fixture
+    """Return a function that opens a browser of its own for each person, a small phone."""
+    contexts = []
+
+    def open_page() -> Page:
+        context = browser.new_context(java_script_enabled=script, viewport={"width": 320, "height": 640})
+        contexts.append(context)
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def checked(page: Page) -> None:
+    found = Axe().run(page)
+    assert not found.response["violations"], found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+
+
+def test_a_person_with_a_record_opens_an_account_and_comes_back(
+    story: Story,
+    new_page: Callable[[], Page],
+    script: bool,  # noqa: FBT001 - a fixture
+) -> None:
+    # One person for each kind of browser, as each can open their account once.
+    person = [person for person in story.people if person.note == NEW][int(script)]
+    page = new_page()
+    story.start(page)
+    story.choose(page, person)
+    expect(page.get_by_role("heading", name="Accept the agreement and the policy")).to_be_visible()
+    page.get_by_role("button", name="Open my account").click()
+    expect(page.get_by_text("Tick the box to accept the user agreement").first).to_be_visible()
+    if script:
+        checked(page)
+    story.accept(page)
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.goto(f"{story.site.url}/account")
+    assert person.email in page.content()
+    page.get_by_role("button", name="Sign out").click()
+    story.start(page)
+    story.choose(page, person)
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    assert story.site.message("account-ready", person.email)
+
+
+def test_somebody_known_to_p5_only_proves_their_identity_on_the_way(story: Story, new_page: Callable[[], Page]) -> None:
+    page = new_page()
+    story.start(page)
+    story.choose(page, story.person(P5))
+    expect(page.get_by_role("heading", name="Prove who you are")).to_be_visible()
+    page.get_by_role("button", name="Prove my identity").click()
+    expect(page.get_by_role("heading", name="Accept the agreement and the policy")).to_be_visible()
+
+
+@pytest.mark.parametrize("note", [P5, NEW])
+def test_somebody_who_does_not_go_on_is_told_so_and_not_in(
+    story: Story, new_page: Callable[[], Page], note: str
+) -> None:
+    page = new_page()
+    story.start(page)
+    if note == P5:
+        story.choose(page, story.person(note))
+        page.get_by_role("button", name="Not now").click()
+    else:
+        page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", name="You are not signed in")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+
+
+def test_somebody_with_other_details_than_the_record_is_not_linked(story: Story, new_page: Callable[[], Page]) -> None:
+    page = new_page()
+    story.start(page)
+    story.choose(page, story.person(OTHER_NAME))
+    expect(page.get_by_role("heading", name="We could not link your NHS login")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+
+
+def test_the_owner_of_an_account_links_it_signs_in_with_it_and_removes_it(
+    story: Story,
+    new_page: Callable[[], Page],
+    script: bool,  # noqa: FBT001 - a fixture
+) -> None:
+    person = story.person(WITH_ACCOUNT)
+    page = new_page()
+    story.start(page)
+    story.choose(page, person)
+    expect(page.get_by_role("heading", name="You have an account already")).to_be_visible()
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("E-mail address").fill(person.email)
+    page.get_by_label("Password", exact=True).fill(story.site.accounts[person.email])
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", name="Link NHS login to your account")).to_be_visible()
+    if script:
+        checked(page)
+    page.get_by_role("button", name="Link NHS login").click()
+    expect(page.get_by_text("NHS login is linked to your account.")).to_be_visible()
+    if script:
+        checked(page)
+    other = new_page()
+    story.start(other)
+    story.choose(other, person)
+    expect(other.get_by_role("button", name="Sign out")).to_be_visible()
+    other.goto(f"{story.site.url}/account/nhs-login")
+    other.get_by_role("button", name="Remove NHS login").click()
+    expect(other.get_by_text("NHS login is not linked to your account any more.")).to_be_visible()
+
+
+def test_a_page_of_nhs_login_that_was_kept_too_long_signs_nobody_in(story: Story, new_page: Callable[[], Page]) -> None:
+    page = new_page()
+    story.start(page)
+    story.site.clock.advance(minutes=61)
+    try:
+        story.choose(page, story.person(NEW))
+        expect(page.get_by_role("heading", name="This sign-in is not valid any more")).to_be_visible()
+    finally:
+        story.site.clock.advance(minutes=-61)
+
+
+def test_a_link_back_from_nhs_login_works_once(story: Story, new_page: Callable[[], Page]) -> None:
+    page = new_page()
+    seen: list[str] = []
+    page.on("request", lambda sent: seen.append(sent.url))
+    story.start(page)
+    story.choose(page, story.person(OTHER_NAME))
+    expect(page.get_by_role("heading", name="We could not link your NHS login")).to_be_visible()
+    (back,) = [url for url in seen if re.search(r"/nhs-login/callback\?code=", url)]
+    page.goto(back)
+    expect(page.get_by_role("heading", name="This sign-in is not valid any more")).to_be_visible()
