@@ -66,9 +66,6 @@ class Settings:
     cis2_issuer: str = _setting("", "Issuer URL of NHS CIS2; empty where professionals cannot sign in with it")
     cis2_client_id: str = _setting("", "Our client id at NHS CIS2")
     cis2_private_key_file: str = _setting("", "RSA private key in PEM that we prove to NHS CIS2 with")
-    audit_retention_years: int = _setting(
-        30, "How long an AuditEvent is kept at least; nothing removes one", unit="years"
-    )
     required_profiles: str = _setting(
         "", "Profiles that every resource of a type must satisfy: Type=canonical, several separated by spaces"
     )
