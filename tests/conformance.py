@@ -31,6 +31,15 @@ class Probe(NamedTuple):
     sent_type: str = "application/fhir+json"
 
 
+_MATCH = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "resource",
+            "resource": {"resourceType": "Patient", "name": [{"family": "a"}], "birthDate": "1980-01-01"},
+        }
+    ],
+}
 _XML_PATCH = '<diff><replace sel="Patient/id/@value">probe</replace></diff>'
 _PATCH = {
     "resourceType": "Parameters",
@@ -77,6 +86,10 @@ _PROBES = (
     Probe("composite parameters", "Observation?code-value-quantity=a$1"),
     Probe("`near`", "Location?near=51.5|-0.1|5|km"),
     Probe("FHIRPath Patch", "Patient/probe", "PATCH", body=_PATCH),
+    Probe(
+        "JSON Merge Patch", "Patient/probe", "PATCH", body='{"active":true}', sent_type="application/merge-patch+json"
+    ),
+    Probe("TerminologyCapabilities", "metadata?mode=terminology"),
     Probe("XML Patch", "Patient/probe", "PATCH", body=_XML_PATCH, sent_type="application/xml-patch+xml"),
     Probe("`$everything`", "Patient/probe/$everything"),
     Probe("bulk `$export`", "$export"),
@@ -85,13 +98,17 @@ _PROBES = (
     Probe("`$expand`", "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender"),
     Probe("`$validate-code`", "CodeSystem/$validate-code?url=http://hl7.org/fhir/administrative-gender&code=male"),
     Probe("`$lastn`", "Observation/$lastn?patient=probe"),
-    Probe("`$match`", "Patient/$match", "POST", body=_PATCH),
+    Probe("`$match`", "Patient/$match", "POST", body=_MATCH),
     Probe("`$graphql`", '$graphql?query={Patient(id:"probe"){id}}'),
 )
 _BY_HAND = (
     "Subscriptions: the resource is stored, nothing is notified.",
     "Terminology: that of FHIR itself and of stored CodeSystem and ValueSet resources.",
-    "Conformance to profiles is not validated; the structure of the base specification is.",
+    "Operations and the CapabilityStatement cannot be entries of a Bundle.",
+    "A history says POST of every first version and PUT of every later one, also where an update made the first.",
+    "`Prefer: respond-async` is passed over: answers are always immediate.",
+    "A conditional delete deletes one match; several are 412.",
+    "U+FFFE and U+FFFF, which no XML document may hold, are kept in JSON and shown as U+FFFD in XML.",
 )
 
 
