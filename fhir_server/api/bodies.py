@@ -11,6 +11,7 @@ from flask import Request
 
 from fhir_server.api.compression import inflated
 from fhir_server.api.formats import FHIR_XML_BODIES, JSON, JSON_BODIES, XML, XML_BODIES, is_of_this_version
+from fhir_server.api.positions import keep
 from fhir_server.interactions.locating import Query, parse_query
 from fhir_server.interactions.model import Code, Interaction
 from fhir_server.interactions.patching import JSON_PATCH, MERGE_PATCH, parse_patch
@@ -97,6 +98,7 @@ def _with_patch(
 def _decoded(request: Request, raw: bytes, definitions: Definitions, limit_bytes: int) -> Mapping[str, Any]:
     """Return the resource in a body, in the format its Content-Type says; JSON where it says nothing."""
     media = request.mimetype
+    keep(request, raw)
     if media and not is_of_this_version(request):
         raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "The fhirVersion of the body is not supported; send 4.0")
     if media in XML_BODIES:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, current_app, g, request
 
 from fhir_server.api.compression import deflate
 from fhir_server.api.formats import JSON, negotiate_refusal, render_xml
+from fhir_server.api.positions import located, located_in_answer
 from fhir_server.api.requests import read_request
 from fhir_server.api.responses import answer
 from fhir_server.interactions.locating import locate
@@ -73,6 +74,8 @@ def fhir(path: str = "") -> Response:
         content, kept = _statement(api, dict(interaction.query).get("mode") or "full")
         return answer(interaction, wishes, Outcome(200, content), here.definitions, kept)
     outcome = perform(interaction, caller(), replace(here, again=caller_again))
+    if interaction.operation == "validate":
+        outcome = located_in_answer(outcome, interaction, request)
     return answer(interaction, wishes, outcome, here.definitions)
 
 
@@ -96,7 +99,7 @@ def _statement(api: Api, mode: str) -> tuple[bytes, dict[bool, bytes]]:
 @blueprint.errorhandler(Exception)
 def refuse(error: Exception) -> Response:
     """Answer an error as an OperationOutcome, in the format that the caller wants."""
-    response = render_error(error)
+    response = render_error(located(error, request))
     presentation: Mapping[str, str] = g.get("fhir_presentation") or request.args
     wanted = negotiate_refusal(request, presentation)
     pretty = presentation.get("_pretty") == "true"

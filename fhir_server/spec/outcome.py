@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+_POSITION = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-"
+
 
 class Kind(Enum):
     """What went wrong: (HTTP status, issue code, whether diagnostics are shown)."""
@@ -64,12 +66,14 @@ class Issue:
         code: A code of the IssueType value set.
         diagnostics: What helps the caller to fix the request; never record content, SQL or a path of the machine.
         expression: FHIRPath locations of the elements in error, such as `Patient.name[0].given[1]`.
+        position: Line and column of the element in the text that was sent, both from 1; None where it is not known.
     """
 
     severity: str
     code: str
     diagnostics: str
     expression: tuple[str, ...] = ()
+    position: tuple[int, int] | None = None
 
 
 class FhirError(Exception):
@@ -107,6 +111,7 @@ def operation_outcome(issues: tuple[Issue, ...]) -> dict[str, Any]:
         "resourceType": "OperationOutcome",
         "issue": [
             {
+                **({"extension": position_extensions(issue.position)} if issue.position else {}),
                 "severity": issue.severity,
                 "code": issue.code,
                 "diagnostics": issue.diagnostics,
@@ -115,6 +120,14 @@ def operation_outcome(issues: tuple[Issue, ...]) -> dict[str, Any]:
             for issue in issues
         ],
     }
+
+
+def position_extensions(position: tuple[int, int]) -> list[dict[str, Any]]:
+    """Return the extensions of an issue that say its line and column in the text that was sent."""
+    return [
+        {"url": f"{_POSITION}{name}", "valueInteger": value}
+        for name, value in zip(("line", "col"), position, strict=True)
+    ]
 
 
 def error_outcome(error: FhirError, correlation_id: str = "") -> dict[str, Any]:
