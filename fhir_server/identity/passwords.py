@@ -13,6 +13,7 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 MIN_CHARACTERS = 12
 MAX_CHARACTERS = 256
@@ -36,6 +37,8 @@ def problem(password: str, personal: Sequence[str] = ()) -> str:
         return f"Password must be {MIN_CHARACTERS} characters or more"
     if len(password) > MAX_CHARACTERS:
         return f"Password must be {MAX_CHARACTERS} characters or fewer"
+    if _normal(password).casefold() in _leaked():
+        return "Password is in a list of passwords that were stolen before, so it is too easy to guess. Choose another"
     words = [word.lower() for text in personal for word in _WORD.findall(text)]
     scored = zxcvbn(_normal(password)[:_SCORED_CHARACTERS], user_inputs=[*words, *(text.lower() for text in personal)])
     if scored["score"] < _MIN_SCORE:
@@ -66,6 +69,12 @@ def plain_answer(answer: str) -> str:
     """Return a memorable answer without case, accents, punctuation and spare spaces, as people retype it."""
     letters = unicodedata.normalize("NFKD", answer).casefold()
     return " ".join(re.findall(r"\w+", "".join(c for c in letters if not unicodedata.combining(c))))
+
+
+@cache
+def _leaked() -> frozenset[str]:
+    """Return the commonest passwords of published breaches, as zxcvbn ships them."""
+    return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 @cache

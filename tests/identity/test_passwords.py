@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from fhir_server.identity import passwords
 
@@ -10,6 +11,12 @@ from fhir_server.identity import passwords
 )
 def test_common_and_patterned_passwords_are_refused_whatever_their_characters(password: str) -> None:
     assert "too easy" in passwords.problem(password)
+
+
+def test_every_long_enough_password_of_the_published_breaches_is_refused_in_any_case() -> None:
+    leaked = [password for password in FREQUENCY_LISTS["passwords"] if len(password) >= passwords.MIN_CHARACTERS]
+    assert len(leaked) > 200
+    assert all("stolen before" in passwords.problem(typed) for each in leaked for typed in (each, each.upper()))
 
 
 def test_password_made_of_what_is_known_about_the_person_is_refused() -> None:
