@@ -24,6 +24,7 @@ SKEW = timedelta(seconds=60)
 """How far the provider's clock may be from ours."""
 LONGEST_LIFE = timedelta(minutes=60)
 """Of an ID token, as documented."""
+_UNSAID = timedelta(hours=12)
 _MAX_CHARACTERS = 16_384
 _MAX_SUBJECT = 255
 _HASHES = {"RS256": hashlib.sha256, "RS384": hashlib.sha384, "RS512": hashlib.sha512}
@@ -111,9 +112,10 @@ def agreed(
 
 
 def authenticated_at(claims: Mapping[str, Any], now: datetime) -> datetime:
-    """Return when the person proved themselves: `auth_time`, now where the provider does not say."""
+    """Return when the person proved themselves: `auth_time`; long ago where the provider does not say."""
     found = _instant(claims, "auth_time")
-    return min(found, now) if found is not None else now
+    # INVARIANT: a provider may rely on a session of its own: unsaid is not fresh.
+    return min(found, now) if found is not None else now - _UNSAID
 
 
 def _signed(token: object, key_of: KeyOf, algorithms: tuple[str, ...]) -> Mapping[str, Any]:

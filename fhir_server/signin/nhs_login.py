@@ -133,14 +133,13 @@ def show_account() -> Response:
 
 
 @web.require("patient")
+@web.require_fresh()
 def unlink() -> BaseResponse:
     """Forget the account's NHS login, for somebody who has just proved who they are."""
     person = web.signed_in()
     if person is None:
         return redirect("/sign-in", 303)
     here = web.context()
-    if here.now() - person.auth_time > sign_in_problems.FRESH_FOR:
-        return redirect(f"/sign-in/again?next={ACCOUNT_PAGE}", 303)
     issuer = relying_party.party(NAME).provider.issuer
     noted = sign_in_problems.noted("unlink-nhs-login", person)
     if not nhs_login.unlink(here.store, issuer, person.account, here.now(), noted):

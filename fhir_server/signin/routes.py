@@ -6,6 +6,7 @@ from flask import Blueprint
 
 from fhir_server.signin import (
     addresses,
+    cis2,
     nhs_login,
     passkeys,
     proof,
@@ -36,6 +37,8 @@ ROUTES = (
     ("POST", "/session/stay", staying.stay),
     ("POST", "/sign-out", sessions.sign_out),
     ("GET", "/signed-out", sessions.signed_out),
+    ("GET", "/cis2", cis2.start),
+    ("GET", cis2.CALLBACK, cis2.callback),
     ("GET", "/nhs-login", nhs_login.start),
     ("GET", nhs_login.CALLBACK, nhs_login.callback),
     ("GET", "/nhs-login/agreement", nhs_login.show_agreement),

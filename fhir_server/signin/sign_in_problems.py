@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 
 from flask import Response, redirect
 from werkzeug.wrappers import Response as BaseResponse
@@ -18,8 +17,6 @@ from fhir_server.store import logins
 from fhir_server.store.database import Session
 from fhir_server.web import SignedIn
 
-FRESH_FOR = timedelta(minutes=10)
-"""So long after a proof something that needs a fresh one may be done."""
 _MOST = 200
 
 _TEXTS: dict[Problem, tuple[int, str, str]] = {

@@ -171,8 +171,11 @@ def heading(answer: TestResponse) -> str:
 
 
 @contextmanager
-def running_world(url: str, folder: Path) -> Iterator[NhsWorld]:
-    """Serve a provider, and a server over a database whose schema is there that trusts it."""
+def running_world(url: str, folder: Path, *, name: str = "nhs_login") -> Iterator[NhsWorld]:
+    """Serve a provider, and a server over a database whose schema is there that trusts it.
+
+    `name` says as which of the providers that the server knows: `nhs_login` or `cis2`.
+    """
     key_file = folder / "nhs-login.pem"
     key_file.write_bytes(rsa_key("client").as_pem(private=True))
     with running_issuer() as issuer:
@@ -180,9 +183,11 @@ def running_world(url: str, folder: Path) -> Iterator[NhsWorld]:
             url,
             folder,
             Clock(datetime.now(UTC)),
-            nhs_login_issuer=issuer.url,
-            nhs_login_client_id="client-1",
-            nhs_login_private_key_file=str(key_file),
+            **{
+                f"{name}_issuer": issuer.url,
+                f"{name}_client_id": "client-1",
+                f"{name}_private_key_file": str(key_file),
+            },
         )
         issuer.now = lambda: server.clock().timestamp()
         yield NhsWorld(server, issuer, folder)
