@@ -95,6 +95,7 @@ def _resource(definitions: Definitions, name: str, operations: tuple[Operation, 
     if name == "AuditEvent":
         return {
             "type": name,
+            **_profiles(definitions, name),
             "interaction": [{"code": code} for code in _READ_ONLY],
             "versioning": "no-version",
             "searchParam": [_audit_parameter(definitions, code) for code in audit_query.SUPPORTED],
@@ -105,6 +106,7 @@ def _resource(definitions: Definitions, name: str, operations: tuple[Operation, 
     described: dict[str, Any] = {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        **_profiles(definitions, name),
         "interaction": [{"code": code} for code in _INTERACTIONS],
         "versioning": "versioned-update",
         "readHistory": True,
@@ -122,6 +124,12 @@ def _resource(definitions: Definitions, name: str, operations: tuple[Operation, 
     if own := [_operation(operation) for operation in operations if not {name, "Resource"}.isdisjoint(operation.types)]:
         described["operation"] = own
     return described
+
+
+def _profiles(definitions: Definitions, name: str) -> dict[str, list[str]]:
+    """Return the profiles that a resource is held to where it claims them."""
+    known = definitions.profiles.of_type(name)
+    return {"supportedProfile": list(known)} if known else {}
 
 
 def _audit_parameter(definitions: Definitions, code: str) -> dict[str, Any]:
