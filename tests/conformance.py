@@ -105,7 +105,7 @@ _BY_HAND = (
     "Subscriptions: the resource is stored, nothing is notified.",
     "Terminology: that of FHIR itself and of stored CodeSystem and ValueSet resources.",
     "Operations and the CapabilityStatement cannot be entries of a Bundle.",
-    "Profiles: those that a resource claims or the settings require, of ours and of an administrator; others are not known.",
+    "Profiles held to: ours and an administrator's, where a resource claims one or the settings require it.",
     "A history says POST of every first version and PUT of every later one, also where an update made the first.",
     "`Prefer: respond-async` is passed over: answers are always immediate.",
     "A conditional delete deletes one match; several are 412.",
