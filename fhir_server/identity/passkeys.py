@@ -186,7 +186,6 @@ def prove(store: Store, party: RelyingParty, token: str, credential: str, now: d
         account = accounts.by_id(session, known.account_id)
         if account is None or not account.active or not passkeys.used(session, known, found.new_sign_count, now):
             return None
-        accounts.signed_in(session, account.id, now)
     return account
 
 

@@ -65,7 +65,6 @@ def prove_password(store: Store, email: str, password: str, *, address: str, now
         if not account.active:
             send_confirmation(session, account, now)
             return Attempt(Result.UNCONFIRMED, account)
-        accounts.signed_in(session, account.id, now)
         if passwords.is_outdated(secrets.password_hash):
             accounts.set_password(session, account.id, passwords.hashed(password))
     return Attempt(Result.PROVED, account)

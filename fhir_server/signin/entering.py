@@ -81,9 +81,10 @@ def under_way() -> UnderWay | None:
 def enter(account: Account, purpose: Purpose, target: str, *, remember: bool = False) -> BaseResponse:
     """Begin the session, or go on with the present one under a new token; then go to `target`."""
     here = web.context()
-    if remember:
-        with here.store.write() as session:
-            token = remembered.remember(session, account.id, web.browser_name(), here.now())
+    with here.store.write() as session:
+        accounts.signed_in(session, account.id, here.now())
+        token = remembered.remember(session, account.id, web.browser_name(), here.now()) if remember else ""
+    if token:
         _keep_device_token(token)
     if purpose is Purpose.STEP_UP:
         web.rotate()

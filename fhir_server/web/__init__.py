@@ -14,6 +14,7 @@ from fhir_server.web.security import allow_form_target, csp_nonce, safe_next
 from fhir_server.web.session import (
     WARN_BEFORE,
     SignedIn,
+    ask_again,
     end_others,
     end_session,
     glance,
@@ -30,6 +31,7 @@ __all__ = [
     "SignedIn",
     "Web",
     "allow_form_target",
+    "ask_again",
     "browser_name",
     "context",
     "csp_nonce",

@@ -106,16 +106,21 @@ def require_fresh(within: timedelta = FRESH_FOR) -> Callable[[Callable[_P, _R]],
     def decorate(view: Callable[_P, _R]) -> Callable[_P, _R | BaseResponse]:
         @functools.wraps(view)
         def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R | BaseResponse:
-            person = signed_in()
-            if person is None or not is_fresh(person, within):
-                # A form that came too late is not kept: its page is shown anew, to be sent again.
-                back = request.full_path.rstrip("?") if request.method == "GET" else request.path
-                return redirect(f"/sign-in/again?{urlencode({'next': back})}", 303)
-            return view(*args, **kwargs)
+            return ask_again(within) or view(*args, **kwargs)
 
         return guarded
 
     return decorate
+
+
+def ask_again(within: timedelta = FRESH_FOR) -> BaseResponse | None:
+    """Return the way to a fresh proof where the last one is too old, None where it will do."""
+    person = signed_in()
+    if person is not None and is_fresh(person, within):
+        return None
+    # A form that came too late is not kept: its page is shown anew, to be sent again.
+    back = request.full_path.rstrip("?") if request.method == "GET" else request.path
+    return redirect(f"/sign-in/again?{urlencode({'next': back})}", 303)
 
 
 def is_fresh(person: SignedIn, within: timedelta = FRESH_FOR) -> bool:

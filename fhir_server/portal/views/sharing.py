@@ -13,6 +13,7 @@ from typing import Any
 from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from fhir_server import web
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.models import sharing as model
 from fhir_server.portal.models import viewers
@@ -70,7 +71,9 @@ def add_share() -> str:
 
 
 def share_with(grantee_type: str, grantee_id: str) -> str | Response:
-    """Ask what to share and for how long, show the answers, save."""
+    """Ask what to share and for how long, show the answers, save; a family member sees it only after a fresh proof."""
+    if grantee_type == "RelatedPerson" and (again := web.ask_again()) is not None:
+        return again
     record = _own_record()
     grantee = grantee_of(record.road, grantee_type, grantee_id)
     if grantee is None:
