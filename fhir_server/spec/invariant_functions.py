@@ -243,7 +243,7 @@ FUNCTIONS: Mapping[str, Function] = {
 }
 LAMBDAS: Mapping[str, Callable[[Items, Callable[[Any], Items]], Items]] = {
     "where": lambda items, condition: [each for each in items if truth(condition(each))],
-    "all": lambda items, condition: [all(truth(condition(each)) is not False for each in items)],
+    "all": lambda items, condition: [all(truth(condition(each)) for each in items)],
     "select": lambda items, projection: [found for each in items for found in projection(each)],
     "exists": lambda items, condition: [any(truth(condition(each)) for each in items)],
 }

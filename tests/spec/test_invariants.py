@@ -61,6 +61,8 @@ def test_the_file_is_what_fhir_states() -> None:
         ("a = true", {"a": 1}, False),
         ("a in ('x' | 'y')", {"a": "y"}, True),
         ("a.all(b = 'x')", {"a": [{"b": "x"}, {"b": "y"}]}, False),
+        ("a.all(b = 'x')", {"a": [{"b": "x"}, {}]}, False),
+        ("a.all(b = 'x')", {}, True),
         ("a.where(b = 'x').exists()", {"a": [{"b": "x"}]}, True),
         ("a.count() + b.count() > 1", {"a": [1], "b": [2]}, True),
         ("low <= high", {"low": {"value": 2}, "high": {"value": 1}}, False),
