@@ -14,13 +14,14 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 
 from fhir_server.search import cursor, prepare, syntax, text, walk
-from fhir_server.search.criteria import all_of, is_narrow
+from fhir_server.search.criteria import Indexed, all_of, is_narrow
 from fhir_server.search.include import HOPS_LIMIT, INCLUDED_LIMIT, included
 from fhir_server.search.model import Criterion, Found, Scope, SearchPage, SearchRequest
 from fhir_server.search.order import after, order_keys
 from fhir_server.search.parse import parse
 from fhir_server.search.prepare import value as value_field
 from fhir_server.search.rows import row_columns, row_of, type_names
+from fhir_server.search.string import StartsWith
 from fhir_server.search.terminology import Terminology
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
@@ -248,7 +249,10 @@ def _scope(visibility: Visibility, request: SearchRequest) -> Scope:
 
 
 def _plan(request: SearchRequest) -> Plan:
-    return Plan.ANY_VALUES if is_narrow(request.criteria) else Plan.THESE_VALUES
+    """Return how PostgreSQL is to plan: once where what leads is selective whatever its value, else for the values."""
+    tests = [each.test for each in request.criteria if isinstance(each, Indexed)]
+    is_selective = any(isinstance(test, StartsWith) and test.is_selective for test in tests)
+    return Plan.ANY_VALUES if is_selective or is_narrow(request.criteria) else Plan.THESE_VALUES
 
 
 def _bound(request: SearchRequest) -> tuple[tuple[str, str], ...]:

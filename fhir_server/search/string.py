@@ -22,6 +22,7 @@ from fhir_server.spec.values import fold
 TABLE = "index_string"
 MODIFIERS = frozenset({"", "exact", "contains"})
 VALUES_LIMIT = 300
+_SELECTIVE_CHARACTERS = 3
 HEAD_CHARACTERS = 64
 ESCAPE = "/"
 
@@ -106,6 +107,11 @@ class StartsWith:
             tuple((value, successor(value)) for value, rest in heads if not rest),
             tuple((value[:HEAD_CHARACTERS], literal(rest) + "%") for value, rest in heads if rest),
         )
+
+    @property
+    def is_selective(self) -> bool:
+        """Return whether every start is long enough that few texts have it, whatever it is."""
+        return all(len(low) >= _SELECTIVE_CHARACTERS for low, _ in self.ranges)
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_string`."""

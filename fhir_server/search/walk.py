@@ -1,9 +1,10 @@
 """Walk an index in the order of the page, so that the first page of a million matches is a few look-ups.
 
-To sort, a database has to take every match before it knows the first. Some orders are there already: `index_token` has
-the rows of each code by clinical time, `resource` those of each type by clinical time and by last update. Of a window
-of these, the rows that exist for the caller and meet the other criteria make the page if they fill it. If not, a wider
-window may; else the search is answered as any other (`search.run`).
+To sort, a database has to take every match, and decide whether it exists for the caller, before it knows the first.
+Some orders are there already: `index_token` has the rows of each code by clinical time, `resource` those of each type
+by clinical time and by last update; and where any order will do, keys are sorted before anything is decided. Of a
+window of these, the rows that exist for the caller and meet the other criteria make the page if they fill it. If not,
+a wider window may; else the search is answered as any other (`search.run`).
 
 INVARIANT: a window says only which keys to ask `readable` for, and a page is taken from one only where the whole
 search would give the same page.
@@ -37,6 +38,7 @@ from fhir_server.search.keys import of_parameters
 from fhir_server.search.model import Criterion, Scope, SearchRequest, SortKey
 from fhir_server.search.rows import row_columns
 from fhir_server.search.token import TABLE, TokenTest
+from fhir_server.search.token_sets import CodesTest
 from fhir_server.spec.definitions import Definitions
 from fhir_server.store.index_rows import NO_DATE, alias, of_type
 from fhir_server.store.visibility import Visibility, readable
@@ -66,12 +68,14 @@ class Walk:
         place: The page; values of its position as they stand in the statement.
         first: The criterion whose rows are walked; None for the rows of the type.
         others: The other criteria.
+        by_key: In the order of keys, whatever rows `first` is about; else those of a few codes, by time.
     """
 
     request: SearchRequest
     place: Place
     first: Indexed | None
     others: tuple[Criterion, ...]
+    by_key: bool = False
 
     @property
     def is_partial(self) -> bool:
@@ -120,6 +124,11 @@ class Walk:
         """Return the first times and keys, in the order of the page, of what is walked."""
         if self.first is None:
             return self._some_of(of_type(self.request.types[0]), (), width)
+        if self.by_key:
+            rows = alias(self.first.table)
+            return self._some_of(
+                rows, (of_parameters(rows, self.first.params), self.first.test.on(rows)), width
+            ).distinct()
         assert isinstance(self.first.test, TokenTest)  # noqa: S101 - what `_is_codes` says
         ways = []
         for system, code in _ways(self.first.test):
@@ -136,14 +145,19 @@ class Walk:
         return select(either.c.time, either.c.key).order_by(*self._order(either)).limit(_limit(width))
 
     def _some_of(self, rows: FromClause, held: Sequence[ColumnElement[bool]], width: int) -> Select[Any]:
-        time = rows.c.date if self.first is not None or self._is_by_time else rows.c.updated_at
+        if self.by_key:
+            time: ColumnElement[int] = literal_column("0", BigInteger())
+        else:
+            time = rows.c.date if self.first is not None or self._is_by_time else rows.c.updated_at
         taken = select(time.label("time"), rows.c.key).where(*held, *self._within(rows, time))
-        columns = (time, rows.c.key)
-        order = [column.desc() if self._descends else column.asc() for column in columns]
-        return taken.order_by(*order).limit(_limit(width))
+        return taken.order_by(*self._ordered(time, rows.c.key)).limit(_limit(width))
 
     def _order(self, rows: FromClause) -> list[UnaryExpression[Any]]:
-        return [column.desc() if self._descends else column.asc() for column in (rows.c.time, rows.c.key)]
+        return self._ordered(rows.c.time, rows.c.key)
+
+    def _ordered(self, *columns: ColumnElement[int]) -> list[UnaryExpression[Any]]:
+        """Return time and key in the direction of the page; the time only where there is one."""
+        return [column.desc() if self._descends else column.asc() for column in columns[int(self.by_key) :]]
 
     def _within(self, rows: FromClause, time: ColumnElement[int]) -> Iterator[ColumnElement[bool]]:
         """Yield that rows come after the position (before it, on the way back), at a time that may pass."""
@@ -157,6 +171,9 @@ class Walk:
                 yield each.test.holds(time, time + 1)
         if self.place.position:
             *times, key = self.place.position
+            if self.by_key:
+                yield rows.c.key < _bound(key) if self._descends else rows.c.key > _bound(key)
+                return
             place = tuple_(_bound(times[0] if times and times[0] is not None else NO_DATE), _bound(key))
             here = tuple_(time, rows.c.key)
             yield here < place if self._descends else here > place
@@ -170,8 +187,10 @@ def of(request: SearchRequest, criteria: Sequence[Criterion], place: Place) -> W
         criteria: Its criteria, as they stand in the statement.
         place: The page; values of its position as they stand in the statement.
     """
-    if len(request.types) != 1 or len(request.sort) > 1 or not _may_walk(criteria):
+    if len(request.types) != 1 or len(request.sort) > 1:
         return None
+    if not _may_walk(criteria):
+        return None if request.sort else _by_key(request, criteria, place)
     sort = request.sort[0] if request.sort else None
     by_time = sort is not None and sort.hot
     if sort and not by_time and sort.code != _UPDATED:
@@ -184,6 +203,17 @@ def of(request: SearchRequest, criteria: Sequence[Criterion], place: Place) -> W
         # Without a time they come last in either order, and an index has them before all others.
         return None if first is None or not sort.descending else _walk(request, criteria, place, first)
     return _walk(request, criteria, place, first)
+
+
+def _by_key(request: SearchRequest, criteria: Sequence[Criterion], place: Place) -> Walk | None:
+    """Return how to walk what the narrowest criterion is about, None where that has few rows or is no index's."""
+    first = min(criteria, key=lambda each: (each.rank, isinstance(each, Indexed)))
+    serves = all(isinstance(each, (Indexed, Missing, Chain, HotDate, LastUpdated)) for each in criteria)
+    if not serves or is_narrow(criteria) or text.is_scored(criteria):
+        return None
+    if not isinstance(first, Indexed) or first.negated or isinstance(first.test, CodesTest):
+        return None
+    return replace(_walk(request, criteria, place, first), by_key=True)
 
 
 def _walk(request: SearchRequest, criteria: Sequence[Criterion], place: Place, first: Indexed | None) -> Walk:

@@ -1,7 +1,7 @@
 """Searches by code, which walk an index: the same pages as brute force gives, whichever window fills them."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -47,7 +47,12 @@ def _observation(number: int) -> Json:
 
 _OBSERVATIONS = [_observation(number) for number in range(120)]
 _PATIENTS: list[Json] = [
-    {"resourceType": "Patient", "id": f"p{number}", "gender": _RANDOM.choice(["male", "female", "other"])}
+    {
+        "resourceType": "Patient",
+        "id": f"p{number}",
+        "gender": _RANDOM.choice(["male", "female", "other"]),
+        "name": [{"family": _RANDOM.choice(["Chan", "Chander", "Smith"]), "given": ["Charles", "Ann"]}],
+    }
     for number in range(30)
 ]
 
@@ -176,17 +181,35 @@ def test_pages_that_are_walked_to_are_what_brute_force_finds(world: World) -> No
     law()
 
 
+def _female(patient: Json) -> bool:
+    return str(patient["gender"]) == "female"
+
+
+def _chan(patient: Json) -> bool:
+    return str(patient["name"][0]["family"]).startswith("Chan")
+
+
 @pytest.mark.usefixtures("windows")
-def test_what_has_no_time_is_found_page_by_page_in_the_order_of_its_keys(world: World) -> None:
-    query = [("gender", "female"), ("_count", "4")]
-    found = sorted(reference_key("Patient", each["id"]) for each in _PATIENTS if each["gender"] == "female")
-    first, request = world.search("Patient", query)
+@pytest.mark.parametrize(
+    "query, tests",
+    [
+        ([("gender", "female")], [_female]),
+        ([("family", "chan")], [_chan]),
+        ([("name", "cha")], []),
+        ([("family", "chan"), ("gender", "female")], [_chan, _female]),
+    ],
+)
+def test_what_has_no_time_is_found_page_by_page_in_the_order_of_its_keys(
+    world: World, query: Query, tests: list[Callable[[Json], bool]]
+) -> None:
+    asked = [*query, ("_count", "4")]
+    expected = sorted(reference_key("Patient", each["id"]) for each in _PATIENTS if all(test(each) for test in tests))
+    first, request = world.search("Patient", asked)
     assert walk.of(request, request.criteria, Place())
-    pages = list(chain.from_iterable(_pages(world, "Patient", query, first, "next_cursor")))
-    assert [reference_key("Patient", each) for each in pages] == found
-    last, _ = world.search("Patient", [*query, ("_cursor", first.last_cursor or "")])
-    backwards = list(chain.from_iterable(reversed(_pages(world, "Patient", query, last, "previous_cursor"))))
-    assert backwards == pages
+    pages = list(chain.from_iterable(_pages(world, "Patient", asked, first, "next_cursor")))
+    assert [reference_key("Patient", each) for each in pages] == expected
+    last, _ = world.search("Patient", [*asked, ("_cursor", first.last_cursor or "")])
+    assert list(chain.from_iterable(reversed(_pages(world, "Patient", asked, last, "previous_cursor")))) == pages
 
 
 @pytest.mark.usefixtures("windows")
@@ -207,6 +230,8 @@ def test_the_total_is_that_of_all_windows(world: World) -> None:
         ([("code", ",".join("abcdefghi"))], "type"),
         ([("date", "2020")], "type"),
         ([], "type"),
+        ([("value-string", "word"), ("code", "x")], "key"),
+        ([("value-string", "word"), ("_sort", "-date")], ""),
         ([("code", "x"), ("patient", "Patient/p1")], ""),
         ([("code", "x"), ("identifier", "1")], ""),
         ([("code", "x"), ("patient.identifier", "1")], ""),
@@ -217,7 +242,7 @@ def test_the_total_is_that_of_all_windows(world: World) -> None:
 def test_what_may_leave_few_rows_leads_instead(world: World, query: Query, walks: str) -> None:
     _, request = world.search("Observation", query)
     way = walk.of(request, request.criteria, Place())
-    assert ("" if way is None else "code" if way.first else "type") == walks
+    assert ("" if way is None else "key" if way.by_key else "code" if way.first else "type") == walks
 
 
 def test_a_patients_resources_come_newest_first(world: World) -> None:
