@@ -104,7 +104,7 @@ _PROBES = (
 _BY_HAND = (
     "Subscriptions: the resource is stored, nothing is notified.",
     "Terminology: that of FHIR itself and of stored CodeSystem and ValueSet resources.",
-    "Operations and the CapabilityStatement cannot be entries of a Bundle.",
+    "Operations cannot be entries of a transaction, nor those that change the record of a batch.",
     "Profiles held to: ours and an administrator's, where a resource claims one or the settings require it.",
     "A history says POST of every first version and PUT of every later one, also where an update made the first.",
     "`Prefer: respond-async` is passed over: answers are always immediate.",

@@ -84,6 +84,7 @@ def read_request(
     interaction = replace(
         interaction,
         if_match=_version(request.headers.get("If-Match", "")),
+        if_none_match=("*",) if interaction.code is Code.UPDATE and wishes.none_match == ("*",) else (),
         if_none_exist=_if_none_exist(request, interaction),
         returns=prefer.get("return", ""),
         handling="lenient" if prefer.get("handling") == "lenient" else "strict",

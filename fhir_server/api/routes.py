@@ -67,7 +67,9 @@ def fhir(path: str = "") -> Response:
     """Answer one FHIR request."""
     here = context()
     if request.method == "OPTIONS":
-        return Response(status=204, headers={"Allow": _allowed(path)})
+        allowed = Response(status=204, headers={"Allow": _allowed(path)})
+        allowed.headers.pop("Content-Type")
+        return allowed
     api: Api = current_app.extensions[EXTENSION]
     interaction, wishes = read_request(request, here.definitions, path, limit_bytes=api.body_limit_bytes)
     if interaction.code is Code.CAPABILITIES:

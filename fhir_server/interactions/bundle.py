@@ -29,7 +29,8 @@ Perform = Callable[[Interaction, Principal, Context], Outcome]
 MAX_ENTRIES = 10_000
 _ORDER = {Code.DELETE: 0, Code.CREATE: 1, Code.UPDATE: 2, Code.PATCH: 3}
 _GET_ORDER = 4
-_REASONS = {200: "200 OK", 201: "201 Created", 204: "204 No Content"}
+_WITH_RESOURCE = frozenset({Code.CREATE, Code.UPDATE, Code.OPERATION})
+_REASONS = {200: "200 OK", 201: "201 Created", 204: "204 No Content", 304: "304 Not Modified"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +251,9 @@ def _parse(index: int, raw: Any, bundle: Interaction, context: Context) -> Entry
         )
     except FhirError as error:
         raise _located(error, index) from error
-    if interaction.code in {Code.TRANSACTION, Code.OPERATION, Code.CAPABILITIES}:
+    if interaction.code in {Code.TRANSACTION, Code.CAPABILITIES} or not _may_be_entry(interaction, bundle, context):
         raise FhirError(
-            Kind.NOT_SUPPORTED, "This interaction cannot be an entry of a Bundle", (f"{where}.request.url",)
+            Kind.NOT_SUPPORTED, "This interaction cannot be an entry of this Bundle", (f"{where}.request.url",)
         )
     full_url = raw.get("fullUrl", "")
     fhirpath = interaction.code is Code.PATCH and (resource or {}).get("resourceType") == "Parameters"
@@ -263,14 +264,23 @@ def _parse(index: int, raw: Any, bundle: Interaction, context: Context) -> Entry
         full_url if isinstance(full_url, str) else "",
         replace(
             interaction,
-            resource=resource if interaction.code in {Code.CREATE, Code.UPDATE} or fhirpath else None,
+            resource=resource if interaction.code in _WITH_RESOURCE or fhirpath else None,
             returns=bundle.returns,
             handling=bundle.handling,
             if_match=_version_of(request.get("ifMatch", "")),
-            if_none_exist=parse_query(str(request.get("ifNoneExist", "")).removeprefix("?"))
-            or interaction.if_none_exist,
+            if_none_match=tuple(map(_version_of, filter(None, str(request.get("ifNoneMatch", "")).split(",")))),
+            if_none_exist=_if_none_exist(request, where) or interaction.if_none_exist,
         ),
     )
+
+
+def _may_be_entry(interaction: Interaction, bundle: Interaction, context: Context) -> bool:
+    """Return whether an operation, if it is one, may be an entry: in a batch, where it changes nothing."""
+    if interaction.code is not Code.OPERATION:
+        return True
+    operation = context.operations.get(interaction.operation)
+    is_batch = bundle.resource is not None and bundle.resource.get("type") == "batch"
+    return is_batch and (operation is None or not operation.writes)
 
 
 def _with_patch(interaction: Interaction, resource: Mapping[str, Any] | None, where: str) -> Interaction:
@@ -290,6 +300,14 @@ def _with_patch(interaction: Interaction, resource: Mapping[str, Any] | None, wh
         kinds = f"{JSON_PATCH}, {MERGE_PATCH} or {XML_PATCH}"
         text = f"A PATCH entry needs Parameters (FHIRPath Patch) or a Binary of {kinds} with base64 data"
         raise FhirError(Kind.MALFORMED, text, (f"{where}.resource",)) from error
+
+
+def _if_none_exist(request: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
+    criteria = parse_query(str(request.get("ifNoneExist", "")).removeprefix("?"))
+    if "ifNoneExist" in request and not criteria:
+        text = "ifNoneExist needs at least one search criterion"
+        raise FhirError(Kind.INVALID_VALUE, text, (f"{where}.request.ifNoneExist",))
+    return criteria
 
 
 def _version_of(etag: object) -> str:
@@ -312,6 +330,10 @@ def _located(error: FhirError, index: int) -> FhirError:
 
 
 def _answer(entry: Entry, outcome: Outcome) -> bytes:
+    known = {"*", str(outcome.version)} & set(entry.interaction.if_none_match)
+    if entry.interaction.code in {Code.READ, Code.VREAD} and outcome.version and known:
+        # The caller has this version (https://hl7.org/fhir/R4/http.html#cread).
+        return b'{"response":%b}' % json.encode({"status": _REASONS[304], "etag": f'W/"{outcome.version}"'})
     response: dict[str, Any] = {"status": _REASONS.get(outcome.status, str(outcome.status))}
     if outcome.location and entry.interaction.code in {Code.CREATE, Code.UPDATE, Code.PATCH}:
         response["location"] = outcome.location

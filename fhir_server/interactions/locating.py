@@ -98,7 +98,9 @@ def _type_level(method: str, parts: Sequence[str], query: Query) -> Interaction:
 def _instance(method: str, parts: Sequence[str], query: Query) -> Interaction:
     kind, logical_id, *rest = parts
     if not _ID.fullmatch(logical_id):
-        raise FhirError(Kind.NOT_FOUND, "An id has 1 to 64 characters of A-Z, a-z, 0-9, '-' and '.'")
+        # What cannot be there is not found; what is to be made under such an id is the fault of the request.
+        kind_of = Kind.INVALID_VALUE if method == "PUT" and not rest else Kind.NOT_FOUND
+        raise FhirError(kind_of, "An id has 1 to 64 characters of A-Z, a-z, 0-9, '-' and '.'")
     if rest == ["_history"]:
         return _only("GET", method, Interaction(Code.HISTORY, kind, logical_id, query=query))
     if rest[:1] == ["_history"] and not rest[2:]:

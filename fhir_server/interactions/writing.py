@@ -80,6 +80,8 @@ def update(job: Job, interaction: Interaction) -> Outcome:
     old = resources.get(job.session, job.decision.readable, interaction.type, logical_id)
     if old is None:
         return _update_as_create(job, interaction, logical_id, body)
+    if "*" in interaction.if_none_match and not old.deleted:
+        raise FhirError(Kind.VERSION_REQUIRED, f"If-None-Match: *, but there is {interaction.type}/{logical_id}")
     return _replace(job, interaction, old, body)
 
 
@@ -87,8 +89,8 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
     """Apply a patch of any of the four kinds to the current version and store the result as an update.
 
     Raises:
-        FhirError: NOT_FOUND for absent and hidden alike; MULTIPLE_MATCHES (412) for criteria that do not find one; 422
-            for a result that is not valid; FORBIDDEN (403) for a token to write only.
+        FhirError: NOT_FOUND for absent and hidden alike, GONE (410) for deleted; MULTIPLE_MATCHES (412) for criteria
+            that do not find one; 422 for a result that is not valid; FORBIDDEN (403) for a token to write only.
     """
     # Whether a patch fits tells what is stored: `test`, a path, a condition in FHIRPath or XPath.
     if not _may_read(job, interaction.type):
@@ -101,8 +103,10 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
         logical_id = found.id
     job.pending.flush(job.session)
     old = resources.get(job.session, job.decision.readable, interaction.type, logical_id)
-    if old is None or old.content is None:
+    if old is None:
         raise FhirError(Kind.NOT_FOUND, f"{interaction.type}/{logical_id} is not known")
+    if old.content is None:
+        raise FhirError(Kind.GONE, f"{interaction.type}/{logical_id} was deleted")
     _check_version(interaction, old)
     before = json.decode(old.content, len(old.content) + 1)
     if interaction.resource is not None:

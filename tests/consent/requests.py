@@ -401,7 +401,7 @@ def bundles(draw: st.DrawFn) -> Request:
 
 # ---------------------------------------------------------------- operations
 
-_UNBUILT = ("everything", "lastn", "summary", "export", "match", "meta", "validate", "diff", "graphql", "document")
+_UNBUILT = ("everything", "lastn", "summary", "export", "meta", "validate", "diff", "graphql", "document")
 
 
 def _operation_value(draw: st.DrawFn, kind: str) -> tuple[str, Any]:
@@ -420,7 +420,19 @@ def _operation_value(draw: st.DrawFn, kind: str) -> tuple[str, Any]:
         "dateTime": ("valueDateTime", "2026-03-02"),
         "uri": ("valueUri", draw(st.sampled_from(REFERENCES))),
         "Consent": ("resource", shared),
+        "Patient": ("resource", _somebody(draw)),
     }.get(kind, ("valueString", draw(st.sampled_from(("Unconscious in the emergency department", "a", "")))))
+
+
+def _somebody(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a Patient that describes Ann, Bob, or somebody with something of both."""
+    family, birth_date, number = (
+        draw(st.sampled_from(pair))
+        for pair in (("Ann", "Bob"), ("1980-04-01", "1981-04-02"), ("9990000001", "9990000002"))
+    )
+    identifier = [{"system": NHS, "value": number}] if draw(st.booleans()) else []
+    described: dict[str, Any] = {"resourceType": "Patient", "name": [{"family": family}], "birthDate": birth_date}
+    return described | ({"identifier": identifier} if identifier else {})
 
 
 @st.composite

@@ -186,7 +186,7 @@ class RestMachine(RuleBasedStateMachine):
             headers["Content-Type"] = _JSON_PATCH
         answer = self._call("PATCH", f"{kind}/{logical_id}", sent, headers)
         if not record.current:
-            self._refused(answer, 404)
+            self._refused(answer, 410 if record.versions else 404)
         elif passes:
             self._stored(answer, kind, logical_id, {**record.current, "identifier": value}, 200)
         else:

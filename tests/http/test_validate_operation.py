@@ -115,6 +115,29 @@ def test_a_stored_resource_is_validated_where_it_exists_for_the_caller(world: Wo
     assert hidden.text.replace("a-mh", "none") == absent.text
 
 
+def test_mode_create_tells_what_would_not_be_stored(world: World) -> None:
+    consent = {
+        "resourceType": "Consent",
+        "text": TEXT,
+        "status": "active",
+        "scope": {"coding": [{"code": "patient-privacy"}]},
+        "category": [{"text": "x"}],
+        "policyRule": {"text": "x"},
+        "patient": {"reference": "Patient/a"},
+        "provision": {"type": "permit"},
+        "verification": [{"verified": True}],
+    }
+    operator = world.server.operator()
+    assert found(world.server, "Consent/$validate", operator, consent) == FINE
+    assert found(world.server, "Consent/$validate", operator, call(consent, mode="create")) == [
+        ("error", "not-supported")
+    ]
+    del consent["verification"]
+    assert found(world.server, "Consent/$validate", operator, call(consent, mode="create")) == FINE
+    refused = found(world.server, "Patient/$validate", world.gp, call(GOOD, mode="create"))
+    assert refused == [("error", "forbidden")]
+
+
 def test_mode_delete_tells_whether_the_caller_may(world: World) -> None:
     assert found(world.server, "Observation/a-1/$validate?mode=delete", world.trust) == FINE
     assert found(world.server, "Observation/a-1/$validate?mode=delete", world.gp) == [("error", "forbidden")]
