@@ -132,15 +132,15 @@ def _criteria(node: Mapping[str, Any], path: str, inherited: _Criteria, types: C
         criteria.data(node, path),
     )
     found = inherited._replace(**{name: value for name, value in own._asdict().items() if value is not None})
-    if node["type"] == "permit" and criteria.MANDATE_TYPE in (found.classes or ()) and not _for_relatives(node, path):
+    if node["type"] == "permit" and criteria.MANDATE_TYPE in (found.classes or ()) and not _for_relatives(node):
         raise refuse(f"{path}.class", "may name Consent only for actors who are RelatedPersons: a full proxy")
     return found
 
 
-def _for_relatives(node: Mapping[str, Any], path: str) -> bool:
+def _for_relatives(node: Mapping[str, Any]) -> bool:
     """Return whether a node itself names its actors, all of them RelatedPersons."""
     named = [str(actor.get("reference", {}).get("reference", "")) for actor in node.get("actor", ())]
-    return bool(named and path) and all(reference.startswith("RelatedPerson/") for reference in named)
+    return bool(named) and all(reference.startswith("RelatedPerson/") for reference in named)
 
 
 def _grants(node: _Node, consent_key: int, patient_key: int) -> Iterator[Grant]:

@@ -30,4 +30,5 @@ def record_of(session: Session, key: int) -> Record | None:
         found.references,
         found.referred_by,
         record_of(session, found.context) if found.type == BINARY and found.context else None,
+        found.contained,
     )

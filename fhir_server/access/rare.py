@@ -59,7 +59,7 @@ def met(row: FromClause, node: FromClause, rules: Rules, *, unknown: bool) -> Co
     found = and_(
         row.c.type != PROVENANCE,
         or_(node.c.type == 0, node.c.type == subject.column("type")),
-        or_(node.c.code == 0, _has_code(subject, node, rules)),
+        or_(node.c.code == 0, _has_code(subject, node, rules, contained=unknown)),
         or_(node.c.data_from.is_(None), *_in_time(subject, node, unknown=unknown)),
         or_(node.c.meaning == 0, *_related(subject, node, rules)),
     )
@@ -82,12 +82,18 @@ class _Subject:
         return case((self.row.c.context != 0, self.rules.subject.c[name]), else_=self.row.c[name])
 
 
-def _has_code(subject: _Subject, node: FromClause, rules: Rules) -> ColumnElement[bool]:
+def _has_code(subject: _Subject, node: FromClause, rules: Rules, *, contained: bool) -> ColumnElement[bool]:
+    """Return whether the record has the code, or something that it contains, which closes it and opens nothing.
+
+    What contains a permitted result may hold others beside it.
+    """
     token = rules.token.alias()
+    own = () if contained else (token.c.item >= 0,)
     found = exists().where(
         token.c.key == subject.key,
         token.c.code == node.c.code,
         or_(node.c.system == 0, token.c.system == node.c.system),
+        *own,
     )
     return found.correlate(subject.row, node)
 

@@ -87,6 +87,7 @@ class Record:
         references: (parameter, key of the target) of what it refers to.
         referred_by: Keys of what refers to it.
         subject: The record that a Binary belongs to.
+        contained: (parameter, system, code) of what it contains.
     """
 
     type: int
@@ -101,6 +102,7 @@ class Record:
     references: frozenset[tuple[int, int]] = frozenset()
     referred_by: frozenset[int] = frozenset()
     subject: Record | None = None
+    contained: frozenset[tuple[int, int, int]] = frozenset()
 
 
 def verdict(gate: Gate, record: Record, grants: Iterable[Grant]) -> Verdict:
@@ -205,7 +207,9 @@ def _meets(record: Record, grant: Grant) -> bool:
         return record.subject is not None and _meets(record.subject, grant)
     if grant.type and grant.type != record.type:
         return False
-    codes = {(code, system) for _, system, code in record.tokens}
+    # What contains a permitted result may hold others beside it.
+    known = record.tokens if grant.permit else record.tokens | record.contained
+    codes = {(code, system) for _, system, code in known}
     if grant.code and not any(code == grant.code and grant.system in {0, system} for code, system in codes):
         return False
     return _in_time(record, grant) and _relates(record, grant)

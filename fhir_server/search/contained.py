@@ -1,7 +1,8 @@
 """Contained resources, found by their own parameters (https://hl7.org/fhir/R4/search.html#contained).
 
 A contained resource has index rows under the key of its container: keys of parameters of their own, and its place in
-`contained` as `item`, so that several criteria meet in one of them. Each has one row more, its anchor, which says its
+`contained` as a negative `item`, so that several criteria meet in one of them. INVARIANT: below zero, for a permit by
+code looks at what a record says of itself alone (`access.rare`). Each has one row more, its anchor, which says its
 type and id. INVARIANT: what is found are containers, rows of `readable`: a contained resource exists for whom its
 container does, and a label on it is the container's (ADR 0015).
 """
@@ -42,7 +43,8 @@ def rows(contained: Sequence[Json], of_one: Callable[[Json], Rows], owner: Mappi
         of_one: Returns the index rows that one would have, were it a resource of its own with the container's key.
         owner: The first columns of every index row of the container.
     """
-    for item, resource in enumerate(contained[:_ITEMS_LIMIT], start=1):
+    for place, resource in enumerate(contained[:_ITEMS_LIMIT], start=1):
+        item = -place
         anchor = {"code": keys.text_key(resource["id"]), "system": NONE, "head": ""}
         yield _TOKEN, {**owner, "param": _anchor(resource["resourceType"]), "item": item, **anchor}
         for table, row in of_one(resource):
@@ -106,7 +108,7 @@ class Contains:
         """Return the query of the containers' keys, among these, with the places of what matches in them."""
         anchor = index_rows.alias(_TOKEN)
         found = select(anchor.c.key, anchor.c.item).where(anchor.c.key.in_(containers), *self._met(anchor))
-        return found.order_by(anchor.c.key, anchor.c.item)
+        return found.order_by(anchor.c.key, anchor.c.item.desc())
 
     def _met(self, anchor: FromClause) -> Iterator[ColumnElement[bool]]:
         yield keys.of_parameters(anchor, [_anchor(name) for name in self.types])
@@ -197,5 +199,5 @@ def _parts(row: Row, places: Mapping[int, Sequence[int]], contains: Contains) ->
     if row.key in places:
         contained = decode(row.content, len(row.content) + 1)["contained"]
         for item in places[row.key]:
-            part = contained[item - 1]
+            part = contained[-item - 1]
             yield replace(row, id=f"{row.id}#{part['id']}", content=encode(part))

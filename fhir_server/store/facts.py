@@ -27,6 +27,7 @@ class Facts(NamedTuple):
     tokens: frozenset[tuple[int, int, int]]
     references: frozenset[tuple[int, int]]
     referred_by: frozenset[int]
+    contained: frozenset[tuple[int, int, int]]
 
 
 _COLUMNS = (
@@ -42,14 +43,14 @@ def of_row(session: Session, key: int) -> Facts | None:
     found = run(select(*(row[name] for name in _COLUMNS)).where(row.key == key, row.deleted.is_(False))).one_or_none()
     if found is None:
         return None
+    tokens = select(token.param, token.system, token.code).where(token.key == key)
     return Facts(
         **found._asdict(),
         further=tuple(run(select(further.patient).where(further.key == key).order_by(further.patient)).scalars()),
-        tokens=frozenset(
-            tuple(each) for each in run(select(token.param, token.system, token.code).where(token.key == key))
-        ),
+        tokens=frozenset(tuple(each) for each in run(tokens.where(token.item >= 0))),
         references=frozenset(
             tuple(each) for each in run(select(reference.param, reference.target).where(reference.key == key))
         ),
         referred_by=frozenset(run(select(reference.key).where(reference.target == key)).scalars()),
+        contained=frozenset(tuple(each) for each in run(tokens.where(token.item < 0))),
     )

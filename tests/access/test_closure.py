@@ -198,3 +198,20 @@ def test_an_actor_looks_at_a_record_as_all_that_it_is(
     assert set(gate.organizations) == _keys(*own_data)
     assert (gate.own, gate.shielded, gate.directory, gate.emergencies) == (0, shielded, True, ())
     assert (gate.purposes, gate.other_purposes) == purposes.of_caller("TREAT http://project|study")
+
+
+_NOWHERE = [{}, {"reference": ""}, _ref("Patient/dr"), _ref("http://elsewhere/Practitioner/dr"), "Practitioner/dr"]
+
+
+@pytest.mark.parametrize("who", _NOWHERE)
+def test_a_member_that_is_not_understood_states_nothing_of_anybody(who: Any) -> None:
+    assert compile_memberships(_role(practitioner=who), 1, _BASE) == ()
+    assert compile_memberships({**_team(), "participant": [{"member": who}]}, 1, _BASE) == ()
+    assert len(compile_memberships(_role(organization=who), 1, _BASE)) == 1
+
+
+@pytest.mark.parametrize("start", ["2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z"])
+def test_a_membership_after_the_end_of_its_team_is_none(start: str) -> None:
+    team = _team(NURSE, period={"end": "2026-11-23T23:59:59.999999Z"})
+    team["participant"][0]["period"] = {"start": start}
+    assert compile_memberships(team, 1, _BASE) == ()

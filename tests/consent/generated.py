@@ -25,6 +25,7 @@ ACTORS = (*PEOPLE, *ORGANIZATIONS, "PractitionerRole/role", "CareTeam/team", "Gr
 TYPES = ("Observation", "DocumentReference", "Consent", "Organization", "Task", "Patient", "Binary", "Provenance")
 CODES = (("http://loinc.org", "8480-6"), ("http://loinc.org", "74013-4"), ("http://snomed.info/sct", "8480-6"))
 CODE = hash32("Observation.code")
+CONTAINED = hash32("contained code")
 REFERRED, AUTHORED = hash32("Observation.encounter"), hash32("Observation.performer")
 DATES = ("2024", "2025-06", "2025-06-15", "2026-01-01T10:00:00Z")
 PROJECT = ("http://project", "study")
@@ -155,6 +156,8 @@ def _facts(draw: st.DrawFn, number: int, names: tuple[str, ...]) -> Row:
     tokens = set(draw(st.sampled_from(((), ((CATEGORY, SYSTEM, VITAL),), ((CATEGORY, SYSTEM, LAB),)))))
     for system, code in draw(st.lists(st.sampled_from(CODES), max_size=2, unique=True)):
         tokens.add((CODE, hash64(system), hash64(code)))
+    inner = draw(st.lists(st.sampled_from(CODES), max_size=1))
+    contained = frozenset((CONTAINED, hash64(system), hash64(code)) for system, code in inner)
     aims = st.tuples(st.sampled_from((REFERRED, AUTHORED)), st.sampled_from((*names, *ACTORS[:4])))
     references = frozenset((param, key_of_reference(to)) for param, to in draw(st.lists(aims, max_size=2)))
     dates = draw(st.sampled_from((None, *map(date_interval, DATES))))
@@ -170,6 +173,7 @@ def _facts(draw: st.DrawFn, number: int, names: tuple[str, ...]) -> Row:
         released_at,
         dates,
         references,
+        contained=contained,
     )
     return Row(name, kind, record)
 

@@ -21,7 +21,7 @@ from fhir_server.access.consent import compile_consent
 from fhir_server.access.verdict import Reason, Record, verdict
 from fhir_server.access.visibility import Gate
 from fhir_server.spec.values import period_interval
-from fhir_server.store import grants, resources
+from fhir_server.store import grants, index_tables, resources
 from fhir_server.store.database import Session, Store
 from fhir_server.store.grants import READ, WRITE, Grant
 from fhir_server.store.keys import hash64, key_of_reference, type_key
@@ -48,12 +48,15 @@ def store(databases: Databases) -> Iterator[Store]:
 
 def _put(session: Session, row: Row) -> None:
     key, record = row.key, row.record
-    own = {"key": key, "patient": 0, "item": 0}
+    own = dict.fromkeys(index_tables.token.c.keys(), 0) | {"key": key, "head": ""}
     tokens = [
-        {**own, "param": param, "code": code, "system": system, "head": ""} for param, system, code in record.tokens
+        {**own, "item": item, "param": param, "code": code, "system": system}
+        for item, found in ((0, record.tokens), (-1, record.contained))
+        for param, system, code in found
     ]
     references = [
-        {**own, "param": param, "target": target, "target_type": 0, "version": 0} for param, target in record.references
+        {"key": key, "patient": 0, "item": 0, "param": param, "target": target, "target_type": 0, "version": 0}
+        for param, target in record.references
     ]
     resources.put(
         session,
@@ -219,17 +222,18 @@ def _is_about(node: dict[str, Any], record: Record) -> bool:
         return record.subject is not None and _is_about(node, record.subject)
     if "class" in node and record.type not in {type_key(each["code"]) for each in node["class"]}:
         return False
-    if "code" in node and not any(_has(coding, record) for each in node["code"] for coding in each["coding"]):
+    known = record.tokens | (record.contained if node["type"] == "deny" else frozenset())
+    if "code" in node and not any(_has(coding, known) for each in node["code"] for coding in each["coding"]):
         return False
     if "dataPeriod" in node and not _in_time(node, record):
         return False
     return "data" not in node or any(_relates(each, record) for each in node["data"])
 
 
-def _has(coding: dict[str, str], record: Record) -> bool:
+def _has(coding: dict[str, str], known: frozenset[tuple[int, int, int]]) -> bool:
     return any(
         code == hash64(coding["code"]) and ("system" not in coding or system == hash64(coding["system"]))
-        for _, system, code in record.tokens
+        for _, system, code in known
     )
 
 
