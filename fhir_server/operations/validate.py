@@ -10,18 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fhir_server.access.consent import compile_consent
 from fhir_server.access.decide import gate
+from fhir_server.access.policy import writes
 from fhir_server.interactions.checking import find_issues
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, operation_outcome
 from fhir_server.store import belonging, resources
+from fhir_server.store.keys import NONE
 from fhir_server.store.resources import Version
 
 _MODES: Final = ("create", "update", "delete", "profile")
 _PARAMETERS: Final = ("resource", "mode", "profile")
 _VALUES: Final = {"mode": ("valueCode", "valueString"), "profile": ("valueUri", "valueCanonical", "valueString")}
+_STORING: Final = ("create", "update")
 _ANY_ID: Final = "new"
 
 
@@ -54,7 +58,24 @@ def validate(job: Job, interaction: Interaction) -> Outcome:
     if asked.mode == "create":
         # The server chooses the id of what is created, whatever was sent.
         resource["id"] = _ANY_ID
-    return _answer((*found, *find_issues(job, resource, _profiles(asked))))
+    found += find_issues(job, resource, _profiles(asked))
+    if asked.mode in _STORING:
+        found += _storing(job, interaction, resource, is_valid=all(each.severity != "error" for each in found))
+    return _answer(found)
+
+
+def _storing(job: Job, interaction: Interaction, resource: Mapping[str, Any], *, is_valid: bool) -> tuple[Issue, ...]:
+    """Return why this server would not store what is valid FHIR; nothing that depends on what is stored already."""
+    found: tuple[Issue, ...] = ()
+    if not writes(job.principal, interaction.type):
+        text = f"{interaction.type} is a type that this caller may not write."
+        found = (Issue("error", "forbidden", text, (interaction.type,)),)
+    if is_valid and interaction.type == "Consent":
+        try:
+            compile_consent(resource, NONE, job.definitions.resource_types)
+        except FhirError as error:
+            found += error.issues
+    return found
 
 
 def _profiles(asked: _Asked) -> tuple[str, ...]:
