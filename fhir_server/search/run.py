@@ -149,7 +149,10 @@ _CUT = (
 
 
 def statement_of(session: Session, visibility: Visibility, request: SearchRequest) -> Select[Any]:
-    """Return the statement of the first page of a search, for who wants to know how it is answered."""
+    """Return the statement that the first page of a search is looked for with, to know how it is answered."""
+    way = walk.of(request, request.criteria, cursor.Place())
+    if way is not None:
+        return way.page(visibility, walk.WINDOWS[0])
     return _statement(session, visibility, request, _Asked(request.criteria))
 
 
