@@ -83,11 +83,11 @@ def test_what_is_not_named_is_anything() -> None:
 
 def test_each_value_is_a_row() -> None:
     data = [{"meaning": "instance", "reference": ref("Observation/o")}]
-    kinds = [{"system": _TYPES, "code": code} for code in ("Observation", "Condition")]
+    kinds: Json = {"class": [{"system": _TYPES, "code": code} for code in ("Observation", "Condition")]}
     project = {"system": "http://project", "code": "study"}
     treat = {"system": purposes.SYSTEM, "code": "TREAT"}
     coded = [{"coding": [{"system": "http://loinc.org", "code": "X-1"}]}]
-    found = _compiled(consent(ANN, GP, TRUST, purpose=[treat, project], data=data, code=coded, **{"class": kinds}))
+    found = _compiled(consent(ANN, GP, TRUST, purpose=[treat, project], data=data, code=coded, **kinds))
     assert len(found) == 8
     assert {each.actor for each in found} == {key_of_reference(GP), key_of_reference(TRUST)}
     assert {each.type for each in found} == {type_key("Observation"), type_key("Condition")}
@@ -103,16 +103,16 @@ def test_a_purpose_of_another_system_alone_is_the_only_one() -> None:
     assert (grant.purposes, grant.purpose) == (0, purposes.key("http://project", "study"))
 
 
-_RULES = [{"system": _TYPES, "code": "Consent"}]
+_RULES: Json = {"class": [{"system": _TYPES, "code": "Consent"}]}
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        consent(ANN, GP, **{"class": _RULES}),
-        consent(ANN, "RelatedPerson/carer", GP, **{"class": _RULES}),
-        consent(ANN, **{"class": _RULES}),
-        consent(ANN, "RelatedPerson/carer", **{"class": _RULES}, provision=[{**_PERMIT, "code": _coded(1)}]),
+        consent(ANN, GP, **_RULES),
+        consent(ANN, "RelatedPerson/carer", GP, **_RULES),
+        consent(ANN, **_RULES),
+        consent(ANN, "RelatedPerson/carer", **_RULES, provision=[{**_PERMIT, "code": _coded(1)}]),
     ],
 )
 def test_only_relatives_named_by_the_provision_itself_are_permitted_consents(body: Json) -> None:
@@ -120,8 +120,8 @@ def test_only_relatives_named_by_the_provision_itself_are_permitted_consents(bod
 
 
 def test_consents_are_permitted_to_relatives_and_denied_to_anybody() -> None:
-    assert len(_compiled(consent(ANN, "RelatedPerson/carer", **{"class": _RULES}))) == 1
-    assert len(_compiled(consent(ANN, GP, type="deny", **{"class": _RULES}))) == 1
+    assert len(_compiled(consent(ANN, "RelatedPerson/carer", **_RULES))) == 1
+    assert len(_compiled(consent(ANN, GP, type="deny", **_RULES))) == 1
 
 
 def test_of_several_confidentialities_a_permit_reaches_the_highest_and_a_deny_starts_at_the_lowest() -> None:
