@@ -22,7 +22,7 @@ def visitor(server: Server, tmp_path: Path) -> Visitor:
 
 def _log(visitor: Visitor) -> str:
     with visitor.server.store.read() as session:
-        return str(session.connection.exec_driver_sql("SELECT * FROM audit_event").all())
+        return str([tuple(row) for row in session.connection.exec_driver_sql("SELECT * FROM audit_event")])
 
 
 def test_what_changes_an_account_needs_a_proof_of_the_last_ten_minutes(visitor: Visitor) -> None:

@@ -254,9 +254,34 @@ def test_every_part_is_on_the_log_and_no_code_or_key_is(visitor: Visitor) -> Non
     other.post("/sign-in/proof", {"code": "000000"})
     other.post("/sign-in/proof", {"code": code})
     with visitor.server.store.read() as session:
-        rows = str(session.connection.exec_driver_sql("SELECT * FROM audit_event").all())
-        kept = str(session.connection.exec_driver_sql("SELECT * FROM authenticator").all())
+        rows = str([tuple(row) for row in session.connection.exec_driver_sql("SELECT * FROM audit_event")])
+        kept = str([tuple(row) for row in session.connection.exec_driver_sql("SELECT * FROM authenticator")])
     for said in ("add-authenticator", "the second proof is missing", "The second proof was wrong"):
         assert said in rows, said
     assert app.secret not in rows + kept
     assert f'"{code}"' not in rows
+
+
+def test_lost_password_needs_the_app_or_a_recovery_code_beside_the_link(server: Server, tmp_path: Path) -> None:
+    account(server, mobile=MOBILE)
+    visitor = Visitor(server, tmp_path)
+    visitor.sign_in()
+    app = visitor.set_up_app()
+    codes = visitor.recovery_codes()
+    helped, new = _other(visitor), "glacier violin 88 thimble"
+    for proof, status in (
+        ({"way": "authenticator", "code": "000000"}, 403),
+        ({"way": "text", "code": "000000"}, 403),
+        ({"way": "passkey", "code": "000000"}, 403),
+        ({"way": "authenticator", "code": ""}, 303),
+        ({"way": "recovery", "code": codes[0]}, 303),
+    ):
+        helped.post("/forgotten-password", {"email": "ada@example.org"}, page="/forgotten-password")
+        server.clock.advance(minutes=20)
+        link = visitor.link("reset-password")
+        code = visitor.shown(app) if (proof["way"], status) == ("authenticator", 303) else proof["code"]
+        answer = helped.post(link, proof | {"code": code, "password": new}, page=link)
+        assert answer.status_code == status, proof
+    assert not visitor.mail("proof-code"), "a text message is no way in where there is an app"
+    assert len(visitor.mail("password-changed")) == 2
+    assert helped.sign_in(password=new).location.startswith("/sign-in/proof"), "the second proof stays"

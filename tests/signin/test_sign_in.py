@@ -196,7 +196,7 @@ def test_every_sign_in_failed_one_and_sign_out_is_audited(world: World, browser_
     browser_of.sign_in()
     browser_of.post("/sign-out", {}, page="/forgotten-password")
     with world.store.read() as session:
-        rows = session.connection.exec_driver_sql("SELECT * FROM audit_event").all()
+        rows = [tuple(row) for row in session.connection.exec_driver_sql("SELECT * FROM audit_event")]
     assert len(rows) == 4
     assert "nobody@example.org" not in str(rows)
     assert "wrong wrong" not in str(rows)
