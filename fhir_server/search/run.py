@@ -188,8 +188,10 @@ def find(
     request = parse(definitions, resource_type, criteria, fhir_base=fhir_base, terms=terms)
     if not request.criteria:
         raise FhirError(Kind.INVALID_VALUE, "A conditional request needs at least one search parameter with a value")
-    inside = dict(request.understood).get("_contained", "false") != "false"
-    if request.includes or request.sort or request.cursor or request.projection or inside:
+    named = dict(request.understood)
+    inside = named.get("_contained", "false") != "false"
+    # The order that a search has without `_sort` is the server's own, not something that was asked for.
+    if request.includes or "_sort" in named or request.cursor or request.projection or inside:
         what = syntax.shown(", ".join(name for name, _ in criteria if name.startswith("_")))
         raise FhirError(Kind.INVALID_VALUE, f"A conditional request takes criteria only, not {what}")
 
