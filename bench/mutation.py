@@ -1,208 +1,186 @@
-"""`python -m bench.mutation`: change the gate one expression at a time and see whether its fast tests notice.
+"""`python -m bench.mutation`: change the gate one expression at a time and see whether its tests notice.
 
-Each mutant lives in a forked process whose import of one module is given the changed source; no file is touched. What
-no test notices is printed, and the exit status is 1. `--sample` draws so many of each file; all of them take hours.
+One pytest collects the tests once. A first pass runs each of them in a process of its own and notes the lines of the
+gate it runs. Then each mutant lives in a forked process, in which the functions of one module get the code of the
+changed source, and the tests that run the changed line look at it, those that found most so far first, up to the first
+that fails. No file is touched. What no test notices is printed unless `tests/access/equivalent_mutants.toml` says why
+nothing can notice it, and the exit status is 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import contextlib
-import importlib
-import importlib.machinery
 import os
+import pickle
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import CodeType
-from typing import Any, NamedTuple
+
+import pytest
+
+from bench.forks import Child, Seen, Tests
+from bench.mutants import Mutant, mutants
 
 FILES = ("fhir_server/access/*.py", "fhir_server/store/visibility.py")
-TESTS = ("tests/access", "tests/consent/test_agreement.py", "tests/consent/test_codes_gate.py")
-_LIMIT_S = 300
-_QUIET = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # what is loaded before the fork is not rewritten
-_HEAVY = (
-    "alembic.command",
-    "alembic.config",
-    "flask",
-    "hypothesis",
-    "orjson",
-    "pytest",
-    "sqlalchemy.orm",
-    "werkzeug.test",
+_CONSENT = ("agreement", "break_glass", "codes_gate", "labels", "memberships", "proxies", "revocation", "withheld")
+_HTTP = ("attacks", "scopes", "staff")
+TESTS = (
+    "tests/access",
+    *(f"tests/consent/test_{name}.py" for name in _CONSENT),
+    *(f"tests/http/test_access_{name}.py" for name in _HTTP),
 )
-_COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
-    ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt),
-    ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
-    ast.In: (ast.NotIn,), ast.NotIn: (ast.In,),
-}  # fmt: skip
-_CALLS = {"and_": "or_", "or_": "and_", "true": "false", "false": "true", "any": "all", "all": "any",
-          "in_": "not_in", "not_in": "in_", "min": "max", "max": "min"}  # fmt: skip
-_BINARY: dict[type[ast.operator], type[ast.operator]] = {
-    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.LShift: ast.RShift,
-}  # fmt: skip
+"""What decides about the gate, the quick among the tests: each reads like a rule of access.md."""
+_ON_POSTGRESQL = ("test_agreement", "test_codes_gate", "test_memberships")
+"""What runs on both databases, for the parts of the gate that are of PostgreSQL only; the rest on SQLite."""
+EQUIVALENT = Path("tests/access/equivalent_mutants.toml")
 
 
-class Mutant(NamedTuple):
-    """A changed module: which expression of it, and into what."""
+class Run:
+    """A pytest plugin: in place of running the tests it runs them against mutants."""
 
-    path: Path
-    line: int
-    change: str
-    tree: ast.Module
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Remember what was asked for."""
+        self._options = options
+        self._known = _equivalents()
+        self._covering: dict[Path, dict[int, set[int]]] = {}
+        self._took_s: dict[int, float] = {}
+        self._found: dict[Path, Counter[int]] = defaultdict(Counter)
+        self.survived: list[Mutant] = []
 
+    def pytest_configure(self) -> None:
+        """Have properties look for a counterexample without looking for the smallest."""
+        from hypothesis import Phase, settings  # noqa: PLC0415 - pytest rewrites its own plugins first
 
-def _changes(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what an expression can be changed into."""
-    if isinstance(node, ast.Compare):
-        for index, operator in enumerate(node.ops):
-            for other in _COMPARISONS.get(type(operator), ()):
-                operators = [*node.ops[:index], other(), *node.ops[index + 1 :]]
-                yield ast.Compare(node.left, operators, node.comparators)
-    elif isinstance(node, ast.BoolOp):
-        yield ast.BoolOp(ast.And() if isinstance(node.op, ast.Or) else ast.Or(), node.values)
-        if len(node.values) > 1:
-            yield from (ast.BoolOp(node.op, [v for v in node.values if v is not left]) for left in node.values)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.Invert):
-        yield node.operand
-    elif isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        yield ast.BinOp(node.left, _BINARY[type(node.op)](), node.right)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
-        yield ast.Constant(not node.value)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int):
-        yield ast.Constant(node.value + 1)
-    elif isinstance(node, ast.IfExp):
-        yield from (node.body, node.orelse)
-    elif isinstance(node, ast.Call):
-        yield from _calls(node)
+        settings.register_profile(
+            "mutation", max_examples=50, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
+        )
+        os.environ["HYPOTHESIS_PROFILE"] = "mutation"
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out what PostgreSQL has nothing of its own to say about."""
+        items[:] = [each for each in items if _is_wanted(each)]
 
-def _calls(node: ast.Call) -> Iterator[ast.AST]:
-    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-    if name in _CALLS:
-        other = _CALLS[name]
-        function = ast.Name(other) if isinstance(node.func, ast.Name) else ast.Attribute(node.func.value, other)  # type: ignore[attr-defined]
-        yield ast.Call(function, node.args, node.keywords)
-    if name in {"and_", "or_", "where"} and len(node.args) > 1:
-        for left_out in node.args:
-            yield ast.Call(node.func, [each for each in node.args if each is not left_out], node.keywords)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Note what each test covers, then try the mutants."""
+        tests = Tests(session)
+        paths = _matching(self._options.files)
+        self._look(tests, _matching(FILES))
+        print(f"{len(session.items)} tests", flush=True)
+        waiting = self._drawn(paths)
+        running: list[tuple[Mutant, Child]] = []
+        number = 0
+        while True:
+            while len(running) < self._options.jobs and (mutant := next(waiting, None)) is not None:
+                number += 1
+                if number % 50 == 0:
+                    print(f"{number} tried, now {mutant.path}:{mutant.line}", flush=True)
+                chosen = self._chosen(mutant)
+                if chosen:
+                    running.append((mutant, tests.start(number, mutant, chosen, self._took_s)))
+                else:
+                    self._note(mutant, "no test runs it")
+            if not running:
+                break
+            for mutant, child in [each for each in running if each[1].is_done()]:
+                running.remove((mutant, child))
+                if child.failed is not None:
+                    self._found[mutant.path][child.failed] += 1
+                elif child.survived:
+                    self._note(mutant, f"{child.count} tests")
+            time.sleep(0.01)
+        print(f"{number} mutants: {number - len(self.survived)} found, {len(self.survived)} not")
+        return True
 
+    def _look(self, tests: Tests, paths: Sequence[Path]) -> None:
+        self._covering = {path: defaultdict(set) for path in paths}
+        known = _map_of(self._options.map)
+        missing = [index for index, item in enumerate(tests.items) if item.nodeid not in known]
+        for batch in tests.batches(missing):
+            known |= {tests.items[index].nodeid: seen for index, seen in tests.look(batch, paths).items()}
+            if self._options.map and batch[0] % 20 == 0:
+                self._options.map.write_bytes(pickle.dumps(known))
+        for index, item in enumerate(tests.items):
+            self._took_s[index], lines = known[item.nodeid]
+            for path, number in lines:
+                self._covering[path][number].add(index)
+        if self._options.map:
+            self._options.map.write_bytes(pickle.dumps(known))
 
-class _Swap(ast.NodeTransformer):
-    def __init__(self, old: ast.AST, new: ast.AST) -> None:
-        self.old, self.new = old, new
+    def _drawn(self, paths: Sequence[Path]) -> Iterator[Mutant]:
+        drawn = random.Random(self._options.seed)
+        for path in paths:
+            found = [each for each in mutants(path) if not self._options.within or each.within in self._options.within]
+            if self._options.sample and len(found) > self._options.sample:
+                found = sorted(drawn.sample(found, self._options.sample), key=lambda each: each.line)
+            yield from found
 
-    def visit(self, node: ast.AST) -> Any:
-        return ast.copy_location(self.new, self.old) if node is self.old else self.generic_visit(node)
+    def _chosen(self, mutant: Mutant) -> list[int]:
+        """Return the tests for a mutant, in order: what runs its line, or for what runs at import its whole file."""
+        covering = self._covering[mutant.path]
+        lines = range(mutant.line, mutant.end + 1) if mutant.in_function else list(covering)
+        tests = {index for line in lines for index in covering[line]}
+        found = self._found[mutant.path]
+        ordered = sorted(tests, key=lambda index: (-found[index], self._took_s[index]))
+        total = 0.0
+        chosen: list[int] = []
+        for index in ordered:
+            total += self._took_s[index]
+            if total > self._options.seconds and chosen:
+                break
+            chosen.append(index)
+        return chosen
 
-
-def mutants(path: Path) -> Iterator[Mutant]:
-    """Yield every mutant of a module; annotations, docstrings and decorators stay."""
-    source = path.read_text()
-    count = sum(1 for _ in _sites(ast.parse(source)))
-    for number in range(count):
-        tree = ast.parse(source)
-        node, new = next(site for index, site in enumerate(_sites(tree)) if index == number)
-        before = ast.unparse(node)
-        line = getattr(node, "lineno", 0)
-        changed = ast.fix_missing_locations(_Swap(node, new).visit(tree))
-        yield Mutant(path, line, f"{before}  =>  {ast.unparse(new)}", changed)
-
-
-def _sites(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-    for node in _code(tree):
-        for new in _changes(node):
-            yield node, new
-
-
-def _code(node: ast.AST) -> Iterator[ast.AST]:
-    for name, value in ast.iter_fields(node):
-        if name in {"annotation", "returns", "decorator_list", "type_params"}:
-            continue
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                yield child
-                yield from _code(child)
-
-
-class _Changed(importlib.machinery.SourceFileLoader):
-    """Loads one module from a changed tree."""
-
-    mutant: Mutant
-
-    def get_code(self, fullname: str) -> CodeType | None:
-        """Return the changed code of that module, everything else as it is."""
-        if Path(self.path).resolve() == self.mutant.path.resolve():
-            return compile(self.mutant.tree, self.path, "exec")
-        return super().get_code(fullname)
-
-
-def survives(mutant: Mutant) -> bool:
-    """Return whether the tests pass with this mutant, in a process of its own."""
-    child = os.fork()
-    if child == 0:
-        _run(mutant)
-    end = time.monotonic() + _LIMIT_S
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.05)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
+    def _note(self, mutant: Mutant, why: str) -> None:
+        if mutant.name in self._known:
+            return
+        self.survived.append(mutant)
+        print(f"SURVIVED {mutant.path}:{mutant.line} {mutant.within}: {mutant.change}  ({why})", flush=True)
 
 
-def _run(mutant: Mutant) -> None:
-    import pytest  # noqa: PLC0415 - loaded before the fork; nothing of ours is
+def _matching(patterns: Iterable[str]) -> list[Path]:
+    return sorted(path for pattern in patterns for path in Path().glob(pattern))
 
-    _Changed.mutant = mutant
-    machinery = importlib.machinery
-    compiled = (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES)
-    hook = machinery.FileFinder.path_hook(compiled, (_Changed, machinery.SOURCE_SUFFIXES))
-    sys.path_hooks.insert(0, hook)
-    sys.path_importer_cache.clear()
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 1)
-    os.dup2(silent, 2)
-    tests = [test for test in TESTS if Path(test).exists()]
-    status = 3
-    with contextlib.suppress(BaseException):
-        status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-k", "not postgresql", *_QUIET, *tests]))
-    os._exit(status)
+
+def _map_of(file: Path | None) -> dict[str, Seen]:
+    """Return what an earlier run wrote down of which test runs which line."""
+    if file is None or not file.exists():
+        return {}
+    found: dict[str, Seen] = pickle.loads(file.read_bytes())  # noqa: S301 - our own
+    return found
+
+
+def _is_wanted(item: pytest.Item) -> bool:
+    return "postgresql" not in item.name or item.path.stem in _ON_POSTGRESQL
+
+
+def _equivalents() -> set[tuple[str, str, str]]:
+    """Return the names of the mutants that behave as the original does; each has its reason beside it."""
+    if not EQUIVALENT.exists():
+        return set()
+    listed = tomllib.loads(EQUIVALENT.read_text())["mutant"]
+    assert all(each["reason"] for each in listed)
+    return {(each["file"], each["within"], change) for each in listed for change in each["changes"]}
 
 
 def main() -> None:
     """Try the mutants and print those that survive."""
     parser = argparse.ArgumentParser(prog="python -m bench.mutation", description=main.__doc__)
     parser.add_argument("files", nargs="*", default=FILES, help="globs; the gate by default")
+    parser.add_argument("--within", action="append", help="only in this function, e.g. Gate._vote; may be repeated")
     parser.add_argument("--sample", type=int, default=0, help="so many of each file; 0 for all")
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    for name in _HEAVY:
-        importlib.import_module(name)
-    drawn = random.Random(options.seed)
-    unchanged = Path("fhir_server/access/verdict.py")
-    if not survives(Mutant(unchanged, 0, "", ast.parse(unchanged.read_text()))):
-        sys.exit("the tests do not pass as it is")
-    paths = sorted(path for pattern in options.files for path in Path().glob(pattern))
-    tried, alive = 0, 0
-    for path in paths:
-        found = list(mutants(path))
-        if options.sample and len(found) > options.sample:
-            found = drawn.sample(found, options.sample)
-        for mutant in sorted(found, key=lambda each: each.line):
-            tried += 1
-            if survives(mutant):
-                alive += 1
-                print(f"SURVIVED {path}:{mutant.line}: {mutant.change}", flush=True)
-        print(f"{path}: {len(found)} tried", flush=True)
-    print(f"{tried} mutants, {alive} survived")
-    sys.exit(bool(alive))
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--map", type=Path, help="file that keeps which test runs which line, while neither changes")
+    parser.add_argument("--seconds", type=float, default=15, help="of tests that pass before a mutant counts as alive")
+    run = Run(parser.parse_args())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    status = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *TESTS], plugins=[run])
+    sys.exit(int(status) or bool(run.survived))
 
 
 if __name__ == "__main__":

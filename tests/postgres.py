@@ -70,6 +70,12 @@ class Cluster:
         self._admin.close()
         self._server.cleanup()
 
+    def take_new_connection(self) -> psycopg.Connection[Any]:
+        """Talk to the server on a connection of this process; return the one before, which a fork must not close."""
+        before = self._admin
+        self._admin = psycopg.connect(self._server.get_uri(), autocommit=True)
+        return before
+
     def create(self, template: str = "template1") -> str:
         """Create a database of a new name and return the name."""
         name = f"test_{uuid.uuid4().hex}"

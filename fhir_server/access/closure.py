@@ -51,7 +51,7 @@ def closure_of(reference: str, found: Standing) -> Closure:
     own = key_of_reference(reference)
     organizations = [key for key, kind in found.belongs if kind == ORGANIZATION]
     if reference.startswith("Organization/"):
-        organizations.insert(0, own)
+        organizations.append(own)
     actors = tuple(dict.fromkeys((own, *(key for key, _ in found.belongs))))
     return Closure(
         actors, tuple(dict.fromkeys(organizations)), found.organization_ids, found.in_emergency, found.has_rare

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,9 +18,19 @@ from fhir_server.access.break_glass import (
     Reason,
     check_caller,
     check_reason,
+    start,
 )
+from fhir_server.access.consent import POLICY_DENY, compile_consent
 from fhir_server.access.principal import Caller, Principal
+from fhir_server.spec.definitions import load
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import grants
+from fhir_server.store.database import Session, Store
+from fhir_server.store.instants import to_us
+from fhir_server.store.keys import key_of_reference
+from tests.consent.world import ANN, GP, TRUST, consent
+from tests.databases import Databases
+from tests.server import create_schema
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 DOCTOR = Principal(
@@ -76,3 +87,63 @@ def test_an_incomplete_reason_is_refused_naming_the_part(change: dict[str, Any],
         check_reason(replace(REASON, **change))
     assert refused.value.kind is Kind.INVALID_VALUE
     assert refused.value.issues[0].expression == (f"Parameters.parameter.where(name = '{name}')",)
+
+
+@pytest.fixture
+def session(databases: Databases) -> Iterator[Session]:
+    store = Store(databases.prepared("schema", create_schema))
+    with store.write() as session:
+        yield session
+    store.close()
+
+
+_HOUR = timedelta(hours=1)
+
+
+def _start(session: Session, principal: Principal = DOCTOR, reason: Reason = REASON) -> grants.EmergencyAccess:
+    return start(session, principal, "ann", reason, now=NOW, lifetime=_HOUR)
+
+
+def _running(session: Session, at: datetime = NOW) -> list[grants.EmergencyAccess]:
+    return list(grants.live_emergencies(session, key_of_reference(DOCTOR.subject), to_us(at)))
+
+
+def test_what_starts_runs_for_its_time_for_one_patient_and_sign_in(session: Session) -> None:
+    made = _start(session, replace(DOCTOR, organization=TRUST))
+    assert _running(session) == _running(session, NOW + _HOUR - timedelta(microseconds=1)) == [made]
+    assert _running(session, NOW + _HOUR) == []
+    assert (made.patient, made.patient_id, made.session) == (key_of_reference(ANN), "ann", "s")
+    assert (made.organization, made.end_recorded, made.ended_at) == (key_of_reference(TRUST), False, None)
+    assert (made.reason_system, made.reason_code, made.reason) == (REASON.system, REASON.code, REASON.text)
+
+
+def test_whoever_acts_for_no_organisation_starts_it_for_none(session: Session) -> None:
+    assert _start(session).organization == 0
+
+
+@pytest.mark.parametrize(
+    "principal, reason",
+    [
+        (replace(DOCTOR, may_break_glass=False), REASON),
+        (DOCTOR, replace(REASON, declared=False)),
+        (replace(DOCTOR, patient="Patient/bob"), REASON),
+    ],
+)
+def test_what_is_refused_does_not_start(session: Session, principal: Principal, reason: Reason) -> None:
+    with pytest.raises(FhirError):
+        _start(session, principal, reason)
+    assert _running(session) == []
+
+
+def test_a_token_for_the_patient_starts_it(session: Session) -> None:
+    assert _running(session) == []
+    made = _start(session, replace(DOCTOR, patient=ANN))
+    assert _running(session) == [made]
+
+
+def test_sharing_disabled_refuses_it(session: Session) -> None:
+    grants.replace(session, 1, compile_consent(consent(ANN, GP, policy=POLICY_DENY), 1, load().resource_types))
+    with pytest.raises(FhirError, match="not possible") as refused:
+        _start(session)
+    assert refused.value.kind is Kind.FORBIDDEN
+    assert _running(session) == []
