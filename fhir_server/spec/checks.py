@@ -214,8 +214,10 @@ def reference_check(inner: Check, targets: frozenset[str]) -> Check:
         inner(value, owner, place, run)
         if type(value) is not dict:
             return
-        if "reference" in value:
-            found = _literal_type(value["reference"], run)
+        literal = value.get("reference")
+        if type(literal) is str:
+            match = _LITERAL_TYPE.match(literal)
+            found = match[1] if match else _literal_type(literal, run)
             if found and found not in targets:
                 run.add((place, "reference"), "value", f"must refer to one of {shown}")
         if "type" in value:

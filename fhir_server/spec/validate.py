@@ -9,7 +9,6 @@ location. It holds the invariants of severity error that `invariants.py` compile
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 from fhir_server.spec.advice import advise
@@ -35,8 +34,11 @@ def validate(definitions: Definitions, resource: Json, codes: Lookup | None = No
             JSON type), else 422 (missing element, malformed value, foreign code, broken invariant, broken profile).
     """
     run = Run(definitions, resource, resource, codes=codes)
-    is_malformed = _check(resource, run)
-    if issues := tuple(map(_issue, run.problems)):
+    _check(resource, run)
+    if run.problems:
+        issues = tuple(map(_issue, run.problems))
+        # What a profile forbids has other codes.
+        is_malformed = any(each.code == "structure" for each in issues)
         kind = Kind.MALFORMED if is_malformed else Kind.INVALID_CONTENT
         raise FhirError(kind, issues[0].diagnostics, issues[0].expression, issues)
 
@@ -57,18 +59,19 @@ def find_issues(
     return tuple(dict.fromkeys(map(_issue, run.problems)))
 
 
-def _check(resource: Json, run: Run, profiles: Iterable[str] = ()) -> bool:
-    """Check a resource; return whether FHIR R4 itself calls its structure wrong."""
+def _check(resource: Json, run: Run, profiles: Iterable[str] = ()) -> None:
     definitions, resource_type = run.definitions, resource.get("resourceType")
     is_known = type(resource_type) is str and resource_type in definitions.resource_types
     root: Place = (None, str(resource_type) if is_known else "Resource")
-    with suppress(EnoughError):
+    try:
         check_resource(resource, resource, root, run)
-        if is_known:
+        if is_known and definitions.profiles.required:
             check_required(resource, root, run)
+        if is_known and run.advice:
             check_asked(profiles, resource, root, run)
             advise(resource, root, run)
-    return any(each.code == "structure" for each in run.problems)
+    except EnoughError:
+        return
 
 
 def _issue(problem: Problem) -> Issue:

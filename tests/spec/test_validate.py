@@ -95,6 +95,25 @@ def test_official_examples_are_accepted_but_for_the_broken_ones(definitions: Def
 
 
 @pytest.mark.parametrize(
+    "reference",
+    [
+        {"reference": "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"},
+        {"reference": "urn:uuid:c757873d-ec9a-4326-a141-556f43239520", "type": "Patient"},
+        {"reference": "https://a.org/r/Patient/1/_history/2", "type": "Patient"},
+        {"reference": "https://a.org/page/Medication"},
+        {"reference": "https://a.org/Wiki/Medication"},
+        {"reference": "Patient?identifier=a|b"},
+        {"type": "http://a.org/StructureDefinition/Logical", "identifier": {"value": "x"}},
+        {"type": "Group", "display": "x"},
+    ],
+)
+def test_a_reference_to_one_of_its_targets_or_to_nobody_knows_what_is_accepted(
+    definitions: Definitions, reference: Json
+) -> None:
+    assert issues(definitions, {**OBSERVATION, "subject": reference}) == ()
+
+
+@pytest.mark.parametrize(
     "base,change,expression,code",
     [
         (OBSERVATION, {"colour": "red"}, "Observation.colour", "structure"),
@@ -123,6 +142,17 @@ def test_official_examples_are_accepted_but_for_the_broken_ones(definitions: Def
         (OBSERVATION, {"issued": "2024-02-30T10:00:00Z"}, "Observation.issued", "value"),
         (OBSERVATION, {"subject": {"reference": "Medication/1"}}, "Observation.subject.reference", "value"),
         (OBSERVATION, {"subject": {"reference": "Nonsense/1"}}, "Observation.subject.reference", "value"),
+        (OBSERVATION, {"subject": {"reference": "Medication?code=x"}}, "Observation.subject.reference", "value"),
+        (
+            OBSERVATION,
+            {"subject": {"reference": "http://a.org/r/Practitioner/1/_history/2"}},
+            "Observation.subject.reference",
+            "value",
+        ),
+        (OBSERVATION, {"performer": [{"reference": "#d1"}]}, "Observation.performer[0].reference", "value"),
+        (OBSERVATION, {"subject": {"type": "Medication", "display": "x"}}, "Observation.subject.type", "value"),
+        (OBSERVATION, {"subject": {"reference": "Patient/1", "type": "Group"}}, "Observation.subject.type", "value"),
+        (OBSERVATION, {"focus": [{"reference": "Patient/1", "type": "Device"}]}, "Observation.focus[0].type", "value"),
         (OBSERVATION, {"subject": {"reference": "#none"}}, "Observation.subject.reference", "invariant"),
         (
             OBSERVATION,
