@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from tests.server import Server
 
 _NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-_EXAMPLES, _STEPS = (400, 80) if _NIGHTLY else (12, 40)
+_EXAMPLES, _STEPS = (200, 80) if _NIGHTLY else (12, 40)
 _SYSTEM = "https://example.org/model"
 _RUNS = itertools.count(1)
 _JSON_PATCH = "application/json-patch+json"
