@@ -43,9 +43,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     built.store.close()
 
 
-def _sign_in(site: Site, page: Page) -> None:
+def _sign_in(site: Site, page: Page, email: str = "ada@example.org") -> None:
     page.goto(f"{site.url}/sign-in")
-    page.get_by_label("E-mail address").fill("ada@example.org")
+    page.get_by_label("E-mail address").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
 
@@ -115,7 +115,8 @@ def test_warning_comes_in_time_can_be_extended_and_leaves_nothing_on_the_screen(
 
 @pytest.mark.parametrize("path", [
     "/account", "/account/password", "/account/email", "/account/mobile", "/account/memorable",
-    "/account/authenticator", "/account/text-codes", "/account/recovery-codes", "/account/passkeys", "/account/devices", "/stay-signed-in",
+    "/account/authenticator", "/account/text-codes", "/account/recovery-codes", "/account/passkeys",
+    "/account/devices", "/stay-signed-in",
 ])  # fmt: skip
 def test_page_about_the_account_is_accessible_on_a_small_phone(site: Site, page: Page, path: str) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
@@ -143,3 +144,32 @@ def test_second_proof_needs_no_javascript_and_is_accessible(site: Site, browser:
     page.get_by_role("link", name="Stay signed in").click()
     expect(page.get_by_role("heading", name="You are still signed in")).to_be_visible()
     context.close()
+
+
+def test_proof_recovery_and_help_are_accessible(site: Site, page: Page) -> None:
+    visitor = Visitor(site.server, site.folder)
+    visitor.client.environ_base["HTTP_HOST"] = site.url.removeprefix("http://")
+    visitor.sign_in()
+    visitor.set_up_app()
+    visitor.recovery_codes()
+    page.set_viewport_size({"width": 320, "height": 640})
+    _sign_in(site, page)
+    for path in ("/sign-in/proof", "/sign-in/proof?way=recovery", "/sign-in/set-up", "/account-reset/unknown"):
+        page.goto(f"{site.url}{path}")
+        _check(page)
+    page.goto(f"{site.url}/forgotten-password")
+    page.get_by_label("E-mail address").fill("ada@example.org")
+    page.get_by_role("button", name="Continue").click()
+    page.goto(site.url + visitor.link("reset-password"))
+    _check(page)
+    page.get_by_role("button", name="Continue").click()
+    _check(page)
+    account(site.server, "desk@example.org", "service-desk")
+    _sign_in(site, page, "desk@example.org")
+    page.goto(f"{site.url}/service-desk/account-resets")
+    _check(page)
+    page.get_by_label("E-mail address of the account").fill("ada@example.org")
+    page.get_by_label("How you checked who it is").fill("Came with her passport to the desk")
+    page.get_by_role("button", name="Ask an administrator").click()
+    expect(page.get_by_text("Tell the person this code")).to_be_visible()
+    _check(page)
