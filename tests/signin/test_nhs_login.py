@@ -142,6 +142,9 @@ def test_an_account_is_linked_from_its_page_and_unlinked_while_it_has_a_password
     assert "Remove NHS login" in browser.get("/account/nhs-login").text
     assert browser.post("/account/nhs-login").location == "/account/nhs-login?unlinked=yes"
     assert nhs.mail() == [("login-linked", "bea@example.org"), ("login-unlinked", "bea@example.org")]
+    for action in ("link-nhs-login", "unlink-nhs-login"):
+        bundle = nhs.server.get(f"AuditEvent?subtype={action}", nhs.server.operator())
+        assert [entry["resource"]["outcome"] for entry in bundle["entry"]] == ["0"]
     assert nhs.browser().nhs_login().location == "/nhs-login/link"
 
 
