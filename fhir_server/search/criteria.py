@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, literal_column, or_, select, true, union
 
 from fhir_server.search.date import DateTest
 from fhir_server.search.keys import CANONICAL, SEVERAL, of_parameters
@@ -21,6 +21,7 @@ from fhir_server.store import index_rows
 from fhir_server.store.visibility import readable
 
 _MANY = 9
+_WIDE = 8
 _NARROW = 1
 
 
@@ -204,13 +205,18 @@ class Chain:
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
-        index, target = index_rows.alias("index_reference"), readable(scope.visibility, self.types)
+        index = index_rows.alias("index_reference")
+        return _found(row, self.keys(scope, index), scope, leads=leads, correlated=index.c.key == row.c.key)
+
+    def keys(self, scope: Scope, index: FromClause) -> Select[tuple[int]]:
+        """Return the keys of what points to such a target, from rows of this alias of the index of references."""
+        target = readable(scope.visibility, self.types)
         hop = index.join(target, target.c.key == index.c.target)
         if self.by_url:
             named = index_rows.alias("index_reference")
             same = and_(named.c.target == index.c.target, of_parameters(named, (CANONICAL,)))
             hop = index.join(named, same).join(target, target.c.key == named.c.key)
-        keys = (
+        return (
             select(index.c.key)
             .select_from(hop)
             .where(
@@ -218,7 +224,6 @@ class Chain:
                 self.criterion.condition(target, scope, leads=True),
             )
         )
-        return _found(row, keys, scope, leads=leads, correlated=index.c.key == row.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +241,14 @@ class Has:
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
-        index, source = index_rows.alias("index_reference"), readable(scope.visibility, (self.type,))
-        keys = (
+        index = index_rows.alias("index_reference")
+        keys = self.keys(scope, index, leads=leads)
+        return _found(row, keys, scope, leads=leads, correlated=index.c.target == row.c.key)
+
+    def keys(self, scope: Scope, index: FromClause, *, leads: bool) -> Select[tuple[int]]:
+        """Return the keys of what such a source points to, from rows of this alias of the index of references."""
+        source = readable(scope.visibility, (self.type,))
+        return (
             select(index.c.target)
             .select_from(index.join(source, source.c.key == index.c.key))
             .where(
@@ -245,7 +256,6 @@ class Has:
                 self.criterion.condition(source, scope, leads=leads),
             )
         )
-        return _found(row, keys, scope, leads=leads, correlated=index.c.target == row.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +271,29 @@ class AnyOf:
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
+        if leads and self.rank < _WIDE and len(sets := _leading(self, scope)) > 1:
+            # One set of keys to start from: databases answer an OR of several by looking at every row.
+            return row.c.key.in_(union(*sets))
         return or_(false(), *(criterion.condition(row, scope, leads=leads) for criterion in self.criteria))
+
+
+def _leading(criterion: Criterion, scope: Scope) -> list[Select[tuple[int]]]:
+    """Return the keys that a criterion starts from, in all of these sets; none where index rows alone do not tell."""
+    index = index_rows.alias("index_reference")
+    match criterion:
+        case HotDate():
+            return _leading(criterion.plain, scope)
+        case Indexed(negated=False):
+            index = index_rows.alias(criterion.table)
+            return [select(index.c.key).where(of_parameters(index, criterion.params), criterion.test.on(index))]
+        case Chain():
+            return [criterion.keys(scope, index)]
+        case Has():
+            return [criterion.keys(scope, index, leads=True)]
+        case AnyOf():
+            sets = [_leading(each, scope) for each in criterion.criteria]
+            return [each for found in sets for each in found] if all(sets) else []
+    return []
 
 
 @dataclass(frozen=True, slots=True)
