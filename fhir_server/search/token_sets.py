@@ -75,20 +75,8 @@ class CodesTest:
         return or_(*ways)
 
 
-class _Among(Either):
-    """Membership of a set, in the words of either database.
-
-    Both are conditions as they stand; compared with 1, as SQLAlchemy would on SQLite, no index would serve them.
-    """
-
-    inherit_cache = True
-
-    def self_group(self, against: object = None) -> _Among:  # noqa: ARG002
-        return self
-
-
 def _among(code: ColumnElement[int], codes: str) -> ColumnElement[bool]:
-    return _Among(postgresql=code == any_(_array(codes)), elsewhere=code.in_(_rows(codes)))
+    return Either(postgresql=code == any_(_array(codes)), elsewhere=code.in_(_rows(codes)))
 
 
 def _array(codes: str) -> ColumnElement[Sequence[int]]:

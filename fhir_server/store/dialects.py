@@ -13,6 +13,8 @@ from sqlalchemy.sql.functions import FunctionElement
 class Either(FunctionElement[bool]):
     """One condition in two texts.
 
+    Both are conditions as they stand; compared with 1, as SQLAlchemy would on SQLite, no index would serve them.
+
     INVARIANT: both hold for the same rows; tests that run on both databases compare them.
     """
 
@@ -22,6 +24,10 @@ class Either(FunctionElement[bool]):
     def __init__(self, *, postgresql: ColumnElement[bool], elsewhere: ColumnElement[bool]) -> None:
         """Take the text for PostgreSQL and the one for everything else."""
         super().__init__(postgresql, elsewhere)
+
+    def self_group(self, against: object = None) -> Either:  # noqa: ARG002
+        """Return the condition itself, in parentheses as it is."""
+        return self
 
 
 @compiles(Either)
