@@ -163,7 +163,8 @@ def fold(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
     kept = []
-    base = ""
+    # A mark that stands first, as in a part of a word, is judged by its own place among the scripts.
+    base = text[0] if unicodedata.category(text[0]) == "Mn" and text[0] > _LAST_POINTED_LETTER else ""
     for character in unicodedata.normalize("NFKD", text.casefold()):
         if unicodedata.category(character) != "Mn":
             base = character

@@ -154,6 +154,8 @@ def test_fold_forgets_case_and_accents(text: str, folded: str) -> None:
 def test_fold_keeps_marks_that_are_letters() -> None:
     assert fold("か") != fold("が")
     assert fold("ก") != fold("กุ")
+    assert fold("\u094d") == "\u094d"
+    assert fold("\u0301a") == "a"
 
 
 @given(st.text())
