@@ -172,6 +172,9 @@ invitation = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("token_hash", Text, nullable=False, unique=True),
+    Column("reminder_hash", Text, unique=True),
+    Column("reminded_at", BigInteger),
+    Column("letter_at", BigInteger),
     Column("code_hash", Text, nullable=False),
     Column("failed_count", Integer, nullable=False),
     Column("locked_until", BigInteger),
@@ -186,6 +189,8 @@ invitation = Table(
 )
 Index("ix_invitation_patient", invitation.c.patient)
 Index("ix_invitation_organization", invitation.c.organization, invitation.c.created_at)
+Index("ix_invitation_email", invitation.c.email)
+Index("ix_invitation_expires", invitation.c.expires_at)
 
 message = Table(
     "message",

@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import (
     account_tables,
+    enrolment_tables,
     event_tables,
     index_tables,
     login_tables,
@@ -33,7 +34,16 @@ from fhir_server.store.metadata import metadata
 
 PLAN = "plan"
 """What a connection's `info` holds while a transaction has a way of planning of its own (`prepared.plan_for`)."""
-TABLE_MODULES = (tables, index_tables, event_tables, account_tables, login_tables, oauth_tables, parameter_tables)
+TABLE_MODULES = (
+    tables,
+    index_tables,
+    event_tables,
+    account_tables,
+    enrolment_tables,
+    login_tables,
+    oauth_tables,
+    parameter_tables,
+)
 
 # A prepared statement is planned once for all values unless it asks otherwise (`prepared.Plan`). Compiling a plan to
 # machine code takes longer than any statement of ours runs, and one request is not to take several cores.

@@ -85,6 +85,10 @@ def upgrade() -> None:
     _create_account_reset()
     _create_notice_choice()
     _create_invitation()
+    _create_invitation_batch()
+    _create_invitation_row()
+    _create_account_request()
+    _create_contact_message()
     _create_message()
     _create_rate_limit()
     _create_login_link()
@@ -654,6 +658,9 @@ def _create_invitation() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("reminder_hash", sa.Text()),
+        sa.Column("reminded_at", sa.BigInteger()),
+        sa.Column("letter_at", sa.BigInteger()),
         sa.Column("code_hash", sa.Text(), nullable=False),
         sa.Column("failed_count", sa.Integer(), nullable=False),
         sa.Column("locked_until", sa.BigInteger()),
@@ -667,9 +674,86 @@ def _create_invitation() -> None:
         sa.Column("account_id", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_invitation"),
         sa.UniqueConstraint("token_hash", name="uq_invitation_token_hash"),
+        sa.UniqueConstraint("reminder_hash", name="uq_invitation_reminder_hash"),
     )
+    op.create_index("ix_invitation_email", "invitation", ["email"])
+    op.create_index("ix_invitation_expires", "invitation", ["expires_at"])
     op.create_index("ix_invitation_organization", "invitation", ["organization", "created_at"])
     op.create_index("ix_invitation_patient", "invitation", ["patient"])
+
+
+def _create_invitation_batch() -> None:
+    op.create_table(
+        "invitation_batch",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("organization", sa.Text(), nullable=False),
+        sa.Column("uploaded_by", sa.Text(), nullable=False),
+        sa.Column("uploaded_at", sa.BigInteger(), nullable=False),
+        sa.Column("content_hash", sa.Text(), nullable=False),
+        sa.Column("row_count", sa.Integer(), nullable=False),
+        sa.Column("leased_until", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id", name="pk_invitation_batch"),
+    )
+    op.create_index("ix_invitation_batch_organization", "invitation_batch", ["organization", "uploaded_at"])
+
+
+def _create_invitation_row() -> None:
+    op.create_table(
+        "invitation_row",
+        sa.Column("batch", sa.Text(), nullable=False),
+        sa.Column("line", sa.Integer(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("invitation_id", sa.Text()),
+        sa.PrimaryKeyConstraint("batch", "line", name="pk_invitation_row"),
+    )
+    op.create_index("ix_invitation_row_state", "invitation_row", ["batch", "state", "line"])
+
+
+def _create_account_request() -> None:
+    op.create_table(
+        "account_request",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("organization_name", sa.Text(), nullable=False),
+        sa.Column("registration", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("checked_by", sa.Text()),
+        sa.Column("checked_at", sa.BigInteger()),
+        sa.Column("evidence", sa.Text()),
+        sa.Column("practitioner", sa.Text()),
+        sa.Column("organization", sa.Text()),
+        sa.Column("decided_by", sa.Text()),
+        sa.Column("decided_at", sa.BigInteger()),
+        sa.Column("token_hash", sa.Text()),
+        sa.Column("token_expires_at", sa.BigInteger()),
+        sa.Column("account_id", sa.Text()),
+        sa.PrimaryKeyConstraint("id", name="pk_account_request"),
+        sa.UniqueConstraint("token_hash", name="uq_account_request_token_hash"),
+    )
+    op.create_index("ix_account_request_state", "account_request", ["state", "asked_at"])
+
+
+def _create_contact_message() -> None:
+    op.create_table(
+        "contact_message",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_by", sa.Text()),
+        sa.Column("closed_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id", name="pk_contact_message"),
+    )
+    op.create_index("ix_contact_message_sent", "contact_message", ["closed_at", "sent_at"])
 
 
 def _create_message() -> None:
@@ -699,6 +783,27 @@ def _create_rate_limit() -> None:
         sa.Column("hit_count", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("key_hash", name="pk_rate_limit"),
     )
+
+
+def _create_sharing_request() -> None:
+    op.create_table(
+        "sharing_request",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("patient", sa.Text()),
+        sa.Column("practitioner", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("organization", sa.Text(), nullable=False),
+        sa.Column("nhs_number", sa.Text(), nullable=False),
+        sa.Column("birth_date", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("answered_at", sa.BigInteger()),
+        sa.Column("granted", sa.Boolean()),
+        sa.PrimaryKeyConstraint("id", name="pk_sharing_request"),
+    )
+    op.create_index("ix_sharing_request_patient", "sharing_request", ["patient", "created_at"])
+    op.create_index("ix_sharing_request_practitioner", "sharing_request", ["practitioner", "created_at"])
 
 
 def _create_login_link() -> None:
