@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from fhir_server.access import labels, purposes
 from fhir_server.access.consent import NO_CONFIDENTIALITY, POLICY_DENY, compile_consent
 from fhir_server.spec.definitions import load
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.values import period_interval
 from fhir_server.store.grants import INSTANCE, READ, WRITE, Grant
+from fhir_server.store.instants import to_us
 from fhir_server.store.keys import hash64, key_of_reference, type_key
 from tests.consent.world import ANN, GP, PRACTICE, TRUST, Json, consent, ref
 
@@ -147,3 +150,68 @@ def test_the_policy_that_disables_sharing_is_found_wherever_it_may_stand(policy:
     assert (block.blocks_emergency, block.permit, block.position, block.ends) == (True, False, -1, -1)
     assert (block.labels, block.actions, block.purposes, block.patient) == (0, 0, 0, key_of_reference(ANN))
     assert not any(each.blocks_emergency for each in _compiled(body | {"policyRule": {"text": "OPTIN"}}))
+
+
+def test_periods_of_the_consent_and_of_the_data_are_those_stated() -> None:
+    stated: Json = {"period": {"start": "2026-01-01T00:00:00Z"}, "dataPeriod": {"end": "2025-12-31T23:59:59Z"}}
+    (grant,) = _compiled(consent(ANN, GP, **stated))
+    assert (grant.valid_from, grant.valid_to) == period_interval(stated["period"])
+    assert (grant.data_from, grant.data_to) == period_interval(stated["dataPeriod"])
+    (always,) = _compiled(consent(ANN, GP))
+    assert always.valid_from < to_us(datetime.min.replace(tzinfo=UTC))
+    assert always.valid_to > to_us(datetime.max.replace(tzinfo=UTC))
+
+
+def test_labels_reach_their_finer_codes_and_a_deny_what_is_not_understood() -> None:
+    named = labels.covered_by(labels.SYSTEM, "mental-health")
+    (permit,) = _compiled(consent(ANN, GP, labels=("mental-health",)))
+    assert (permit.labels, permit.confidentiality) == (named | labels.NO_DISCLOSURE_TO_PATIENT, NO_CONFIDENTIALITY)
+    (deny,) = _compiled(consent(ANN, GP, labels=("mental-health",), type="deny"))
+    assert (deny.labels, deny.confidentiality) == (named | labels.UNKNOWN, NO_CONFIDENTIALITY)
+    (everything,) = _compiled(consent(ANN, GP, labels=(), type="deny"))
+    assert (everything.labels, everything.confidentiality) == (labels.EVERY, 0)
+
+
+_MODIFIER = {"modifierExtension": [{"url": "urn:not"}]}
+_ACTOR = {"role": {"coding": [{"code": "IRCP"}]}, "reference": ref(GP)}
+_DATUM = {"meaning": "instance", "reference": ref("Observation/o")}
+_LEVEL = {"system": labels.CONFIDENTIALITY, "code": "SECRET"}
+
+
+@pytest.mark.parametrize(
+    "element, criteria",
+    [
+        ("actor[0].modifierExtension", {"actor": [_ACTOR | _MODIFIER]}),
+        ("data[0].modifierExtension", {"data": [_DATUM | _MODIFIER]}),
+        ("securityLabel[0]", {"securityLabel": [_LEVEL]}),
+        ("purpose[0]", {"purpose": [{"system": "http://project"}]}),
+        ("code[0]", {"code": [{"coding": [{"code": "a"}, {"system": "http://loinc.org"}]}]}),
+        ("code[0]", {"code": [{"text": "haemoglobin"}]}),
+        *(
+            (f"{name}[0].reference", {name: [known | {"reference": ref(wrong)}]})
+            for name, known in (("actor", _ACTOR), ("data", _DATUM))
+            for wrong in ("", "/gp", "Practitioner/", "Practitioner/gp/_history/1", "Practitioner")
+        ),
+        ("actor[0].reference", {"actor": [_ACTOR | {"reference": ref("Patient/bob")}]}),
+    ],
+)
+def test_a_criterion_that_is_not_understood_is_refused_where_it_stands(element: str, criteria: Json) -> None:
+    body = consent(ANN, GP)
+    body["provision"] |= criteria
+    assert _refused(body) == f"Consent.provision.{element}"
+
+
+def test_actions_are_those_named_and_both_where_none_is() -> None:
+    def allowed(*codes: str) -> int:
+        named = [{"coding": [{"code": code}]} for code in codes]
+        return _compiled(consent(ANN, GP, action=named))[0].actions
+
+    assert [allowed("access"), allowed("use"), allowed("disclose")] == [READ] * 3
+    assert [allowed("collect"), allowed("correct")] == [WRITE] * 2
+    assert allowed("access", "correct") == allowed() == READ | WRITE
+
+
+def test_an_inner_provision_without_actors_or_actions_has_those_around_it() -> None:
+    inner: Json = {"type": "deny", "action": [], "actor": []}
+    outer, nested = _compiled(consent(ANN, GP, action=[{"coding": [{"code": "access"}]}], provision=[inner]))
+    assert (outer.actor, outer.actions) == (nested.actor, nested.actions) == (key_of_reference(GP), READ)
