@@ -6,9 +6,9 @@ tells nobody of a row that they cannot see. Nothing here discloses content.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from typing import cast as typed
 
 from sqlalchemy import (
@@ -39,6 +39,8 @@ from fhir_server.store.keys import NONE, type_key
 from fhir_server.store.visibility import RULES, Visibility, readable, with_subject
 
 _ASKER = "asker_"
+_Item = TypeVar("_Item")
+_MOST_VALUES = 8_000
 _ABSENT = -(2**63) + 1
 """Stands for NULL among the values of proposed grants."""
 
@@ -109,19 +111,25 @@ def tally_with(
     The same predicate runs over the stored grants, less those of the Consent, and the proposed ones: nothing is written
     and nothing locked.
     """
-    shared = _sharing_rows_with(session, patient, types)
-    rules = replace(RULES, grant=_proposed(consent, grants, shared))
-    row = tables.resource.alias()
-    source, rules = with_subject(actor, row, rules)
-    seen = (
-        select(row)
-        .select_from(source)
-        .where(
-            row.c.type.in_([type_key(name) for name in types]), row.c.deleted.is_(False), actor.predicate(row, rules)
-        )
-    )
-    statement = _tally(seen.cte(), asker, types)
-    found = session.connection.execute(statement, _values(actor, asker, patient))
+    whose = _padded(_sharing_rows_with(session, patient, types))
+    rows = _padded([[_number(grant, each.name) for each in tables.consent_grant.c] for grant in grants])
+
+    def build() -> Select[Any]:
+        row = tables.resource.alias()
+        rules = replace(RULES, grant=_proposed(len(whose), len(rows)))
+        source, rules = with_subject(actor, row, rules)
+        kinds = row.c.type.in_([type_key(name) for name in types])
+        seen = select(row).select_from(source).where(kinds, row.c.deleted.is_(False), actor.predicate(row, rules))
+        return _tally(seen.cte(), asker, types)
+
+    bound = {_cell(*place): value for place, value in _cells(rows)} | {_whose(i): key for i, key in enumerate(whose)}
+    values = {**_values(actor, asker, patient), "tally_consent": consent, **bound}
+    if len(bound) > _MOST_VALUES:
+        # Too many for the databases' drivers: built for these values alone.
+        found: Iterable[Any] = session.connection.execute(_with_values(build(), bound), values)
+    else:
+        shape = ("tally with", actor.shape, asker.shape, tuple(types), len(whose), len(rows))
+        found = prepared.run(session, shape, build, values)
     return tuple(Tally._make(record) for record in found)
 
 
@@ -135,18 +143,55 @@ def _tally(row: CTE, asker: Visibility, types: Sequence[str]) -> Select[Any]:
     )
 
 
-def _proposed(consent: int, grants: Sequence[Grant], patients: Sequence[int]) -> Subquery:
-    """Return `consent_grant` of these patients as it would be with other grants of one Consent."""
+def _proposed(whose_count: int, rows_count: int) -> Subquery:
+    """Return `consent_grant` of some patients as it would be with other grants of one Consent; all of it is bound."""
     stored = tables.consent_grant
-    kept = select(stored).where(stored.c.consent != consent, stored.c.patient.in_(patients))
-    if not grants:
+    patients = [bindparam(_whose(index), NONE, BigInteger) for index in range(whose_count)]
+    replaced = bindparam("tally_consent", NONE, BigInteger)
+    kept = select(stored).where(stored.c.consent != replaced, stored.c.patient.in_(patients))
+    if not rows_count:
         return kept.subquery()
     names = [each.name for each in stored.c]
-    rows = [tuple(_number(grant, name) for name in names) for grant in grants]
-    listed = values(*(column(name, BigInteger) for name in names), name="listed", literal_binds=True).data(rows)
+    rows = [
+        tuple(bindparam(_cell(number, place), NONE, BigInteger) for place in range(len(names)))
+        for number in range(rows_count)
+    ]
+    listed = values(*(column(name, BigInteger) for name in names), name="listed").data(rows)
     proposed = listed.cte("proposed")
     typed_columns = [_typed(each, proposed.c[each.name]).label(each.name) for each in stored.c]
     return union_all(kept, select(*typed_columns)).subquery()
+
+
+def _padded(found: Sequence[_Item]) -> list[_Item]:
+    """Repeat the last up to a power of two: a grant that is there twice votes as once, and there are few shapes."""
+    if not found:
+        return []
+    return [*found, *[found[-1]] * ((1 << (len(found) - 1).bit_length()) - len(found))]
+
+
+def _cells(rows: Sequence[Sequence[int]]) -> Iterator[tuple[tuple[int, int], int]]:
+    for number, row in enumerate(rows):
+        for place, value in enumerate(row):
+            yield (number, place), value
+
+
+def _cell(number: int, place: int) -> str:
+    return f"tally_grant_{number}_{place}"
+
+
+def _whose(index: int) -> str:
+    return f"tally_whose_{index}"
+
+
+def _with_values(statement: Select[Any], bound: Mapping[str, int]) -> Select[Any]:
+    """Return the statement with these values written into it."""
+
+    def written(element: object, **_: object) -> ColumnElement[Any] | None:
+        if isinstance(element, BindParameter) and element.key in bound:
+            return literal_column(f"({bound[element.key]})", BigInteger)
+        return None
+
+    return typed("Select[Any]", replacement_traverse(statement, {}, written))
 
 
 def _number(grant: Grant, name: str) -> int:

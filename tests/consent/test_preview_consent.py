@@ -159,3 +159,14 @@ def test_switching_everything_off_is_previewed(world: World) -> None:
     was, becomes = _preview(world, off, GP)
     assert was
     assert becomes == {}
+
+
+def test_a_consent_of_many_rows_is_previewed_like_a_small_one(world: World) -> None:
+    codes = [{"coding": [{"code": code}]} for code in ("718-7", *(f"x{number}" for number in range(600)))]
+    body = consent(ANN, CARER, code=codes)
+    was, becomes = _preview(world, body, CARER)
+    assert was == {}
+    assert becomes["Observation", "general"] > 0
+    assert becomes == _preview(world, consent(ANN, CARER, code=codes[:1]), CARER)[1]
+    world.server.post("Consent", world.ann, body)
+    assert becomes == _reported(world, CARER)
