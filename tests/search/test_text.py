@@ -97,7 +97,8 @@ def _narrative(resource: Json) -> list[str]:
 
 def _content(resource: Json) -> list[list[str]]:
     """Read the texts in the order in which they were sent."""
-    return [_words(resource["status"]), _words(resource["code"]["text"]), _narrative(resource)]
+    generated = _words(resource.get("text", {}).get("status", ""))
+    return [_words(resource["status"]), _words(resource["code"]["text"]), generated, _narrative(resource)]
 
 
 @dataclass(frozen=True)
