@@ -21,7 +21,7 @@ from fhir_server.store.account_resets import AccountReset
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session, Store
 
-__all__ = ["AccountReset", "Asked", "Result", "ask", "decide", "listed", "of_link", "redeem"]
+__all__ = ["AccountReset", "Asked", "Refused", "Result", "ask", "decide", "listed", "of_link", "redeem"]
 
 _DECIDE_WITHIN = timedelta(days=3)
 _USE_WITHIN = timedelta(hours=24)
@@ -45,28 +45,33 @@ class Asked:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a request was not taken: the field, and what is wrong with it in plain words."""
+
+    field: str
+    text: str
+    is_throttled: bool = False
+
+
 def ask(
     session: Session, vault: Vault, desk: Account, *, email: str, new_email: str, reason: str, now: datetime
-) -> Asked:
+) -> Asked | Refused:
     """Ask to open somebody's account again; they are told at the address the account has.
 
-    Raises:
-        FhirError: INVALID_VALUE naming the field; THROTTLED (429) when one person asks too often.
+    A refusal is an answer and no exception: its count among the tries is committed like everything else.
     """
     if not limits.allow(session, now, (limits.RESET_REQUEST, desk.id)):
-        raise FhirError(Kind.THROTTLED, "Too many requests. Wait an hour and try again")
+        return Refused("email", "Too many requests. Wait an hour and try again", is_throttled=True)
     account = accounts.by_email(session, plain_email(email))
     new = plain_email(new_email) if new_email else ""
     if account is None or not account.active or account.id == desk.id:
-        raise FhirError(Kind.INVALID_VALUE, "No account that can be helped has this e-mail address", ("email",))
+        return Refused("email", "No account that can be helped has this e-mail address")
     if new_email and (not new or accounts.by_email(session, new) is not None):
-        raise FhirError(Kind.INVALID_VALUE, "This address cannot be used for the account", ("new-email",))
+        return Refused("new-email", "This address cannot be used for the account")
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
-        raise FhirError(
-            Kind.INVALID_VALUE,
-            f"Say how you checked who it is, in {SHORTEST_REASON} to {LONGEST_REASON:,} characters",
-            ("reason",),
-        )
+        text = f"Say how you checked who it is, in {SHORTEST_REASON} to {LONGEST_REASON:,} characters"
+        return Refused("reason", text)
     code, reset_id = codes.new_code(), str(uuid.uuid4())
     made = AccountReset(
         id=reset_id,

@@ -46,10 +46,16 @@ class Actor:
             yield session
             self.record(session, action, description)
 
-    def record(self, session: Session, action: str, description: str = "") -> None:
-        """Write the AuditEvent of a change in the change's transaction."""
-        about = description or f"account {self.account.id}"
-        record_administration(self.context, self.person.principal, action=action, description=about, session=session)
+    def record(self, session: Session, action: str, description: str = "", *, status: int = 200) -> None:
+        """Write the AuditEvent of a change, or with a `status` from 400 on of a refusal, in the same transaction."""
+        record_administration(
+            self.context,
+            self.person.principal,
+            action=action,
+            description=description or f"account {self.account.id}",
+            status=status,
+            session=session,
+        )
 
 
 def actor() -> Actor:
