@@ -110,13 +110,15 @@ def _is_base64(value: Any) -> bool:
     return True
 
 
+# No control characters, which XML cannot carry (https://www.w3.org/TR/xml/#charsets).
+_PRINTED = r"[^\s\x00-\x1f]"
 _TEXT = ((str,), "string")
 
 PRIMITIVES: Mapping[str, Primitive] = {
     "base64Binary": Primitive(_is_base64, *_TEXT, "base64"),
     "boolean": Primitive(_is_boolean, (bool,), "boolean", "true or false"),
-    "canonical": Primitive(_matching(r"\S+"), *_TEXT, "a URL without spaces, with an optional |version"),
-    "code": Primitive(_matching(r"[^\s]+(\s[^\s]+)*"), *_TEXT, "a code without outer or double spaces"),
+    "canonical": Primitive(_matching(f"{_PRINTED}+"), *_TEXT, "a URL without spaces, with an optional |version"),
+    "code": Primitive(_matching(rf"{_PRINTED}+(\s{_PRINTED}+)*"), *_TEXT, "a code without outer or double spaces"),
     "date": Primitive(_dated(f"{_PARTIAL}|{_DAY}"), *_TEXT, "an existing date: YYYY, YYYY-MM or YYYY-MM-DD"),
     "dateTime": Primitive(
         _dated(f"{_PARTIAL}|{_DAY}(T{_TIME}{_ZONE})?"),
@@ -135,8 +137,8 @@ PRIMITIVES: Mapping[str, Primitive] = {
     "string": Primitive(is_string, *_TEXT, "text without control characters"),
     "time": Primitive(_matching(_TIME), *_TEXT, "a time of day: hh:mm:ss"),
     "unsignedInt": Primitive(_integer(0), (int,), "whole number", "a whole number from 0 to 2147483647"),
-    "uri": Primitive(_matching(r"\S+"), *_TEXT, "a URI without spaces"),
-    "url": Primitive(_matching(r"\S+"), *_TEXT, "a URL without spaces"),
+    "uri": Primitive(_matching(f"{_PRINTED}+"), *_TEXT, "a URI without spaces"),
+    "url": Primitive(_matching(f"{_PRINTED}+"), *_TEXT, "a URL without spaces"),
     "uuid": Primitive(
         _matching(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
         *_TEXT,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 
-from flask import Response, current_app, make_response, render_template, request
+from flask import Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from jinja2 import TemplateError
 from werkzeug.exceptions import HTTPException
 
+from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind, error_outcome
 from fhir_server.web.extension import current, request_id
 
@@ -89,7 +90,7 @@ def _face(refusal: FhirError) -> Response:
     path = request.path
     shown = refusal.diagnostics if refusal.kind.shown else "The server could not answer this request"
     if path == "/fhir" or path.startswith("/fhir/"):
-        response = make_response(current_app.json.dumps(error_outcome(refusal, request_id())))
+        response = make_response(json.encode(error_outcome(refusal, request_id())))
         response.content_type = "application/fhir+json; charset=utf-8"
         if refusal.kind is Kind.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Bearer realm="fhir"'
