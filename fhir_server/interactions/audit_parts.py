@@ -32,6 +32,30 @@ ADMINISTRATION_ACTIONS = (
     "read-status",
 )
 """What may be done over `/api/v1`; codes of the system `ADMINISTRATION`."""
+ACCOUNT_ACTIONS = (
+    "add-authenticator",
+    "add-passkey",
+    "ask-new-email",
+    "change-memorable-question",
+    "change-mobile",
+    "change-password",
+    "close-sign-in-problem",
+    "end-session",
+    "forget-device",
+    "invite-carer",
+    "leave-record",
+    "link-nhs-login",
+    "remove-authenticator",
+    "remove-mobile",
+    "remove-passkey",
+    "rename-passkey",
+    "renew-recovery-codes",
+    "resend-carer-invitation",
+    "sign-out-everywhere",
+    "unlink-nhs-login",
+    "want-text-codes",
+)
+"""What people do with accounts on pages; codes of the same system."""
 _PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _ROLE_CLASS = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"

@@ -32,14 +32,14 @@ _REST = "http://hl7.org/fhir/restful-interaction"
 # Which first subtypes an event type has: an event is stored under its subtype alone.
 _TYPES = {
     "rest": ("http://terminology.hl7.org/CodeSystem/audit-event-type", tuple(code.value for code in Code)),
-    "110100": (parts.DICOM, parts.ADMINISTRATION_ACTIONS),
+    "110100": (parts.DICOM, (*parts.ADMINISTRATION_ACTIONS, *parts.ACCOUNT_ACTIONS)),
     "110113": (parts.DICOM, ("110127", "110138", "AuthZ-Consent")),
     "110114": (parts.DICOM, ("110122", "110123")),
 }
 _SUBTYPES = {
     **{code.value: _REST for code in Code},
     **dict.fromkeys(("110122", "110123", "110127", "110138"), parts.DICOM),
-    **dict.fromkeys(parts.ADMINISTRATION_ACTIONS, parts.ADMINISTRATION),
+    **dict.fromkeys((*parts.ADMINISTRATION_ACTIONS, *parts.ACCOUNT_ACTIONS), parts.ADMINISTRATION),
     "AuthZ-Consent": f"{parts.BALP}/CodeSystem/AuthZsubType",
 }
 _ACTIONS = dict.fromkeys("CRUDE", "http://hl7.org/fhir/audit-event-action")
