@@ -61,6 +61,27 @@ class Notice(Enum):
         "It is locked for 15 minutes. If the person needs help, check their details with them. "
         "You can see the invitation here:\n\n{base_url}/organisation" + _ENDING,
     )
+    CARER_INVITATION = (
+        "carer-invitation",
+        EMAIL,
+        "Your invitation to {brand}",
+        "Hello {name}\n\nSomebody you know invites you to see a record that they share with you on {brand}.\n\n"
+        "Use this link within 14 days. It works for you only:\n\n{base_url}/carer/{token}\n\n"
+        "You also need the code that we sent to your mobile phone." + _ENDING,
+    )
+    CARER_CODE = (
+        "carer-code",
+        TEXT,
+        "",
+        "Your {brand} code is {code}. Use it with the link in our e-mail. Do not share it with anybody.",
+    )
+    CARER_ENDING = (
+        "carer-ending",
+        EMAIL,
+        "A message from {brand}",
+        "A record that is shared with you will no longer be shared from {day}. "
+        "Sign in to see which one:\n\n{base_url}/choose-record" + _ENDING,
+    )
     CONFIRM_EMAIL = (
         "confirm-email",
         EMAIL,

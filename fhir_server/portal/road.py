@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from flask import abort
 
 from fhir_server import web
+from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome
 from fhir_server.interactions.perform import perform
@@ -130,6 +131,17 @@ def road() -> Road:
     if signed_in is None:
         abort(401)
     return Road(signed_in.principal, web.context())
+
+
+def clerk(way: Road) -> Road:
+    """Return the road of the service itself, for what follows from what a person did and no person may write.
+
+    Who is family, and that somebody left: the AuditEvent names the service and for whom it acted. What a page shows is
+    never read this way.
+    """
+    name = f"{way.principal.name} (through this service)"
+    principal = replace(tokens.operator(way.now, name), client_id=tokens.PORTAL, purpose="PATADMIN")
+    return Road(principal, way.context)
 
 
 def decode(outcome: Outcome) -> dict[str, Any]:

@@ -25,6 +25,9 @@ from fhir_server.portal.views import (
     account_proofs,
     account_resets,
     account_secrets,
+    carer_invitation,
+    carers,
+    caring,
     emergency,
     home,
     letters,
@@ -36,7 +39,6 @@ from fhir_server.portal.views import (
     professional,
     record,
     sharing,
-    whose,
 )
 
 GET: Final = ("GET",)
@@ -80,11 +82,14 @@ _RECORD: Final = (
 PAGES: Final = (
     Page("/", home.home, EVERYBODY),
     *(Page(f"/record{path}", view, READER) for path, view in _RECORD),
-    Page("/record/measurements/add/<kind_code>", measurements.add_measurement, PATIENT, BOTH),
-    Page("/choose-record", whose.choose_record, ("carer",), BOTH),
+    Page("/record/measurements/add/<kind_code>", measurements.add_measurement, READER, BOTH),
+    Page("/choose-record", caring.choose_record, READER, BOTH),
+    Page("/choose-record/leave/<choice>", caring.leave_record, READER, BOTH),
     Page("/sharing", sharing.sharing, PATIENT),
     Page("/sharing/add", sharing.add_share, PATIENT),
     Page("/sharing/with/<grantee_type>/<grantee_id>", sharing.share_with, PATIENT, BOTH),
+    Page("/sharing/carers/invite", carers.invite_carer, PATIENT, BOTH),
+    Page("/sharing/carers/<carer_invitation_id>/resend", carers.invite_again, PATIENT, POST),
     Page("/sharing/<consent_id>/stop", sharing.stop_sharing, PATIENT, BOTH),
     Page("/sharing/switch-off", sharing.switch_off, PATIENT, BOTH),
     Page("/sharing/switch-on", sharing.switch_on, PATIENT, BOTH),
@@ -123,6 +128,7 @@ PAGES: Final = (
     Page("/privacy/audit", privacy.audit_search, ("privacy-officer",)),
     Page("/service-desk/account-resets", account_resets.account_resets, ("service-desk", "admin"), BOTH),
     Page("/service-desk", pages.service_desk, ("service-desk",)),
+    Page("/carer/<token>", carer_invitation.carer_invitation, EVERYBODY, BOTH),
     Page("/contact", pages.contact, EVERYBODY),
     Page("/accessibility", pages.accessibility, EVERYBODY),
     Page("/privacy-policy", pages.privacy_policy, EVERYBODY),

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, or_, select, update
 
 from fhir_server.store.account_tables import account, account_link, portal_session
+from fhir_server.store.carer_tables import carer_link
 from fhir_server.store.database import Session
 from fhir_server.store.instants import from_us, maybe_from_us, to_us
 
@@ -132,8 +133,13 @@ def by_email(session: Session, email: str) -> Account | None:
 
 
 def by_reference(session: Session, reference: str) -> tuple[Account, ...]:
-    """Return the accounts of a person, such as `Patient/1`, active or not, oldest first."""
-    statement = select(*_COLUMNS).where(account.c.reference == reference).order_by(account.c.created_at)
+    """Return the accounts of a person, such as `Patient/1`, active or not, oldest first.
+
+    The account of a carer stands for one RelatedPerson for each record shared with its person.
+    """
+    linked = select(carer_link.c.account_id).where(carer_link.c.reference == reference, carer_link.c.ended_at.is_(None))
+    whose = or_(account.c.reference == reference, account.c.id.in_(linked))
+    statement = select(*_COLUMNS).where(whose).order_by(account.c.created_at)
     return tuple(from_row(row) for row in session.connection.execute(statement))
 
 

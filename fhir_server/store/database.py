@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import (
     account_tables,
+    carer_tables,
     enrolment_tables,
     event_tables,
     index_tables,
@@ -39,6 +40,7 @@ TABLE_MODULES = (
     index_tables,
     event_tables,
     account_tables,
+    carer_tables,
     enrolment_tables,
     login_tables,
     oauth_tables,

@@ -12,6 +12,7 @@ from fhir_server.web.extension import Web, context, current, request_id
 from fhir_server.web.install import install
 from fhir_server.web.security import allow_form_target, csp_nonce, safe_next
 from fhir_server.web.session import (
+    ACTING_AS,
     WARN_BEFORE,
     SignedIn,
     ask_again,
@@ -27,6 +28,7 @@ from fhir_server.web.session import (
 )
 
 __all__ = [
+    "ACTING_AS",
     "WARN_BEFORE",
     "SignedIn",
     "Web",

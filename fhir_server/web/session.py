@@ -22,12 +22,15 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
+from fhir_server.identity import carers
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import sessions
 from fhir_server.store.accounts import Account
 from fhir_server.web.browsers import browser_name
 from fhir_server.web.extension import context, current
 
+ACTING_AS = "acting-as"
+"""Cookie with the id of the RelatedPerson that somebody who cares for others is now: a wish, never a right."""
 FRESH_FOR = timedelta(minutes=10)
 """So long after a proof something that needs a fresh one may be done."""
 WARN_BEFORE = timedelta(minutes=2)
@@ -229,7 +232,9 @@ def _look_up(token: str, *, seen: bool = True) -> SignedIn | None:
         )
         if found is None:
             return None
-        principal = tokens.for_account(session, found.account, found.auth_time, found.id, now)
+        # Of a person with several parts: which of them is theirs now. The choice counts only as long as it is one.
+        account = carers.acting(session, found.account, request.cookies.get(ACTING_AS, ""))
+        principal = tokens.for_account(session, account, found.auth_time, found.id, now)
     seen_at = found.last_seen_at
     if seen and now - seen_at > _SEEN_EVERY:
         with here.store.write() as session:
@@ -238,7 +243,7 @@ def _look_up(token: str, *, seen: bool = True) -> SignedIn | None:
     idle_end, last_end = seen_at + extension.session_idle, found.started_at + extension.session_max
     return SignedIn(
         principal,
-        found.account,
+        account,
         found.id,
         found.auth_time,
         found.started_at,

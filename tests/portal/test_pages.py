@@ -44,6 +44,9 @@ EXAMPLES = {
     "invitation_id": "unknown",
     "review_id": "unknown",
     "action": "resend",
+    "carer_invitation_id": "unknown",
+    "choice": "unknown",
+    "token": "unknown",
 }
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
 READ_PAGES = [page for page in PAGES if "GET" in page.methods]

@@ -100,8 +100,10 @@ def amount(field: Field, text: str) -> Decimal | str:
     return value
 
 
-def observation(kind: Kind, values: Mapping[str, Decimal], *, patient: Json, taken: datetime | date) -> dict[str, Any]:
-    """Return the Observation of a measurement that the patient took, performed by the patient."""
+def observation(
+    kind: Kind, values: Mapping[str, Decimal], *, patient: Json, taken: datetime | date, by: Json | None = None
+) -> dict[str, Any]:
+    """Return the Observation of a measurement at home: performed by the patient, or by family (`by`) in their place."""
     resource: dict[str, Any] = {
         "resourceType": "Observation",
         # A patient has no organisation that a label could come from; without one nobody else could see it.
@@ -123,7 +125,7 @@ def observation(kind: Kind, values: Mapping[str, Decimal], *, patient: Json, tak
         "effectiveDateTime": taken.astimezone(LONDON).isoformat(timespec="seconds")
         if isinstance(taken, datetime)
         else taken.isoformat(),
-        "performer": [dict(patient)],
+        "performer": [dict(by or patient)],
     }
     if len(kind.fields) == 1:
         field = kind.fields[0]

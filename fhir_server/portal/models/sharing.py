@@ -23,6 +23,7 @@ _KIND: Final = {
     "PractitionerRole": "Professional",
     "RelatedPerson": "Family or carer",
 }
+_WRITING: Final = ("collect", "correct")
 NOW, LATER, ENDED, STOPPED = "now", "later", "ended", "stopped"
 
 
@@ -41,6 +42,7 @@ class Share:
         since: Start, None where open.
         until: End, None where open.
         state: `now`, `later`, `ended` or `stopped`.
+        may_act: Whether they may also add to the record in the person's place.
     """
 
     id: str
@@ -53,6 +55,12 @@ class Share:
     since: Moment | None
     until: Moment | None
     state: str
+    may_act: bool = False
+
+    @property
+    def is_family(self) -> bool:
+        """Return whether it is for family or a carer."""
+        return self.grantee.startswith("RelatedPerson/")
 
     @property
     def all_labels(self) -> bool:
@@ -131,9 +139,16 @@ def _shares(consent: Json, now: datetime) -> list[Share]:
                 since=since,
                 until=until,
                 state=state,
+                may_act=_may_act(provision),
             )
         )
     return shares
+
+
+def _may_act(provision: Json) -> bool:
+    """Return whether a provision permits writing; one that names no action permits everything."""
+    codes = {str(coding.get("code")) for concept in items(provision, "action") for coding in items(concept, "coding")}
+    return not codes or not codes.isdisjoint(_WRITING)
 
 
 def _permitted(provision: Json) -> tuple[Label, ...]:
@@ -180,6 +195,7 @@ def permit(
     until: date | None,
     now: datetime,
     existing: Json | None = None,
+    may_act: bool = False,
 ) -> dict[str, Any]:
     """Return the Consent that shares these kinds of information with one grantee.
 
@@ -190,6 +206,7 @@ def permit(
         until: Last day, None for no end.
         now: Start of a new permission, aware UTC.
         existing: The Consent in force for the same grantee, of which this becomes the next version.
+        may_act: Whether family may also add to the record; nobody else is asked that.
     """
     period = {"start": _kept_start(existing, now)}
     if until:
@@ -199,7 +216,10 @@ def permit(
         "reference": {"reference": grantee.reference, "display": grantee.name},
     }
     provision: dict[str, Any] = {"type": "permit", "period": period, "actor": [actor]}
-    if not grantee.reference.startswith("RelatedPerson/"):
+    if grantee.reference.startswith("RelatedPerson/"):
+        codes = ("access", *(_WRITING if may_act else ()))
+        provision["action"] = [_concept("consentaction", code, code.capitalize()) for code in codes]
+    else:
         provision["purpose"] = [{"system": f"{_HL7}v3-ActReason", "code": "TREAT", "display": "treatment"}]
     provision["securityLabel"] = [
         {"system": SYSTEM, "code": label.code, "display": label.name} for label in in_order(labels)
@@ -215,6 +235,19 @@ def deny_all(*, patient: Json, now: datetime) -> dict[str, Any]:
 def stopped(consent: Json) -> dict[str, Any]:
     """Return the next version of a Consent, no longer in force."""
     return {**consent, "status": "inactive"}
+
+
+def without_actor(consent: Json, reference_: str) -> dict[str, Any]:
+    """Return the next version of a Consent that permits one person less; it ends where that leaves nobody.
+
+    A permit inside a deny, or for one person of a nested provision, ends as a whole: less is seen, never more.
+    """
+    provision = consent.get("provision")
+    if isinstance(provision, dict) and provision.get("type") == "permit" and not provision.get("provision"):
+        others = [actor for actor in items(provision, "actor") if reference(actor.get("reference")) != reference_]
+        if others:
+            return {**consent, "provision": {**provision, "actor": others}}
+    return stopped(consent)
 
 
 def _kept_start(existing: Json | None, now: datetime) -> str:

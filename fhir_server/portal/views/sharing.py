@@ -14,6 +14,7 @@ from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server import web
+from fhir_server.identity import carers
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.models import sharing as model
 from fhir_server.portal.models import viewers
@@ -35,10 +36,12 @@ class Choice:
     Attributes:
         labels: Kinds of information.
         until: Last day, None for no end.
+        may_act: Whether family may also add to the record.
     """
 
     labels: tuple[Label, ...]
     until: date | None
+    may_act: bool = False
 
     @property
     def until_words(self) -> str:
@@ -46,9 +49,19 @@ class Choice:
         return spoken_day(self.until) if self.until else "No end date"
 
 
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """An invitation that waits."""
+
+    id: str
+    name: str
+    email: str
+    expired: bool
+
+
 def sharing() -> str:
     """Show who can see what now."""
-    record = _own_record()
+    record = own_record()
     report = record.road.operate("access-report", "Patient", record.patient_id, [_FOR_TREATMENT])
     known = names(record.road, viewers.references(report))
     return render_template(
@@ -57,13 +70,14 @@ def sharing() -> str:
         sharing=_overview(record),
         viewers=viewers.viewers(report, known, record.reference),
         labels=LABELS,
+        invitations=_waiting(record),
         notice=_notice(),
     )
 
 
 def add_share() -> str:
     """Find somebody to share with in the directory."""
-    record = _own_record()
+    record = own_record()
     text = request.args.get("q", "").strip()
     suggested = [] if text else _suggested(record)
     found = find_grantees(record.road, text) if text else ()
@@ -74,7 +88,7 @@ def share_with(grantee_type: str, grantee_id: str) -> str | Response:
     """Ask what to share and for how long, show the answers, save; a family member sees it only after a fresh proof."""
     if grantee_type == "RelatedPerson" and (again := web.ask_again()) is not None:
         return again
-    record = _own_record()
+    record = own_record()
     grantee = grantee_of(record.road, grantee_type, grantee_id)
     if grantee is None:
         abort(404)
@@ -84,7 +98,7 @@ def share_with(grantee_type: str, grantee_id: str) -> str | Response:
     )
     if request.method == "GET":
         return _question(record, grantee, current, ())
-    choice = _choice(record)
+    choice = choice_of(record)
     if not isinstance(choice, Choice):
         return make_response(_question(record, grantee, current, choice), 400)
     if request.form.get("confirm") != "yes":
@@ -96,7 +110,7 @@ def share_with(grantee_type: str, grantee_id: str) -> str | Response:
 
 def stop_sharing(consent_id: str) -> str | Response:
     """Ask once more, then stop a share: the next request of that person finds nothing."""
-    record = _own_record()
+    record = own_record()
     consent = record.road.read("Consent", consent_id)
     found = model.overview([consent], record.road.now)
     share = next(iter((*found.now, *found.later)), None)
@@ -104,12 +118,17 @@ def stop_sharing(consent_id: str) -> str | Response:
         return redirect("/sharing")
     if request.method == "GET":
         return render_template("portal/sharing/stop.html", record=record, share=share)
-    return _stored(record, model.stopped(consent), share.version, "stopped")
+    answer = _stored(record, model.stopped(consent), share.version, "stopped")
+    if share.is_family:
+        with record.road.context.store.write() as session:
+            carers.withdraw(session, share.grantee, record.road.now)
+    _tell_family(record, share.grantee)
+    return answer
 
 
 def switch_off() -> str | Response:
     """Ask once more, then switch all sharing off."""
-    record = _own_record()
+    record = own_record()
     if _overview(record).disabled_id:
         return redirect("/sharing")
     if request.method == "GET":
@@ -122,7 +141,7 @@ def switch_off() -> str | Response:
 
 def switch_on() -> str | Response:
     """Ask once more, then switch sharing on again as it was."""
-    record = _own_record()
+    record = own_record()
     overview = _overview(record)
     if not overview.disabled_id:
         return redirect("/sharing")
@@ -132,7 +151,8 @@ def switch_on() -> str | Response:
     return _stored(record, model.stopped(consent), overview.disabled_version, "on")
 
 
-def _own_record() -> Record:
+def own_record() -> Record:
+    """Return the record of whoever looks, whose sharing nobody else decides about here; aborts with 403 otherwise."""
     record = open_record()
     if not record.own:
         abort(403)
@@ -143,8 +163,18 @@ def _overview(record: Record) -> Overview:
     return model.overview(record.road.search_all("Consent", ("patient", record.reference)), record.road.now)
 
 
+def _waiting(record: Record) -> tuple[Invited, ...]:
+    """Return the invitations of carers that nobody has taken up yet."""
+    with record.road.context.store.read() as session:
+        found = carers.waiting(session, record.reference)
+    return tuple(Invited(each.id, each.name, each.email, each.expires_at <= record.road.now) for each in found)
+
+
 def _notice() -> str:
     return {
+        "invited": "Your invitation is on its way",
+        "resent": "A new link and a new code are on their way. The old ones no longer work",
+        "limit": "You have sent many invitations today. Try again tomorrow",
         "saved": "Your choice is saved and works from now on",
         "stopped": "You have stopped sharing. They can no longer see your record",
         "off": "All sharing is off. Nobody can see your record, not even in an emergency",
@@ -164,7 +194,8 @@ def _suggested(record: Record) -> list[Grantee]:
     return suggested
 
 
-def _choice(record: Record) -> Choice | tuple[Problem, ...]:
+def choice_of(record: Record) -> Choice | tuple[Problem, ...]:
+    """Return what the form chooses, or everything that is wrong with it."""
     problems: list[Problem] = []
     labels = in_order(code for code in request.form.getlist("labels") if code in BY_CODE)
     if not labels:
@@ -180,7 +211,7 @@ def _choice(record: Record) -> Choice | tuple[Problem, ...]:
             problems.append(Problem("The last day must be today or in the future", "#until-day"))
         else:
             until = answer
-    return tuple(problems) if problems else Choice(labels, until)
+    return tuple(problems) if problems else Choice(labels, until, request.form.get("right") == "act")
 
 
 def _question(record: Record, grantee: Grantee, current: Share | None, errors: tuple[Problem, ...]) -> str:
@@ -196,7 +227,8 @@ def _question(record: Record, grantee: Grantee, current: Share | None, errors: t
         current=current,
         labels=LABELS,
         ticked=ticked,
-        answers=answers or _end_answers(current),
+        answers=answers or _end_answers(current) | {"right": "act" if current and current.may_act else "view"},
+        is_family=grantee.reference.startswith("RelatedPerson/"),
         errors=errors,
     )
 
@@ -219,6 +251,7 @@ def _check(record: Record, grantee: Grantee, choice: Choice, current: Share | No
         hidden=hidden,
         fields=fields,
         current=current,
+        is_family=grantee.reference.startswith("RelatedPerson/"),
         preview=_preview(record, grantee, choice, current),
     )
 
@@ -247,12 +280,22 @@ def _chosen(record: Record, grantee: Grantee, choice: Choice, current: Share | N
         until=choice.until,
         now=record.road.now,
         existing=record.road.read("Consent", current.id) if current else None,
+        may_act=choice.may_act,
     )
 
 
 def _save(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> Response:
     consent = _chosen(record, grantee, choice, current)
-    return _stored(record, consent, current.version if current else "", "saved")
+    answer = _stored(record, consent, current.version if current else "", "saved")
+    _tell_family(record, grantee.reference)
+    return answer
+
+
+def _tell_family(record: Record, reference: str) -> None:
+    """Tell a carer that something changed for them; the message does not say what."""
+    if reference.startswith("RelatedPerson/"):
+        with record.road.context.store.write() as session:
+            carers.tell(session, reference, record.road.now)
 
 
 def _stored(record: Record, consent: dict[str, Any], version: str, done: str) -> Response:

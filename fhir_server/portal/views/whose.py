@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, Final
 
-from flask import Response, make_response, redirect, render_template, request
+from flask import make_response, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.access.principal import Caller
+from fhir_server.identity import carers
 from fhir_server.operations.emergencies import running
-from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.person import Person, person
 from fhir_server.portal.models.words import LONDON
 from fhir_server.portal.road import Road, road
+from fhir_server.web.acting import actor
 
 CHOSEN: Final = "record"
+_KEPT_S: Final = 12 * 3600
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
@@ -37,6 +39,7 @@ class Record:
         own: Whether it is the record of whoever looks.
         caring: Whether a carer looks.
         emergency_ends_at: End of the emergency access it is open under, None otherwise.
+        may_choose: Whether whoever looks can go to another record, too.
     """
 
     road: Road
@@ -47,6 +50,7 @@ class Record:
     own: bool
     caring: bool
     emergency_ends_at: datetime | None
+    may_choose: bool = False
 
     @property
     def reference(self) -> str:
@@ -96,7 +100,10 @@ def open_record(patient_id: str = "") -> Record:
     kind, _, own_id = way.principal.subject.partition("/")
     if kind != "Patient":
         raise Elsewhere(redirect("/"))
-    return _record(way, own_id, way.read("Patient", own_id), root="/record", own=True)
+    found = _record(way, own_id, way.read("Patient", own_id), root="/record", own=True)
+    with way.context.store.read() as session:
+        others = carers.identities(session, account_id())
+    return replace(found, may_choose=len(others) > 1)
 
 
 def _professional(way: Road, patient_id: str) -> Record:
@@ -117,7 +124,12 @@ def _carer(way: Road) -> Record:
         if len(found) != 1:
             raise Elsewhere(redirect("/choose-record"))
         patient = found[0]
-    return _record(way, str(patient["id"]), patient, root="/record", caring=True)
+    return replace(_record(way, str(patient["id"]), patient, root="/record", caring=True), may_choose=True)
+
+
+def account_id() -> str:
+    """Return the account that is signed in, whichever of its parts it is now; aborts with 401 where none is."""
+    return actor().account.id
 
 
 def _record(
@@ -141,16 +153,13 @@ def set_cookie(response: BaseResponse, name: str, value: str, *, max_age_s: int)
     )
 
 
-def choose_record() -> str | BaseResponse:
-    """Let a carer say whose record to open."""
-    way = road()
-    people = [person(entry, way.now.astimezone(LONDON).date()) for entry in way.search_all("Patient")]
-    if request.method == "POST":
-        chosen = request.form.get("record", "")
-        if any(entry.id == chosen for entry in people):
-            response: Response = make_response(redirect("/record", 303))
-            set_cookie(response, CHOSEN, chosen, max_age_s=12 * 3600)
-            return response
-        errors = (Problem("Choose whose record you want to see", "#record"),)
-        return make_response(render_template("portal/choose_record.html", people=people, errors=errors), 400)
-    return render_template("portal/choose_record.html", people=people, errors=())
+def act_as(response: BaseResponse, reference: str, patient_id: str) -> BaseResponse:
+    """Let this browser's next requests be by one part of its person, about one record; looked up on each of them."""
+    kind, _, logical_id = reference.partition("/")
+    if kind == "RelatedPerson":
+        set_cookie(response, web.ACTING_AS, logical_id, max_age_s=_KEPT_S)
+        set_cookie(response, CHOSEN, patient_id, max_age_s=_KEPT_S)
+    else:
+        response.delete_cookie(web.ACTING_AS, path="/")
+        response.delete_cookie(CHOSEN, path="/")
+    return response

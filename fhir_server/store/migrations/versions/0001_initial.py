@@ -91,6 +91,7 @@ def upgrade() -> None:
     _create_contact_message()
     _create_message()
     _create_rate_limit()
+    _create_carers()
     _create_login_link()
     _create_login_attempt()
     _create_login_pending()
@@ -783,6 +784,73 @@ def _create_rate_limit() -> None:
         sa.Column("hit_count", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("key_hash", name="pk_rate_limit"),
     )
+
+
+def _create_sharing_request() -> None:
+    op.create_table(
+        "sharing_request",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("patient", sa.Text()),
+        sa.Column("practitioner", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("organization", sa.Text(), nullable=False),
+        sa.Column("nhs_number", sa.Text(), nullable=False),
+        sa.Column("birth_date", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("answered_at", sa.BigInteger()),
+        sa.Column("granted", sa.Boolean()),
+        sa.PrimaryKeyConstraint("id", name="pk_sharing_request"),
+    )
+    op.create_index("ix_sharing_request_patient", "sharing_request", ["patient", "created_at"])
+    op.create_index("ix_sharing_request_practitioner", "sharing_request", ["practitioner", "created_at"])
+
+
+def _create_carers() -> None:
+    _create_carer_invitation()
+    _create_carer_link()
+    _create_sharing_request()
+
+
+def _create_carer_invitation() -> None:
+    op.create_table(
+        "carer_invitation",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("patient", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("consent_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("mobile", sa.Text(), nullable=False),
+        sa.Column("invited_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("reminder_hash", sa.Text()),
+        sa.Column("reminded_at", sa.BigInteger()),
+        sa.Column("letter_at", sa.BigInteger()),
+        sa.Column("code_hash", sa.Text(), nullable=False),
+        sa.Column("failed_count", sa.Integer(), nullable=False),
+        sa.Column("locked_until", sa.BigInteger()),
+        sa.Column("completed_at", sa.BigInteger()),
+        sa.Column("cancelled_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id", name="pk_carer_invitation"),
+        sa.UniqueConstraint("token_hash", name="uq_carer_invitation_token_hash"),
+    )
+    op.create_index("ix_carer_invitation_patient", "carer_invitation", ["patient", "created_at"])
+
+
+def _create_carer_link() -> None:
+    op.create_table(
+        "carer_link",
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("reference", name="pk_carer_link"),
+    )
+    op.create_index("ix_carer_link_account", "carer_link", ["account_id"])
 
 
 def _create_sharing_request() -> None:
