@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import urlencode, urlsplit
 
 from flask import Response, jsonify
 from flask import request as incoming
@@ -27,12 +28,12 @@ def stay() -> Response:
 def show_stay() -> Response:
     """Say how long the session lasts now that its person was active again."""
     person = web.signed_in()
-    target = web.safe_next(incoming.args.get("next"))
+    target = _where_from()
     if person is None or person.is_final:
         return message(
             "Sign in again to stay",
             "For your safety we ask who you are after 12 hours at the latest. Prove it now and you can go on.",
-            link=("Prove that it is you", f"/sign-in/again?next={target}"),
+            link=("Prove that it is you", f"/sign-in/again?{urlencode({'next': target})}"),
         )
     return message(
         "You are still signed in",
@@ -40,6 +41,14 @@ def show_stay() -> Response:
         "Go back to where you were. If you had begun to fill in a form, use your browser's back button.",
         link=("Go back", target),
     )
+
+
+def _where_from() -> str:
+    # Pages do not name themselves in their link here: hidden and absent are to be the same page to the last byte.
+    came_from = urlsplit(incoming.referrer or "")
+    is_ours = came_from.netloc == urlsplit(web.current().base_url).netloc
+    path = f"{came_from.path}?{came_from.query}" if came_from.query else came_from.path
+    return web.safe_next(path if is_ours else "")
 
 
 def _told(person: SignedIn | None) -> Response:

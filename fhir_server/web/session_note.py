@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
-
-from flask import request
 
 from fhir_server.spec.outcome import FhirError
 from fhir_server.web.extension import context
@@ -27,7 +24,6 @@ class SessionNote:
         left_s: Seconds until then.
         warn_s: So many seconds before it a warning is due.
         is_final: Whether only a new proof can put it off.
-        stay: Path of the page that puts it off.
         csrf_token: Value of the form field of that name.
     """
 
@@ -35,7 +31,6 @@ class SessionNote:
     left_s: int
     warn_s: int
     is_final: bool
-    stay: str
     csrf_token: str
 
 
@@ -48,13 +43,11 @@ def session_note() -> SessionNote | None:
         person = None
     if person is None:
         return None
-    back = request.full_path.rstrip("?") if request.method == "GET" else request.path
     return SessionNote(
         ends=clock_time(person.ends_at),
         left_s=(person.ends_at - context().now()) // _SECOND,
         warn_s=WARN_BEFORE // _SECOND,
         is_final=person.is_final,
-        stay=f"/stay-signed-in?{urlencode({'next': back})}",
         csrf_token=person.csrf_token,
     )
 

@@ -33,7 +33,12 @@ def test_staying_extends_with_and_without_scripts(visitor: Visitor) -> None:
     visitor.server.clock.advance(minutes=28)
     assert visitor.post("/session/stay").json == {"left_s": 1800, "final": False}
     visitor.server.clock.advance(minutes=29)
-    assert "You are still signed in" in visitor.get("/stay-signed-in?next=/account")
+    page = visitor.client.get("/stay-signed-in", headers={"Referer": "http://localhost/account?done=mobile"}).text
+    assert "You are still signed in" in page
+    assert 'href="/account?done=mobile"' in page
+    elsewhere = visitor.client.get("/stay-signed-in", headers={"Referer": "https://evil.example/account"}).text
+    assert "evil" not in elsewhere
+    assert 'href="/account?' not in elsewhere
     visitor.server.clock.advance(minutes=29)
     assert visitor.is_in()
 
@@ -41,7 +46,7 @@ def test_staying_extends_with_and_without_scripts(visitor: Visitor) -> None:
 def test_every_page_says_when_it_ends_and_how_to_stay(visitor: Visitor) -> None:
     page = visitor.get("/account")
     assert "signed out if you do nothing until 9:30am" in page
-    assert 'href="/stay-signed-in?next=%2Faccount"' in page
+    assert 'href="/stay-signed-in"' in page
     assert 'data-session-left="1800" data-session-warn="120"' in page
     assert "signed out" not in Visitor(visitor.server, visitor.folder.parent).get("/contact")
 
