@@ -12,13 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
-from urllib.parse import urlencode
 
 import orjson
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.client import OAuth2Client
-from authlib.oauth2.rfc7523 import PrivateKeyJWT, private_key_jwt_sign
 from flask import Flask, current_app, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -27,6 +24,7 @@ from fhir_server.identity import codes, limits, openid_tokens, openid_wire
 from fhir_server.identity.openid import OpenIdError, Problem, Provider, Secrets, secrets_of
 from fhir_server.identity.openid_provider import Publications
 from fhir_server.identity.openid_tokens import Expected
+from fhir_server.signin.provider_client import Assertion, Wire
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import logins
 from fhir_server.store.logins import LoginAttempt
@@ -36,11 +34,8 @@ ATTEMPT_FOR = timedelta(minutes=60)
 """How long a person may take at the provider; proving an identity takes its time."""
 PENDING_FOR = timedelta(minutes=30)
 _KEPT = timedelta(days=1)
-_ASSERTION_FOR_S = 120
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _BEARER = re.compile(r"[\x21-\x7e]{1,8192}")
-_OK = 200
-_BROKEN = 500
 _STARTS = limits.Limit("provider-start", 120, timedelta(minutes=15))
 """Per address; a hospital shares one."""
 _SAID_NO = frozenset(
@@ -202,66 +197,15 @@ class RelyingParty:
     def _client(self, token_endpoint: str, now: datetime) -> OAuth2Client:
         provider = self.provider
         client = OAuth2Client(
-            _Wire(),
+            Wire(),
             client_id=provider.client_id,
-            token_endpoint_auth_method=_Assertion.name,
+            token_endpoint_auth_method=Assertion.name,
             scope=provider.scope,
             redirect_uri=provider.redirect_uri,
             code_challenge_method="S256",
         )
-        client.register_client_auth_method(_Assertion(provider, token_endpoint, now))
+        client.register_client_auth_method(Assertion(provider, token_endpoint, now))
         return client
-
-
-class _Assertion(PrivateKeyJWT):  # type: ignore[misc]  # Authlib ships no types
-    """Our proof to the token endpoint (RFC 7523 §2.2), short-lived and by the server's own clock."""
-
-    def __init__(self, provider: Provider, token_endpoint: str, now: datetime) -> None:
-        super().__init__(token_endpoint, alg=provider.assertion_algorithm)
-        self._provider = provider
-        self._now_s = int(now.timestamp())
-
-    def sign(self, auth: ClientAuth, token_endpoint: str) -> str:
-        del auth
-        key = self._provider.key
-        signed = private_key_jwt_sign(
-            key,
-            self._provider.client_id,
-            token_endpoint,
-            alg=self.alg,
-            header={"typ": "JWT", "kid": key.kid},
-            issued_at=self._now_s,
-            expires_at=self._now_s + _ASSERTION_FOR_S,
-        )
-        return cast("str", signed)
-
-
-class _Wire:
-    """What Authlib takes for an HTTP session: our bounded way to ask."""
-
-    def post(self, url: str, *, data: Mapping[str, str], headers: Mapping[str, str], auth: ClientAuth) -> _TokenAnswer:
-        """Send a form."""
-        asked, sent, body = auth.prepare("POST", url, dict(headers), urlencode(data))
-        return _TokenAnswer(openid_wire.ask(asked, form=body, headers=sent))
-
-
-class _TokenAnswer:
-    """What Authlib reads of an answer."""
-
-    def __init__(self, answer: openid_wire.Answer) -> None:
-        self.status_code = answer.status
-        self._answer = answer
-
-    def json(self) -> dict[str, Any]:
-        """Return tokens, or a refusal (RFC 6749 §5.2)."""
-        found = self._answer.json()
-        if self.status_code != _OK and "error" not in found:
-            self.raise_for_status()
-        return found
-
-    def raise_for_status(self) -> None:
-        """Say that the answer is none."""
-        raise OpenIdError(Problem.UNAVAILABLE, "The token endpoint answers with an error")
 
 
 def keep(response: BaseResponse, token: str) -> BaseResponse:
