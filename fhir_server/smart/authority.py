@@ -62,6 +62,7 @@ def here() -> Here:
         types=context.definitions.resource_types,
         signing=current().signing,
         now=context.now(),
+        session_max=web.current().session_max,
     )
 
 

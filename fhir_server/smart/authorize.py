@@ -16,10 +16,14 @@ from fhir_server.smart import authority, launch, narrowing, wording
 from fhir_server.smart.launch import Record
 from fhir_server.smart.rfc6749_authorization_code import CodeGrant, Yes
 from fhir_server.smart.server import Here, IncomingRequest, refuse
+from fhir_server.store import oauth_launches
+from fhir_server.store.database import Session
+from fhir_server.store.oauth_launches import Launch
 from fhir_server.web import SignedIn
 
 _MAX_FIELDS = 50
 _MAX_AGE_DIGITS = 9
+_NO_LAUNCH = "launch is unknown, used up or expired: open the app from the patient's page again"
 _NO_RECORD = "This account has no health record that an app could open"
 
 
@@ -41,13 +45,22 @@ def ask() -> Response | BaseResponse:
             return _to_sign_in(query)
         if _wants_fresh_proof(grant, person, at):
             return redirect("/sign-in/again?" + urlencode({"next": _address(_without_prompt(query))}), 303)
-        return _page(grant, person, query, _records(grant, person))
+        return _page(grant, person, query, _records(grant, person, _launched(grant, person)))
     except OAuth2Error as error:
         return _refused(error, at)
 
 
+def ask_by_form() -> BaseResponse:
+    """Answer POST of an app's request (SMART App Launch 2.2, `authorize-post`): the same request goes on by GET.
+
+    INVARIANT: no cookie is read here, as any site may send this form; a redirect to our own page is all that happens.
+    """
+    pairs = [(name, value) for name, values in request.form.lists() for value in values]
+    return redirect(_address(urlencode(pairs[: _MAX_FIELDS + 1])), 303)
+
+
 def decide() -> Response | BaseResponse:
-    """Answer POST: what the person decided goes back to the app; everything is checked again."""
+    """Answer what the person decided: it goes back to the app; everything is checked again."""
     query = request.form.get("query", "")
     at = authority.here()
     try:
@@ -57,16 +70,17 @@ def decide() -> Response | BaseResponse:
             return _to_sign_in(query)
         if _wants_fresh_proof(grant, person, at):
             return redirect(_address(query), 303)
-        records = _records(grant, person)
+        launched = _launched(grant, person)
+        records = _records(grant, person, launched)
         if request.form.get("decision") != "allow":
             return _answer(grant, at, person, None)
         scope = wording.chosen(grant.request.scope, frozenset(request.form.getlist("allow")))
         patient = _chosen_record(scope, records)
-        if scope in {"", "launch/patient"}:
+        if not set(scope.split()) - wording.LAUNCH:
             return _page(grant, person, query, records, error="Tick what the app may do, or choose “Do not allow”")
         if narrowing.needs_patient(scope.split()) and not patient:
             return _page(grant, person, query, records, error="Choose whose record the app may open")
-        return _answer(grant, at, person, _yes(person, patient, scope))
+        return _answer(grant, at, person, _yes(person, patient, scope, launched))
     except OAuth2Error as error:
         return _refused(error, at)
 
@@ -88,14 +102,42 @@ def _checked(query: str, at: Here) -> CodeGrant:
     return grant
 
 
-def _records(grant: CodeGrant, person: SignedIn) -> tuple[Record, ...]:
-    """Return the records to choose from, none where the app asks for no patient."""
+def _launched(grant: CodeGrant, person: SignedIn) -> Launch | None:
+    """Return what the app was launched with, None for an app that started on its own.
+
+    Raises:
+        InvalidRequestError: When the launch is used up or expired, another app's or another person's.
+    """
+    value = _launch_of(grant)
+    if not value:
+        return None
+    here, client_id = web.context(), grant.request.client.get_client_id()
+    with here.store.read() as session:
+        found = oauth_launches.pending(
+            session, value, client_id=client_id, account_id=person.account.id, now=here.now()
+        )
+    if found is None:
+        raise InvalidRequestError(_NO_LAUNCH, redirect_uri=grant.redirect_uri, state=_state(grant))
+    return found
+
+
+def _launch_of(grant: CodeGrant) -> str:
+    """Return the launch parameter; without the scope `launch` the app does not want to know what it stands for."""
+    return grant.request.payload.data.get("launch", "") if "launch" in grant.request.scope.split() else ""
+
+
+def _records(grant: CodeGrant, person: SignedIn, launched: Launch | None) -> tuple[Record, ...]:
+    """Return the records to choose from, one where the app was launched, none where it asks for no patient."""
     no_record = AccessDeniedError(_NO_RECORD, redirect_uri=grant.redirect_uri, state=_state(grant))
     if not person.account.reference:
         raise no_record
     if not narrowing.needs_patient(grant.request.scope.split()):
         return ()
-    records = launch.records(person, web.context())
+    if launched is not None:
+        found = launch.record(person, web.context(), launched.patient)
+        records: tuple[Record, ...] = (found,) if found else ()
+    else:
+        records = launch.records(person, web.context())
     if not records:
         raise no_record
     return records
@@ -109,7 +151,7 @@ def _chosen_record(scope: str, records: tuple[Record, ...]) -> str:
     return next((record.reference for record in records if record.reference == wanted), "")
 
 
-def _yes(person: SignedIn, patient: str, scope: str) -> Yes:
+def _yes(person: SignedIn, patient: str, scope: str, launched: Launch | None) -> Yes:
     return Yes(
         account_id=person.account.id,
         subject=person.account.reference,
@@ -119,6 +161,9 @@ def _yes(person: SignedIn, patient: str, scope: str) -> Yes:
         organization=person.principal.organization,
         may_break_glass=person.account.may_break_glass,
         auth_time=person.auth_time,
+        session_id=person.session_id,
+        encounter=launched.encounter if launched else "",
+        context=launched.context if launched else (),
     )
 
 
@@ -128,11 +173,21 @@ def _answer(grant: CodeGrant, at: Here, person: SignedIn, yes: Yes | None) -> Re
         server = authority.server(session, at)
         # The request was valid a moment ago; the client may have been suspended since.
         again = server.get_consent_grant(grant.request)
+        _use_up_launch(session, grant, at, person)
         response: Response = server.create_authorization_response(grant.request, grant_user=yes, grant=again)
     description = "" if yes else "The person did not allow it"
     client_id = grant.request.client.get_client_id()
     record_sign_in(context, person.account, succeeded=yes is not None, client_id=client_id, description=description)
     return response
+
+
+def _use_up_launch(session: Session, grant: CodeGrant, at: Here, person: SignedIn) -> None:
+    """Let a launch work once, whatever was decided; of two windows one goes on."""
+    value, client_id = _launch_of(grant), grant.request.client.get_client_id()
+    if value and not oauth_launches.claim(
+        session, value, client_id=client_id, account_id=person.account.id, now=at.now
+    ):
+        raise InvalidRequestError(_NO_LAUNCH, redirect_uri=grant.redirect_uri, state=_state(grant))
 
 
 def _page(grant: CodeGrant, person: SignedIn, query: str, records: tuple[Record, ...], *, error: str = "") -> Response:

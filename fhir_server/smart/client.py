@@ -12,6 +12,8 @@ from fhir_server.store import oauth_clients
 from fhir_server.store.oauth_clients import Client
 
 ASSERTION_METHOD = "private_key_jwt"
+INTROSPECT = "introspect"
+"""What a resource server is registered for, and nothing else: it gets no token itself."""
 _METHODS = {
     "public": frozenset({"none"}),
     "secret": frozenset({"client_secret_basic", "client_secret_post"}),
@@ -45,6 +47,11 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib ships no t
     def get_allowed_system_scope(self, scope: str | None) -> str:
         """Return what a backend service is granted, "" where nothing is left."""
         return narrow(scope or "", self.stored.scope, levels=SYSTEM_LEVELS, types=self.types)
+
+    @property
+    def may_introspect(self) -> bool:
+        """Return whether this is a resource server, which may ask about every client's tokens (RFC 7662 §2.1)."""
+        return self.stored.scope == INTROSPECT
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Compare as strings (RFC 9700 §2.1)."""

@@ -1,7 +1,8 @@
 """What clients may find out about the authorization server, from one source.
 
 `/fhir/.well-known/smart-configuration` (SMART App Launch 2.2 "Conformance"), `/.well-known/openid-configuration`
-(OpenID Connect Discovery 1.0) and the `oauth-uris` extension of the CapabilityStatement, which older clients read.
+(OpenID Connect Discovery 1.0), `/.well-known/oauth-authorization-server` (RFC 8414) and the `oauth-uris` extension of
+the CapabilityStatement, which older clients read.
 
 INVARIANT: nothing is advertised that a test does not exercise.
 """
@@ -15,17 +16,23 @@ from fhir_server.smart import keys
 ASSERTION_ALGORITHMS = ("RS384", "ES384")
 """Algorithms of client assertions (SMART App Launch 2.2, "Asymmetric client authentication")."""
 
-SPECIAL_SCOPES = ("openid", "fhirUser", "profile", "launch/patient", "offline_access")
+SPECIAL_SCOPES = ("openid", "fhirUser", "profile", "launch", "launch/patient", "online_access", "offline_access")
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 
 _CAPABILITIES = (
     "launch-standalone",
+    "launch-ehr",
+    "authorize-post",
     "client-public",
     "client-confidential-symmetric",
     "client-confidential-asymmetric",
     "sso-openid-connect",
+    "context-banner",
+    "context-ehr-patient",
+    "context-ehr-encounter",
     "context-standalone-patient",
     "permission-offline",
+    "permission-online",
     "permission-patient",
     "permission-user",
     "permission-v1",
@@ -54,12 +61,18 @@ def openid_configuration(base_url: str) -> dict[str, Any]:
     """Return the OpenID Provider configuration of a server with this public root."""
     return {
         **_shared(base_url),
+        "userinfo_endpoint": f"{base_url}/oauth/userinfo",
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [keys.ALGORITHM],
         "response_modes_supported": ["query"],
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser", "profile"],
         "request_uri_parameter_supported": False,
     }
+
+
+def authorization_server(base_url: str) -> dict[str, Any]:
+    """Return the OAuth 2.0 authorization server metadata of a server with this public root (RFC 8414 §2)."""
+    return {**_shared(base_url), "response_modes_supported": ["query"]}
 
 
 def oauth_uris(base_url: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import orjson
 
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform
+from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import SignedIn
 
 _MOST = 50
@@ -39,6 +40,26 @@ def records(person: SignedIn, context: Context) -> tuple[Record, ...]:
         for entry in bundle.get("entry", ())
         if entry.get("search", {}).get("mode", "match") == "match"
     )
+
+
+def record(person: SignedIn, context: Context, reference: str) -> Record | None:
+    """Return one record (`Patient/…`) that this person may open an app on, None for any other, there or not."""
+    own = person.account.reference
+    if own.startswith("Patient/"):
+        return Record(reference, person.account.name) if reference == own else None
+    content = read(person, context, reference) if own else None
+    return _record(orjson.loads(content)) if content is not None else None
+
+
+def read(person: SignedIn, context: Context, reference: str) -> bytes | None:
+    """Return a resource (`Type/id`) as JSON, None where it does not exist for this person."""
+    kind, _, logical_id = reference.partition("/")
+    try:
+        return bytes(perform(Interaction(Code.READ, type=kind, id=logical_id), person.principal, context).content)
+    except FhirError as error:
+        if error.kind in {Kind.NOT_FOUND, Kind.GONE, Kind.FORBIDDEN}:
+            return None
+        raise
 
 
 def _record(patient: dict[str, Any]) -> Record:

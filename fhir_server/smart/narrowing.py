@@ -47,7 +47,7 @@ def narrow(requested: str, registered: str, *, levels: Container[str], types: Co
 
 def needs_patient(scopes: Iterable[str]) -> bool:
     """Return whether these scopes mean one patient's record, so that it must be known whose."""
-    return any(item == "launch/patient" or item.startswith("patient/") for item in scopes)
+    return any(item in {"launch", "launch/patient"} or item.startswith("patient/") for item in scopes)
 
 
 def _within(item: str, asked: Clinical, limits: list[Clinical]) -> list[str]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from fhir_server.smart import client_keys
+from fhir_server.smart.client import INTROSPECT
 from fhir_server.smart.narrowing import clinical
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import oauth_clients
@@ -17,7 +18,7 @@ from fhir_server.store.database import Session
 from fhir_server.store.oauth_clients import Client
 
 KINDS = ("public", "secret", "jwks")
-APP_SCOPE = "openid fhirUser profile launch/patient offline_access patient/*.rs user/*.rs"
+APP_SCOPE = "openid fhirUser profile launch launch/patient online_access offline_access patient/*.rs user/*.rs"
 SYSTEM_SCOPE = "system/*.cruds"
 
 _ORGANIZATION = re.compile(r"Organization/[A-Za-z0-9.-]{1,64}")
@@ -93,6 +94,11 @@ def _check(new: Client) -> None:
     if "system" in levels:
         _require(new.kind == "jwks", "kind", "must be jwks for system scopes (SMART Backend Services)")
         _require(bool(new.organization) or new.trusted, "organization", "is missing: whom does the service act for?")
+    elif INTROSPECT in new.scope.split():
+        _require(
+            new.scope == INTROSPECT and not new.redirect_uris, "scope", f"{INTROSPECT} is for resource servers only"
+        )
+        _require(new.kind != "public", "kind", "must be secret or jwks for a resource server: it proves who it is")
     else:
         _require(bool(new.redirect_uris), "redirect_uri", "is missing: an app needs at least one")
     if new.organization:

@@ -40,6 +40,9 @@ class Yes:
         patient: The record chosen, `Patient/…`, or "".
         scope: What was left ticked.
         auth_time: When the person had signed in, aware UTC.
+        session_id: The portal session that they decided in.
+        encounter: `Encounter/…` that the app was launched in, or "".
+        context: What else it was launched with.
     """
 
     account_id: str
@@ -50,6 +53,9 @@ class Yes:
     organization: str
     may_break_glass: bool
     auth_time: datetime
+    session_id: str
+    encounter: str = ""
+    context: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,9 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships 
             may_break_glass=yes.may_break_glass,
             auth_time=yes.auth_time,
             granted_at=now,
+            encounter=yes.encounter,
+            context=yes.context,
+            session_id=yes.session_id,
         )
         oauth.add_authorization(self.server.session, permission)
         parameters = request.payload.data
@@ -163,8 +172,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships 
         """Issue the tokens that the granted scopes promise."""
         session, here = self.server.session, self.server.here
         answer = tokens.for_person(session, here, user, scope)
-        if "offline_access" in scope.split():
-            tokens.add_refresh_token(session, here, user, answer)
+        tokens.add_refresh_token(session, here, user, answer)
         if "openid" in scope.split():
             nonce = self.request.authorization_code.stored.nonce
             answer["id_token"] = openid.id_token(here, user, scope=scope, nonce=nonce)

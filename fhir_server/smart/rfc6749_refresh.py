@@ -53,6 +53,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib ships no
         permission = oauth.authorization(session, claimed.grant_id) if claimed is not None else None
         if permission is None or not tokens.is_active(session, permission.account_id):
             raise InvalidGrantError(_UNUSABLE)
+        if not tokens.lifetime_s(session, here, permission):  # signed out: `online_access` is over
+            raise InvalidGrantError(_UNUSABLE)
         return permission
 
     def generate_token(self, user: Authorization, scope: str, **_: object) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from authlib.oauth2.rfc6749 import InvalidClientError
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -63,7 +63,8 @@ def authenticate(
         if "client_assertion" not in request.form:
             return None
         if request.form.get("client_assertion_type") != ASSERTION_TYPE:
-            raise _refusal(f"client_assertion_type must be {ASSERTION_TYPE}")
+            # The request is wrong whoever sends it, so it is no failed authentication (RFC 6749 §5.2).
+            raise InvalidRequestError(f"client_assertion_type must be {ASSERTION_TYPE}")
         claims = _verified(request.form["client_assertion"], server.client_keys)
         _check_claims(claims, audience=server.here.token_endpoint, now=server.here.now)
         client = query_client(claims["sub"])  # again, as it may have been suspended since its keys were looked up

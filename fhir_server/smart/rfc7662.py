@@ -1,4 +1,7 @@
-"""Token introspection (RFC 7662) with SMART's launch context: a client that proves itself may ask about its tokens."""
+"""Token introspection (RFC 7662) with SMART's launch context: a client that proves itself may ask about its tokens.
+
+A resource server, registered with the scope `introspect` alone, may ask about any.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +45,9 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # Authlib shi
         return access
 
     def check_permission(self, token: AccessToken | RefreshToken, client: RegisteredClient, request: object) -> bool:
-        """Show a client its own tokens only."""
+        """Show a client its own tokens, an authorised resource server any (§2.1, §4)."""
         del request
-        return token.client_id == client.get_client_id()
+        return token.client_id == client.get_client_id() or client.may_introspect
 
     def create_introspection_payload(self, token: AccessToken | RefreshToken | None) -> dict[str, Any]:
         """Return what the token stands for, or only that it does not work."""
@@ -64,6 +67,9 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # Authlib shi
         answer |= {"token_type": "Bearer", "aud": here.fhir_base, "sub": token.account_id or token.client_id}
         if token.patient:
             answer["patient"] = token.patient.removeprefix("Patient/")
+        permission = oauth.authorization(self.server.session, token.grant_id)
+        if permission is not None:
+            answer |= tokens.launch_context(permission)
         if {"openid", "fhirUser"} <= set(token.scope.split()):
             answer["fhirUser"] = openid.fhir_user(here, token.subject)
         return answer

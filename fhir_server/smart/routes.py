@@ -10,11 +10,12 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
-from fhir_server.smart import authority, authorize, discovery, rfc7523
+from fhir_server.smart import authority, authorize, discovery, ehr_launch, openid, rfc7523
 from fhir_server.smart.server import IncomingRequest, Server, refuse
 
 blueprint = Blueprint("smart", __name__, template_folder="templates")
 
+_PAGES = frozenset({"/oauth/authorize", "/oauth/decision", "/oauth/launch"})
 _DISCOVERY_S = 300
 _PREFLIGHT_S = 600
 
@@ -31,6 +32,12 @@ def openid_configuration() -> Response:
     return _published(discovery.openid_configuration(web.current().base_url))
 
 
+@blueprint.get("/.well-known/oauth-authorization-server")
+def authorization_server() -> Response:
+    """Answer the authorization server metadata (RFC 8414)."""
+    return _published(discovery.authorization_server(web.current().base_url))
+
+
 @blueprint.get("/.well-known/jwks.json")
 def jwks() -> Response:
     """Answer the public keys that ID tokens are verified with."""
@@ -44,6 +51,24 @@ def ask() -> Response | BaseResponse:
 
 
 @blueprint.post("/oauth/authorize")
+def ask_by_form() -> BaseResponse:
+    """Take an app's request as a form."""
+    return authorize.ask_by_form()
+
+
+@blueprint.get("/oauth/launch")
+def choose_app() -> Response | BaseResponse:
+    """Show the apps that can be opened with a record."""
+    return ehr_launch.choose()
+
+
+@blueprint.post("/oauth/launch")
+def start_app() -> BaseResponse:
+    """Open an app with a record."""
+    return ehr_launch.start()
+
+
+@blueprint.post("/oauth/decision")
 def decide() -> Response | BaseResponse:
     """Send the person's decision to the app."""
     return authorize.decide()
@@ -67,10 +92,16 @@ def introspect() -> Response:
     return _endpoint("introspection")
 
 
+@blueprint.route("/oauth/userinfo", methods=["GET", "POST"])
+def userinfo() -> Response:
+    """Tell an app who signed in (OpenID Connect Core 1.0 §5.3)."""
+    return openid.userinfo(authority.here(), web.context().store, request.headers.get("Authorization", ""))
+
+
 @blueprint.after_request
 def allow_any_origin(response: Response) -> Response:
     """Let browser apps ask, never with cookies (CORS); the page that asks the person stays closed to scripts."""
-    if request.path != "/oauth/authorize":
+    if request.path not in _PAGES:
         response.headers["Access-Control-Allow-Origin"] = "*"
         if request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from authlib.oauth2 import AuthorizationServer, OAuth2Error
@@ -43,6 +43,7 @@ class Here:
         types: Known resource types.
         signing: Keys of ID tokens.
         now: The instant of this request, aware UTC.
+        session_max: So long somebody may stay signed in.
     """
 
     base_url: str
@@ -50,6 +51,7 @@ class Here:
     types: Container[str]
     signing: SigningKeys
     now: datetime
+    session_max: timedelta
 
     @property
     def token_endpoint(self) -> str:

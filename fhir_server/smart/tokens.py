@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from fhir_server.access import tokens
 from fhir_server.access.tokens import TokenGrant
 from fhir_server.smart.server import Here
-from fhir_server.store import accounts, oauth_codes
+from fhir_server.store import accounts, oauth, oauth_codes
 from fhir_server.store.database import Session
 from fhir_server.store.oauth import Authorization
 from fhir_server.store.oauth_clients import Client
@@ -15,6 +16,8 @@ from fhir_server.store.oauth_clients import Client
 USER_TOKEN_S = 900
 SYSTEM_TOKEN_S = 300
 REFRESH_TOKEN_S = 90 * 86_400
+LASTING = frozenset({"online_access", "offline_access"})
+"""Scopes that give a refresh token."""
 METHODS = ("private_key_jwt", "client_secret_basic", "client_secret_post", "none")
 """Ways of client authentication in the order they are tried."""
 
@@ -34,7 +37,7 @@ def for_person(session: Session, here: Here, authorization: Authorization, scope
             patient=authorization.patient,
             account_id=authorization.account_id,
             # INVARIANT: what a refresh token keeps alive while nobody is there opens and carries no emergency.
-            may_break_glass=authorization.may_break_glass and "offline_access" not in authorization.scope.split(),
+            may_break_glass=authorization.may_break_glass and not LASTING & set(authorization.scope.split()),
             grant_id=authorization.id,
         ),
         here.now,
@@ -42,8 +45,19 @@ def for_person(session: Session, here: Here, authorization: Authorization, scope
     answer: dict[str, Any] = _bearer(token, USER_TOKEN_S, scope)
     if authorization.patient:
         answer["patient"] = authorization.patient.removeprefix("Patient/")
+        # INVARIANT: whoever was launched from the patient's page is no child of it: the portal opens apps on their own.
         answer["need_patient_banner"] = True
-    return answer
+    return answer | launch_context(authorization)
+
+
+def launch_context(authorization: Authorization) -> dict[str, Any]:
+    """Return in which encounter and with what else an app was launched (SMART App Launch 2.2, "fhirContext")."""
+    found: dict[str, Any] = {}
+    if authorization.encounter:
+        found["encounter"] = authorization.encounter.removeprefix("Encounter/")
+    if authorization.context:
+        found["fhirContext"] = [{"reference": reference} for reference in authorization.context]
+    return found
 
 
 def for_system(session: Session, here: Here, client: Client, scope: str) -> dict[str, Any]:
@@ -65,15 +79,31 @@ def for_system(session: Session, here: Here, client: Client, scope: str) -> dict
     return _bearer(token, SYSTEM_TOKEN_S, scope)
 
 
+def lifetime_s(session: Session, here: Here, authorization: Authorization) -> int:
+    """Return how long a refresh token of this permission may last, in seconds; 0 where it may have none.
+
+    With `online_access` no longer than the sign-in that it was granted in, and not once its person signed out.
+    """
+    asked = LASTING & set(authorization.scope.split())
+    if "offline_access" in asked:
+        return REFRESH_TOKEN_S
+    since = oauth.online_since(session, authorization.session_id) if asked else None
+    left = (since + here.session_max - here.now) // timedelta(seconds=1) if since is not None else 0
+    return max(0, left)
+
+
 def add_refresh_token(session: Session, here: Here, authorization: Authorization, answer: dict[str, Any]) -> None:
-    """Add a refresh token with the whole scope of the permission (RFC 6749 §6)."""
+    """Add a refresh token with the whole scope of the permission (RFC 6749 §6), where it may have one."""
+    expires_in_s = lifetime_s(session, here, authorization)
+    if not expires_in_s:
+        return
     answer["refresh_token"] = oauth_codes.add_refresh_token(
         session,
         grant_id=authorization.id,
         client_id=authorization.client_id,
         scope=authorization.scope,
         now=here.now,
-        expires_in_s=REFRESH_TOKEN_S,
+        expires_in_s=expires_in_s,
     )
 
 

@@ -9,6 +9,8 @@ from fhir_server.access.scopes import Clinical
 from fhir_server.smart.narrowing import clinical
 
 IDENTITY = "identity"
+LAUNCH = frozenset({"launch", "launch/patient"})
+"""Scopes that grant nothing: they say that the app wants to know whose record is open."""
 _IDENTITY_SCOPES = ("openid", "fhirUser", "profile")
 
 _NOUNS = {
@@ -79,6 +81,9 @@ def items(scope: str) -> tuple[Item, ...]:
     found = [_clinical_item(item, parsed) for item in asked if (parsed := clinical(item)) is not None]
     if any(item in _IDENTITY_SCOPES for item in asked):
         found.append(Item(IDENTITY, "Know who you are", "Your identity in this service, to sign you in to the app"))
+    if "online_access" in asked:
+        hint = "Until you sign out of this service, at most as long as you may stay signed in"
+        found.append(Item("online_access", "Keep its access while you are signed in here", hint))
     if "offline_access" in asked:
         hint = "Until you remove the app under Connected apps, or 90 days after it last asked"
         found.append(Item("offline_access", "Keep its access when you are not using the app", hint))
@@ -86,8 +91,8 @@ def items(scope: str) -> tuple[Item, ...]:
 
 
 def chosen(scope: str, ticked: frozenset[str]) -> str:
-    """Return the scopes that the person left ticked; `launch/patient` only says whose record, so it stays."""
-    return " ".join(item for item in scope.split() if item == "launch/patient" or _box(item) in ticked)
+    """Return the scopes that the person left ticked; those of a launch only say whose record, so they stay."""
+    return " ".join(item for item in scope.split() if item in LAUNCH or _box(item) in ticked)
 
 
 def _box(item: str) -> str:

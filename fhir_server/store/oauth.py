@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, exists, func, insert, or_, select, update
 
+from fhir_server.store.account_tables import portal_session
 from fhir_server.store.database import Session
 from fhir_server.store.instants import from_us, to_us
 from fhir_server.store.oauth_clients import secret_hash
@@ -31,6 +32,9 @@ class Authorization:
         patient: Launch patient (`Patient/…`), or "".
         scope: What was granted.
         auth_time: When the person had signed in, aware UTC.
+        encounter: `Encounter/…` the app was launched in, or "".
+        context: Further resources it was launched with, such as `DocumentReference/…`.
+        session_id: The portal session it was granted in: `online_access` ends with it.
     """
 
     id: str
@@ -44,6 +48,9 @@ class Authorization:
     may_break_glass: bool
     auth_time: datetime
     granted_at: datetime
+    encounter: str = ""
+    context: tuple[str, ...] = ()
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,9 @@ def add_authorization(session: Session, new: Authorization) -> None:
             "may_break_glass": new.may_break_glass,
             "auth_time": to_us(new.auth_time),
             "granted_at": to_us(new.granted_at),
+            "encounter": new.encounter or None,
+            "context": " ".join(new.context) or None,
+            "session_id": new.session_id or None,
         },
     )
 
@@ -116,7 +126,18 @@ def authorization(session: Session, grant_id: str) -> Authorization | None:
         may_break_glass=row.may_break_glass,
         auth_time=from_us(row.auth_time),
         granted_at=from_us(row.granted_at),
+        encounter=row.encounter or "",
+        context=tuple((row.context or "").split()),
+        session_id=row.session_id or "",
     )
+
+
+def online_since(session: Session, session_id: str) -> datetime | None:
+    """Return when a portal session began that its person has not ended, None for any other."""
+    row = portal_session.c
+    statement = select(row.started_at).where(row.id == session_id, row.ended_at.is_(None))
+    started_at = session.connection.execute(statement).scalar_one_or_none()
+    return from_us(started_at) if started_at is not None else None
 
 
 def grants_of(session: Session, owner: str, now: datetime) -> tuple[Grant, ...]:

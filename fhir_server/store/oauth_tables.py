@@ -1,4 +1,4 @@
-"""OAuth 2: clients, people's permissions, authorization codes, access and refresh tokens, assertions already seen.
+"""OAuth 2: clients, launches, permissions, authorization codes, access and refresh tokens, assertions already seen.
 
 Secrets, codes and tokens are random (at least 256 bits) and kept as SHA-256 only. Instants are microseconds since the
 epoch, UTC.
@@ -67,6 +67,9 @@ grant = Table(
     Column("auth_time", BigInteger, nullable=False),
     Column("granted_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("encounter", Text),
+    Column("context", Text),
+    Column("session_id", Text),
 )
 Index("ix_oauth_grant_account", grant.c.account_id)
 Index("ix_oauth_grant_subject", grant.c.subject)
@@ -109,3 +112,17 @@ assertion = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 Index("ix_oauth_assertion_expiry", assertion.c.expires_at)
+
+launch = Table(
+    "oauth_launch",
+    metadata,
+    Column("launch_hash", LargeBinary, primary_key=True),
+    Column("client_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("encounter", Text),
+    Column("context", Text),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+Index("ix_oauth_launch_expiry", launch.c.expires_at)

@@ -18,11 +18,15 @@ MACHINE_PREFIXES = (
     "/oauth/introspect",
     "/oauth/revoke",
     "/oauth/register",
+    "/oauth/userinfo",
     "/.well-known",
     "/health",
     "/metrics",
 )
 """Paths that programs ask with credentials of their own: no cookie is read there, so no other site can abuse one."""
+
+FOREIGN_FORMS = frozenset({"/oauth/authorize"})
+"""Paths that other sites may send a form to. INVARIANT: they read no cookie and only lead on to a page of ours."""
 
 _MACHINE_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = (

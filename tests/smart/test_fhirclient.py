@@ -65,7 +65,7 @@ def consent_given(world: World, base_url: str, address: str) -> str:
     page = browser.get(address, timeout=10)
     assert page.status_code == 200, page.text
     form: dict[str, Any] = fields(page.text) | {"decision": "allow"}
-    answer = browser.post(f"{base_url}/oauth/authorize", data=form, allow_redirects=False, timeout=10)
+    answer = browser.post(f"{base_url}/oauth/decision", data=form, allow_redirects=False, timeout=10)
     assert answer.status_code == 303, answer.text
     return str(answer.headers["Location"])
 

@@ -130,7 +130,7 @@ def test_max_age_is_held_when_asking_and_when_deciding(world: World, max_age: st
     asked = world.ask(browser, world.request(app_id, max_age=max_age))
     form = fields(page.text)
     form["query"] += f"&max_age={max_age}"
-    decided = browser.post("/oauth/authorize", data=form | {"decision": "allow"})
+    decided = browser.post("/oauth/decision", data=form | {"decision": "allow"})
 
     assert asked.status_code == status
     assert decided.status_code == 303

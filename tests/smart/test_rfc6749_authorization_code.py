@@ -85,7 +85,7 @@ def test_nothing_can_be_ticked_that_was_not_asked_for(world: World, browser: Fla
     page = world.ask(browser, world.request(app_id, scope="launch/patient patient/Observation.rs"))
     form = fields(page.text) | {"decision": "allow", "allow": ["patient/Observation.rs", "patient/*.rs"]}
 
-    code = answered(browser.post("/oauth/authorize", data=form))["code"]
+    code = answered(browser.post("/oauth/decision", data=form))["code"]
 
     assert (world.redeem(app_id, code).json or {})["scope"] == "launch/patient patient/Observation.rs"
 
@@ -93,7 +93,7 @@ def test_nothing_can_be_ticked_that_was_not_asked_for(world: World, browser: Fla
 def test_unticking_everything_asks_again(world: World, browser: FlaskClient, app_id: str) -> None:
     page = world.ask(browser, world.request(app_id))
 
-    response = browser.post("/oauth/authorize", data=fields(page.text) | {"decision": "allow", "allow": []})
+    response = browser.post("/oauth/decision", data=fields(page.text) | {"decision": "allow", "allow": []})
 
     assert response.status_code == 400
     assert "There is a problem" in response.text
@@ -151,7 +151,7 @@ def test_a_forged_decision_is_refused(world: World, browser: FlaskClient, app_id
     form = fields(world.ask(browser, world.request(app_id)).text) | {"decision": "allow"}
     del form["csrf_token"]
 
-    response = browser.post("/oauth/authorize", data=form)
+    response = browser.post("/oauth/decision", data=form)
 
     assert response.status_code == 400
     assert "Location" not in response.headers
@@ -232,7 +232,7 @@ def test_a_decision_about_another_request_is_checked_again(world: World, browser
     form = fields(world.ask(browser, world.request(app_id)).text) | {"decision": "allow"}
     form["query"] = form["query"].replace("app.example", "evil.test")
 
-    response = browser.post("/oauth/authorize", data=form)
+    response = browser.post("/oauth/decision", data=form)
 
     assert response.status_code == 400
     assert "Location" not in response.headers

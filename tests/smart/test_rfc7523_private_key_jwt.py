@@ -262,7 +262,11 @@ def test_what_is_no_jwt_is_refused(world: World, text: str) -> None:
 def test_another_assertion_type_is_refused(world: World) -> None:
     service = world.backend()
 
-    assert "client_assertion_type" in refusal(world, world.assertion(service), client_assertion_type="saml")
+    response = world.system_token(world.assertion(service), client_assertion_type="saml")
+
+    assert response.status_code == 400
+    assert (response.json or {})["error"] == "invalid_request"
+    assert "client_assertion_type" in (response.json or {})["error_description"]
 
 
 # -------------------------------------------------------------------- keys from the client's own address

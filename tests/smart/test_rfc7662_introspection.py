@@ -93,6 +93,17 @@ def test_another_clients_token_is_inactive(world: World, answer: dict[str, Any])
         assert introspect(world, stranger, token).json == {"active": False}
 
 
+def test_a_resource_server_asks_about_any_token(world: World, answer: dict[str, Any]) -> None:
+    client_id, secret = world.client(kind="secret", redirect_uris=[], scope="introspect")
+    form = {"token": answer["access_token"], "client_id": client_id, "client_secret": secret}
+
+    found = world.programs.post("/oauth/introspect", data=form).json or {}
+
+    assert found["active"] is True
+    assert found["client_id"] != client_id
+    assert world.token({"grant_type": "client_credentials", "scope": "system/*.rs"} | form).status_code == 401
+
+
 def test_who_asks_must_prove_who_they_are(world: World, confidential: tuple[str, str], ada: Account) -> None:
     app_id = world.client()[0]
     token = world.login(app_id, ada)["access_token"]

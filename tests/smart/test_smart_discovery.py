@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from fhirclient.models.capabilitystatement import CapabilityStatementRestSecurity
 
-from fhir_server.smart.discovery import configuration, oauth_uris, openid_configuration
+from fhir_server.smart.discovery import authorization_server, configuration, oauth_uris, openid_configuration
 from tests.smart.world import BASE, SCOPE, TOKEN, World
 
 OPEN_PATHS = (
     "/fhir/.well-known/smart-configuration",
     "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
     "/.well-known/jwks.json",
 )
 PROGRAM_PATHS = ("/oauth/token", "/oauth/revoke", "/oauth/introspect")
@@ -32,7 +33,6 @@ def test_the_smart_configuration_has_what_smart_2_2_requires(world: World) -> No
     assert found["code_challenge_methods_supported"] == ["S256"]
     assert found["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
     assert {"launch-standalone", "client-public", "sso-openid-connect", "permission-v2"} <= set(found["capabilities"])
-    assert "launch-ehr" not in found["capabilities"]
     assert "registration_endpoint" not in found
 
 
@@ -43,6 +43,19 @@ def test_the_openid_configuration_has_what_openid_requires(world: World) -> None
     assert found["id_token_signing_alg_values_supported"] == ["RS256"]
     assert found["subject_types_supported"] == ["public"]
     assert found["response_types_supported"] == ["code"]
+    assert found["userinfo_endpoint"] == f"{BASE}/oauth/userinfo"
+
+
+def test_the_authorization_server_metadata_is_that_of_rfc_8414(world: World) -> None:
+    found = fetched(world, "/.well-known/oauth-authorization-server")
+
+    assert found == authorization_server(BASE)
+    assert found["issuer"] == BASE
+    assert found["response_types_supported"] == ["code"]
+    smart = configuration(BASE)
+    assert {name: smart[name] for name in found if name in smart} == {
+        name: value for name, value in found.items() if name in smart
+    }
 
 
 def test_every_advertised_endpoint_answers(world: World) -> None:

@@ -136,7 +136,7 @@ class World:
     ) -> TestResponse:
         form = fields(page.text)
         form["allow"] = [value for value in form.get("allow", []) if value not in untick]
-        return browser.post("/oauth/authorize", data=form | {"decision": "allow"} | changes)
+        return browser.post("/oauth/decision", data=form | {"decision": "allow"} | changes)
 
     def code(self, client_id: str, account: Account, *, untick: tuple[str, ...] = (), **changes: str | None) -> str:
         browser = self.browser(account)

@@ -102,6 +102,7 @@ def upgrade() -> None:
     _create_oauth_code()
     _create_oauth_refresh_token()
     _create_oauth_assertion()
+    _create_oauth_launch()
     if op.get_bind().dialect.name == "postgresql":
         _refuse_change_on_postgresql()
     else:
@@ -998,6 +999,9 @@ def _create_oauth_grant() -> None:
         sa.Column("auth_time", sa.BigInteger(), nullable=False),
         sa.Column("granted_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger()),
+        sa.Column("encounter", sa.Text()),
+        sa.Column("context", sa.Text()),
+        sa.Column("session_id", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_oauth_grant"),
     )
     op.create_index("ix_oauth_grant_account", "oauth_grant", ["account_id"])
@@ -1047,6 +1051,22 @@ def _create_oauth_assertion() -> None:
         sa.PrimaryKeyConstraint("assertion_hash", name="pk_oauth_assertion"),
     )
     op.create_index("ix_oauth_assertion_expiry", "oauth_assertion", ["expires_at"])
+
+
+def _create_oauth_launch() -> None:
+    op.create_table(
+        "oauth_launch",
+        sa.Column("launch_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("patient", sa.Text(), nullable=False),
+        sa.Column("encounter", sa.Text()),
+        sa.Column("context", sa.Text()),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("launch_hash", name="pk_oauth_launch"),
+    )
+    op.create_index("ix_oauth_launch_expiry", "oauth_launch", ["expires_at"])
 
 
 def _refuse_change_on_postgresql() -> None:
