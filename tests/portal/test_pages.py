@@ -46,6 +46,7 @@ EXAMPLES = {
     "action": "resend",
     "carer_invitation_id": "unknown",
     "choice": "unknown",
+    "request_id": "unknown",
     "token": "unknown",
 }
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
@@ -67,8 +68,8 @@ def test_each_page_answers_the_roles_it_is_for(people: dict[str, Person], page: 
         answer = people[role].open(example(page))
         # Thomas has a share of one record, so his letters are those of it; some ids are somebody else's for him.
         allowed = {200, 302, 303} | ({404} if role == "carer" else set())
-        # A link of an e-mail that nobody was sent, and a record that nobody shares.
-        allowed |= {404, 410} if {"<token>", "<choice>"} & set(page.path.split("/")) else set()
+        # A link of an e-mail that nobody was sent, a record that nobody shares, a request that nobody made.
+        allowed |= {404, 410} if {"<token>", "<choice>", "<request_id>"} & set(page.path.split("/")) else set()
         assert answer.status_code in allowed, (role, page.path, answer.status_code)
 
 

@@ -14,7 +14,7 @@ from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server import web
-from fhir_server.identity import carers
+from fhir_server.identity import carers, sharing_requests
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.models import sharing as model
 from fhir_server.portal.models import viewers
@@ -24,6 +24,7 @@ from fhir_server.portal.models.words import LONDON, party_name, spoken_day
 from fhir_server.portal.views.directory import find_grantees, grantee_of, names
 from fhir_server.portal.views.whose import Record, open_record
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.web.acting import actor
 
 _FOR_TREATMENT = {"name": "purpose", "valueCode": "TREAT"}
 _CHANGED_MEANWHILE = frozenset({Kind.VERSION_REQUIRED, Kind.CONFLICT, Kind.DUPLICATE})
@@ -71,6 +72,7 @@ def sharing() -> str:
         viewers=viewers.viewers(report, known, record.reference),
         labels=LABELS,
         invitations=_waiting(record),
+        requests=_requests(record),
         notice=_notice(),
     )
 
@@ -163,6 +165,12 @@ def _overview(record: Record) -> Overview:
     return model.overview(record.road.search_all("Consent", ("patient", record.reference)), record.road.now)
 
 
+def _requests(record: Record) -> tuple[sharing_requests.Request, ...]:
+    """Return the requests of professionals that wait for an answer."""
+    with record.road.context.store.read() as session:
+        return sharing_requests.waiting_for(session, record.reference, record.road.now)
+
+
 def _waiting(record: Record) -> tuple[Invited, ...]:
     """Return the invitations of carers that nobody has taken up yet."""
     with record.road.context.store.read() as session:
@@ -174,6 +182,7 @@ def _notice() -> str:
     return {
         "invited": "Your invitation is on its way",
         "resent": "A new link and a new code are on their way. The old ones no longer work",
+        "declined": "You said no. They are told that, and see nothing",
         "limit": "You have sent many invitations today. Try again tomorrow",
         "saved": "Your choice is saved and works from now on",
         "stopped": "You have stopped sharing. They can no longer see your record",
@@ -287,8 +296,18 @@ def _chosen(record: Record, grantee: Grantee, choice: Choice, current: Share | N
 def _save(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> Response:
     consent = _chosen(record, grantee, choice, current)
     answer = _stored(record, consent, current.version if current else "", "saved")
+    if answer.location.endswith("done=saved"):
+        _answer_requests(record, grantee.reference)
     _tell_family(record, grantee.reference)
     return answer
+
+
+def _answer_requests(record: Record, grantee: str) -> None:
+    """Say yes to whoever asked and now is shared with, themselves or by their organisation."""
+    for each in _requests(record):
+        if grantee in {each.practitioner, each.organization}:
+            with actor().act("grant-access-request", f"of {each.practitioner}") as session:
+                sharing_requests.answer(session, each, granted=True, now=record.road.now)
 
 
 def _tell_family(record: Record, reference: str) -> None:
