@@ -30,7 +30,7 @@ from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
 from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import transport
-from fhir_server.operations import REGISTRY, end_break_glass, start_signing
+from fhir_server.operations import REGISTRY, end_break_glass, inviting_files, start_signing
 from fhir_server.portal import routes as portal
 from fhir_server.settings import Settings, SettingsError, vectors
 from fhir_server.settings import load as load_settings
@@ -150,6 +150,8 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         Job("emergency-ends", lambda: end_break_glass.record_expired(context), every_s=5.0),
         Job("emergency-checkpoints", lambda: start_signing.sign_starts(context, signer)),
         Job("search-parameters", lambda: own_parameters.index_due(context), every_s=1.0),
+        Job("invitation-files", lambda: inviting_files.work(context), every_s=1.0),
+        Job("enrolment-upkeep", lambda: inviting_files.upkeep(context), every_s=600.0),
         Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),
         Job("audit-checkpoints", _sealing(signer, context), every_s=60.0),
     )

@@ -9,6 +9,7 @@ import secrets
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _AS_MEANT = str.maketrans("OIL", "011")
 _CODE_CHARACTERS = 8
+_LINK_CODE_CHARACTERS = 12
 
 
 def new_token() -> str:
@@ -25,6 +26,12 @@ def new_code() -> str:
     """Return a code of eight characters as people read it: `7KQM-2X0P`."""
     code = "".join(secrets.choice(ALPHABET) for _ in range(_CODE_CHARACTERS))
     return f"{code[:4]}-{code[4:]}"
+
+
+def new_link_code() -> str:
+    """Return a code of twelve characters that stands for a link on paper (60 bits): `7KQM-2X0P-9AHT`."""
+    code = "".join(secrets.choice(ALPHABET) for _ in range(_LINK_CODE_CHARACTERS))
+    return "-".join((code[:4], code[4:8], code[8:]))
 
 
 def plain_code(typed: str) -> str:

@@ -1,99 +1,70 @@
-"""Invitations from the coordinator's side: check the person's details, invite, send again, cancel, list.
+"""Invitations from the coordinator's side: invite, send again, remind, make the letter, cancel, list.
 
-Link and code travel on two roads (e-mail and text); neither is enough alone, and the date of birth is asked too.
+Link and code travel on two roads (e-mail or letter, and text); neither is enough alone, and the date of birth is asked
+too.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 import uuid
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-
-import phonenumbers
-from nhs_number.validate import is_valid
+from datetime import datetime, timedelta
 
 from fhir_server.identity import codes, passwords
-from fhir_server.identity.accounts import plain_email
+from fhir_server.identity.invitation_person import Person, checked, plain_mobile
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
-from fhir_server.spec.outcome import FhirError, Issue, Kind
+from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import accounts, invitations
 from fhir_server.store.accounts import Account
-from fhir_server.store.database import Session
-from fhir_server.store.invitations import Invitation
+from fhir_server.store.database import Session, Store
+from fhir_server.store.invitations import Invitation, State
+
+__all__ = [
+    "Invitation", "Person", "State", "cancel", "checked", "found", "invite", "letter", "listed", "plain_mobile",
+    "refuse_duplicates", "remind_due", "resend", "state_of",
+]  # fmt: skip
 
 VALID_FOR = timedelta(days=14)
-_LONGEST_NAME = 100
-_SEPARATORS = re.compile(r"[\s-]")
-_EARLIEST_BIRTH = date(1890, 1, 1)
+_REMIND_AFTER = timedelta(days=7)
+_PAGE_COUNT = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whom to invite, as typed by the coordinator or read from a CSV row.
-
-    Attributes:
-        birth_date: `YYYY-MM-DD`.
-        nhs_number: Ten digits, spaces and hyphens allowed; "" where there is none.
-        mobile: Any way of writing a number; United Kingdom where it has no country code.
-        patient: `Patient/…`: the record exists already; the caller made it through the road where it did not.
-    """
-
-    given: str
-    family: str
-    birth_date: str
-    nhs_number: str
-    email: str
-    mobile: str
-    patient: str
-
-
-def checked(person: Person, today: date) -> Person:
-    """Return the details in the one form that is stored.
+def refuse_duplicates(session: Session, coordinator: Account, details: Person, now: datetime) -> None:
+    """Refuse to invite somebody a second time; other organisations' invitations are not told of.
 
     Raises:
-        FhirError: INVALID_VALUE with one issue per wrong detail, whose `expression` is the name of the field.
+        FhirError: DUPLICATE when the record or the e-mail address has an account, or an invitation of the coordinator's
+            organisation that still works.
     """
-    given, family = _plain_name(person.given), _plain_name(person.family)
-    birth_date = _plain_birth_date(person.birth_date, today)
-    number = _SEPARATORS.sub("", person.nhs_number)
-    email, mobile = plain_email(person.email), plain_mobile(person.mobile)
-    wrong = {
-        "given": not given and "Enter the first name",
-        "family": not family and "Enter the last name",
-        "birth_date": not birth_date and "Enter a real date of birth, for example 27 3 1985",
-        "nhs_number": number
-        and not is_valid(number)
-        and "Enter an NHS number with 10 digits, for example 943 476 5919",
-        "email": not email and "Enter an e-mail address in the correct format, like name@example.com",
-        "mobile": not mobile and "Enter a mobile phone number, like 07700 900 982",
-        "patient": not person.patient.startswith("Patient/") and "The person has no record yet",
-    }
-    issues = tuple(Issue("error", Kind.INVALID_VALUE.issue_code, text, (name,)) for name, text in wrong.items() if text)
-    if issues:
-        raise FhirError(Kind.INVALID_VALUE, issues[0].diagnostics, issues=issues)
-    return Person(given, family, birth_date, number, email, mobile, person.patient)
-
-
-def invite(session: Session, coordinator: Account, person: Person, now: datetime) -> Invitation:
-    """Invite a person to open the account of their record; an open invitation of theirs is replaced.
-
-    Queues the e-mail with the link and the text with the code in the same transaction.
-
-    Raises:
-        FhirError: INVALID_VALUE as `checked`; DUPLICATE when the record or the e-mail address has an account.
-    """
-    details = checked(person, now.date())
+    organization = coordinator.organization
     if accounts.by_reference(session, details.patient):
         raise FhirError(Kind.DUPLICATE, "This person already has an account", ("patient",))
-    if accounts.by_email(session, details.email) is not None:
+    if details.email and accounts.by_email(session, details.email) is not None:
         raise FhirError(Kind.DUPLICATE, "This e-mail address already has an account", ("email",))
+    if invitations.open_ones(session, organization, now, patient=details.patient):
+        text = "This person is invited already. You can send the invitation again from the list"
+        raise FhirError(Kind.DUPLICATE, text, ("patient",))
+    if details.email and invitations.open_ones(session, organization, now, email=details.email):
+        raise FhirError(Kind.DUPLICATE, "Somebody else is invited at this e-mail address already", ("email",))
+
+
+def invite(
+    session: Session, coordinator: Account, person: Person, now: datetime, *, invitation_id: str = ""
+) -> Invitation:
+    """Invite a person to open the account of their record; an invitation of another organisation is replaced.
+
+    Queues the e-mail with the link and the text with the code in the same transaction; where there is no e-mail
+    address both wait for `letter`.
+
+    Raises:
+        FhirError: INVALID_VALUE as `checked`; DUPLICATE as `refuse_duplicates`.
+    """
+    details = checked(person, now.date())
+    refuse_duplicates(session, coordinator, details, now)
     invitations.cancel_others(session, details.patient, now)
     token, code = codes.new_token(), codes.new_code()
     new = Invitation(
-        id=str(uuid.uuid4()),
+        id=invitation_id or str(uuid.uuid4()),
         patient=details.patient,
         given=details.given,
         family=details.family,
@@ -113,18 +84,52 @@ def invite(session: Session, coordinator: Account, person: Person, now: datetime
 
 
 def resend(session: Session, invitation: Invitation, now: datetime) -> None:
-    """Send a new link and a new code; the old ones stop working. A completed or cancelled invitation stays so."""
+    """Send a new link and a new code; the old ones stop working. A completed or cancelled invitation stays so.
+
+    One without an e-mail address can have its letter made once more.
+    """
     if invitation.completed_at is not None or invitation.cancelled_at is not None:
         return
     token, code = codes.new_token(), codes.new_code()
-    invitations.renew(
-        session,
-        invitation.id,
-        token_hash=codes.token_hash(token),
-        code_hash=passwords.hashed(codes.plain_code(code)),
-        expires_at=now + VALID_FOR,
-    )
+    _renew(session, invitation, token, code, now)
     _send(session, invitation, token, code, now)
+
+
+def letter(session: Session, invitation: Invitation, now: datetime) -> str:
+    """Return the code of a new link, to be printed once, and send the code by text message; old ones stop working.
+
+    Raises:
+        FhirError: BUSINESS_RULE where the invitation went by e-mail, is over, or its letter was made before.
+    """
+    over = invitation.completed_at is not None or invitation.cancelled_at is not None
+    if over or invitation.email or invitation.letter_at is not None:
+        text = "A letter can be made once, for an invitation without an e-mail address. Send it again for a new one"
+        raise FhirError(Kind.BUSINESS_RULE, text)
+    link_code, code = codes.new_link_code(), codes.new_code()
+    _renew(session, invitation, codes.plain_code(link_code), code, now)
+    if not invitations.made_letter(session, invitation.id, now):
+        raise FhirError(Kind.CONFLICT, "Somebody else made this letter just now")
+    queue(session, Notice.INVITATION_LETTER_CODE, invitation.mobile, now, code=code)
+    return link_code
+
+
+def remind_due(store: Store, now: datetime) -> int:
+    """Remind everybody who was invited a week ago and has no account yet, once; return how many.
+
+    The reminder has a link of its own; the first one and the code go on working.
+    """
+    with store.read() as session:
+        due = invitations.to_remind(session, now, made_before=now - _REMIND_AFTER)
+    reminded = 0
+    for invitation in due:
+        token = codes.new_token()
+        with store.write() as session:
+            if invitations.remind(session, invitation.id, codes.token_hash(token), now):
+                last_day = f"{invitation.expires_at.day} {invitation.expires_at:%B}"
+                details = {"given": invitation.given, "token": token, "last_day": last_day}
+                queue(session, Notice.INVITATION_REMINDER, invitation.email, now, **details)
+                reminded += 1
+    return reminded
 
 
 def cancel(session: Session, invitation: Invitation, now: datetime) -> None:
@@ -132,48 +137,55 @@ def cancel(session: Session, invitation: Invitation, now: datetime) -> None:
     invitations.cancel(session, invitation.id, now)
 
 
-def listed(session: Session, coordinator: Account) -> tuple[Invitation, ...]:
-    """Return the invitations of the coordinator's organisation, newest first."""
-    return invitations.of_organization(session, coordinator.organization)
+def listed(
+    session: Session,
+    organization: str,
+    now: datetime,
+    *,
+    state: State | None = None,
+    text: str = "",
+    after: str = "",
+    limit: int = _PAGE_COUNT,
+) -> tuple[Invitation, ...]:
+    """Return the invitations of an organisation, newest first; "*" means of all (administrators)."""
+    return invitations.of_organization(session, organization, now, state=state, text=text, after=after, limit=limit)
 
 
-def found(session: Session, coordinator: Account, invitation_id: str) -> Invitation:
-    """Return one invitation of the coordinator's organisation.
+def found(session: Session, organization: str, invitation_id: str) -> Invitation:
+    """Return one invitation of an organisation; "*" means of any (administrators).
 
     Raises:
         FhirError: NOT_FOUND (404), also for another organisation's.
     """
     invitation = invitations.by_id(session, invitation_id)
-    if invitation is None or invitation.organization != coordinator.organization:
+    if invitation is None or organization not in {"*", invitation.organization}:
         raise FhirError(Kind.NOT_FOUND, "There is no such invitation")
     return invitation
 
 
-def plain_mobile(typed: str) -> str:
-    """Return a mobile number in E.164, "" where it is none."""
-    try:
-        number = phonenumbers.parse(typed, "GB")
-    except phonenumbers.NumberParseException:
-        return ""
-    # Numbers reserved for examples (07700 900xxx) are possible, not valid; the demo uses them.
-    if not phonenumbers.is_possible_number(number):
-        return ""
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+def state_of(invitation: Invitation, now: datetime) -> State:
+    """Return what became of an invitation."""
+    if invitation.completed_at:
+        return State.COMPLETED
+    if invitation.cancelled_at:
+        return State.CANCELLED
+    if invitation.expires_at <= now:
+        return State.EXPIRED
+    return State.LOCKED if invitation.locked_until and invitation.locked_until > now else State.WAITING
+
+
+def _renew(session: Session, invitation: Invitation, token: str, code: str, now: datetime) -> None:
+    invitations.renew(
+        session,
+        invitation.id,
+        token_hash=codes.token_hash(token),
+        code_hash=passwords.hashed(codes.plain_code(code)),
+        expires_at=now + VALID_FOR,
+    )
 
 
 def _send(session: Session, invitation: Invitation, token: str, code: str, now: datetime) -> None:
+    if not invitation.email:
+        return
     queue(session, Notice.INVITATION, invitation.email, now, given=invitation.given, token=token)
     queue(session, Notice.INVITATION_CODE, invitation.mobile, now, code=code)
-
-
-def _plain_name(typed: str) -> str:
-    text = unicodedata.normalize("NFC", " ".join(typed.split()))
-    return text if text.isprintable() and len(text) <= _LONGEST_NAME else ""
-
-
-def _plain_birth_date(typed: str, today: date) -> str:
-    try:
-        day = date.fromisoformat(typed.strip())
-    except ValueError:
-        return ""
-    return day.isoformat() if _EARLIEST_BIRTH <= day <= today else ""

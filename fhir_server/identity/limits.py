@@ -28,6 +28,15 @@ SIGN_IN_ACCOUNT = Limit("sign-in-account", 40, _QUARTER)
 SIGN_IN_ADDRESS = Limit("sign-in-address", 200, _QUARTER)
 """Per address: trying many accounts; a hospital shares one address."""
 REGISTER_ADDRESS = Limit("register-address", 60, _QUARTER)
+MISMATCH = Limit("mismatch", 5, timedelta(days=1))
+"""Per NHS number: details that are not the record's, typed by coordinators."""
+LINK_CODE_ADDRESS = Limit("link-code-address", 20, _QUARTER)
+CONTACT_ADDRESS = Limit("contact-address", 5, _HOUR)
+"""Per address: messages and requests to the service desk."""
+CONTACT_ALL = Limit("contact-all", 200, _HOUR)
+"""Everybody together: what a service desk could ever read."""
+CONTACT_EMAIL = Limit("contact-email", 3, timedelta(days=1))
+"""Per e-mail address: answers to it, so that nobody floods somebody else's mailbox."""
 RENEW_LINK = Limit("renew-link", 3, _HOUR)
 RENEW_ADDRESS = Limit("renew-address", 20, _HOUR)
 RECOVER_ACCOUNT = Limit("recover-account", 3, _HOUR)

@@ -14,6 +14,7 @@ from enum import Enum
 
 from fhir_server.identity import codes, limits, passwords
 from fhir_server.identity.accounts import Role, send_confirmation
+from fhir_server.identity.invitation_person import plain_invited_email
 from fhir_server.identity.invitations import resend
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
@@ -41,6 +42,7 @@ _PROOF_FOR = timedelta(hours=2)
 class Step(Enum):
     """What an invited person does next; the value is the last part of the page's path."""
 
+    EMAIL = "email"
     PASSWORD = "password"  # noqa: S105 - the name of a step
     MEMORABLE = "memorable"
     AGREEMENT = "agreement"
@@ -84,6 +86,8 @@ def proved(session: Session, token: str, proof: str, now: datetime) -> Invitatio
 
 def next_step(invitation: Invitation) -> Step:
     """Return the first step not done yet."""
+    if not invitation.email:
+        return Step.EMAIL
     if not invitation.has_password:
         return Step.PASSWORD
     return Step.AGREEMENT if invitation.has_memorable else Step.MEMORABLE
@@ -127,8 +131,26 @@ def request_new_link(store: Store, token: str, *, address: str, now: datetime) -
         if not limits.allow(session, now, (limits.RENEW_LINK, hashed), (limits.RENEW_ADDRESS, address)):
             return
         invitation = invitations.by_token(session, hashed)
-        if invitation is not None and invitation.expires_at <= now:
+        if invitation is not None and invitation.email and invitation.expires_at <= now:
             resend(session, invitation, now)
+
+
+def choose_email(store: Store, invitation: Invitation, typed: str) -> str:
+    """Keep the e-mail address of a person invited by letter; return what is wrong with it, "" when it was kept.
+
+    Whether the address has an account already is told to nobody here: `finish` finds it.
+    """
+    email = plain_invited_email(typed)
+    if not email:
+        return "Enter an e-mail address in the correct format, like name@example.com"
+    with store.write() as session:
+        invitations.set_email(session, invitation.id, email)
+    return ""
+
+
+def link_of_code(session: Session, typed: str, *, address: str, now: datetime) -> str:
+    """Return the token of the link that a code on paper stands for, "" where too many were tried."""
+    return codes.plain_code(typed) if limits.allow(session, now, (limits.LINK_CODE_ADDRESS, address)) else ""
 
 
 def choose_password(store: Store, invitation: Invitation, password: str) -> str:
@@ -161,7 +183,7 @@ def finish(store: Store, token: str, proof: str, now: datetime) -> Result:
             return Result.UNUSABLE
         session.lock(hash64(f"account:{claimed.patient}"))
         invitation = proved(session, token, proof, now)
-        if invitation is None or not (invitation.has_password and invitation.has_memorable):
+        if invitation is None or next_step(invitation) is not Step.AGREEMENT:
             return Result.UNUSABLE
         if accounts.by_reference(session, invitation.patient) or accounts.by_email(session, invitation.email):
             return Result.TAKEN

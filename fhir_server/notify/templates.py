@@ -53,6 +53,48 @@ class Notice(Enum):
         "",
         "Your {brand} code is {code}. Use it with the link in our e-mail. Do not share it with anybody.",
     )
+    INVITATION_REMINDER = (
+        "invitation-reminder",
+        EMAIL,
+        "Your invitation to {brand} ends on {last_day}",
+        "Hello {given}\n\nYou are invited to open your account with {brand}, and have not done it yet.\n\n"
+        "Use this link until {last_day}. It works for you only:\n\n{base_url}/register/{token}\n\n"
+        "You also need the code that we sent to your mobile phone, and your date of birth. If you have lost the code, "
+        "ask the people who invited you to send the invitation again." + _ENDING,
+    )
+    INVITATION_LETTER_CODE = (
+        "invitation-letter-code",
+        TEXT,
+        "",
+        "Your {brand} code is {code}. Keep it until our letter comes. Do not share it with anybody.",
+    )
+    INVITATIONS_DONE = (
+        "invitations-done",
+        EMAIL,
+        "Your file of invitations is done",
+        "The file of invitations that you uploaded is done. You can see here what came of each line:\n\n"
+        "{base_url}/organisation/files/{batch}" + _ENDING,
+    )
+    ACCOUNT_REQUESTED = (
+        "account-requested",
+        EMAIL,
+        "We have your message",
+        "Thank you. Our service desk has your message and will answer within 5 working days." + _ENDING,
+    )
+    ACCOUNT_SET_UP = (
+        "account-set-up",
+        EMAIL,
+        "Set up your account",
+        "Hello {name}\n\nOur service desk has agreed to your request. Use this link within 7 days to set up your "
+        "{brand} account. It works once:\n\n{base_url}/set-up/{token}" + _ENDING,
+    )
+    ACCOUNT_REFUSED = (
+        "account-refused",
+        EMAIL,
+        "About your request",
+        "We could not agree to your request for a {brand} account. If you think that this is wrong, "
+        "contact us: {base_url}/contact" + _ENDING,
+    )
     INVITATION_LOCKED = (
         "invitation-locked",
         EMAIL,

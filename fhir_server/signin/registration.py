@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from flask import Response, redirect
 from flask import session as form_state
 from werkzeug.wrappers import Response as BaseResponse
@@ -9,10 +11,37 @@ from werkzeug.wrappers import Response as BaseResponse
 from fhir_server import web
 from fhir_server.identity import accounts, registration
 from fhir_server.identity.registration import QUESTIONS, SHORTEST_ANSWER, Result, Step
+from fhir_server.interactions.perform import record_sign_in
+from fhir_server.signin.entering import CLIENT
 from fhir_server.signin.forms import field, message, page, secret, typed_date
+from fhir_server.store import accounts as account_rows
 from fhir_server.store.invitations import Invitation
 
 _PROOF = "registration"
+_REASON = {
+    Result.WRONG: "Wrong code or date of birth for an invitation",
+    Result.LOCKED: "Too many wrong tries for an invitation",
+    Result.TAKEN: "Account not opened: record or e-mail address has one",
+}
+
+
+def show_code() -> Response:
+    """Ask for the code on the letter that stands for a link."""
+    return page("register-code")
+
+
+def enter_code() -> BaseResponse:
+    """Go on to the link that a code on paper stands for; whether there is one is seen there."""
+    here = web.context()
+    typed = field("link-code", 40)
+    if not typed:
+        return page("register-code", errors={"link-code": "Enter the code from your letter"})
+    with here.store.write() as session:
+        token = registration.link_of_code(session, typed, address=here.address, now=here.now())
+    if not token:
+        text = "Too many tries. Wait 15 minutes and try again"
+        return page("register-code", errors={"link-code": text}, status=429)
+    return redirect(f"/register/{quote(token, safe='')}", 303)
 
 
 def show_start(token: str) -> BaseResponse:
@@ -44,6 +73,8 @@ def start(token: str) -> BaseResponse:
     outcome = registration.prove(here.store, token, code, birth_date, address=here.address, now=here.now())
     if outcome.result is Result.UNUSABLE:
         return _dead(token)
+    if outcome.result is not Result.PROVED:
+        record_sign_in(here, None, succeeded=False, client_id=CLIENT, description=_REASON[outcome.result])
     if outcome.result is Result.LOCKED:
         locked = message(
             "Too many wrong tries",
@@ -82,6 +113,15 @@ def show_step(token: str, step: str) -> BaseResponse:
     if steps.index(wanted) > steps.index(registration.next_step(invitation)):
         return _to(token, registration.next_step(invitation))
     return _step_page(wanted, invitation)
+
+
+def choose_email(token: str) -> BaseResponse:
+    """Keep the e-mail address of somebody who was invited by letter."""
+    invitation = _proved(token)
+    if invitation is None or invitation.email:
+        return _next(token)
+    wrong = registration.choose_email(web.context().store, invitation, field("email"))
+    return _step_page(Step.EMAIL, invitation, {"email": wrong}) if wrong else _next(token)
 
 
 def choose_password(token: str) -> BaseResponse:
@@ -129,6 +169,10 @@ def accept(token: str) -> BaseResponse:
     if result is Result.UNUSABLE:
         return _next(token)
     form_state.pop(_PROOF, None)
+    with here.store.read() as session:
+        account = account_rows.by_email(session, invitation.email) if result is Result.FINISHED else None
+    description = "Account opened by invitation; agreement and policy accepted" if account else _REASON[Result.TAKEN]
+    record_sign_in(here, account, succeeded=account is not None, client_id=CLIENT, description=description)
     if result is Result.TAKEN:
         return message(
             "We could not make your account",

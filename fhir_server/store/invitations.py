@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
 
 from fhir_server.store.account_tables import invitation
 from fhir_server.store.database import Session
@@ -25,7 +26,7 @@ class Invitation:
         patient: `Patient/…`, the record the account will open.
         birth_date: `YYYY-MM-DD`.
         nhs_number: Ten digits, or "" where there is none.
-        email: Lower case.
+        email: Lower case; "" where the link goes by letter and its person has not said one yet.
         mobile: E.164, such as `+447700900123`.
         invited_by: Id of the coordinator's account.
         organization: `Organization/…` of the coordinator, or "".
@@ -35,6 +36,8 @@ class Invitation:
         has_memorable: Step done.
         completed_at: When the account was made.
         account_id: That account, or "".
+        reminded_at: When the reminder was sent.
+        letter_at: When the letter was made.
     """
 
     id: str
@@ -56,6 +59,18 @@ class Invitation:
     completed_at: datetime | None = None
     cancelled_at: datetime | None = None
     account_id: str = ""
+    reminded_at: datetime | None = None
+    letter_at: datetime | None = None
+
+
+class State(StrEnum):
+    """What became of an invitation."""
+
+    WAITING = "waiting"
+    LOCKED = "locked"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +116,84 @@ def by_id(session: Session, invitation_id: str) -> Invitation | None:
 
 def by_token(session: Session, token_hash: str) -> Invitation | None:
     """Return the invitation of a link, expired, completed and cancelled ones too."""
-    return _one(session, invitation.c.token_hash == token_hash)
+    return _one(session, or_(invitation.c.token_hash == token_hash, invitation.c.reminder_hash == token_hash))
 
 
-def of_organization(session: Session, organization: str, limit: int = 500) -> tuple[Invitation, ...]:
-    """Return the invitations of an organisation, newest first; "" means those without one."""
-    condition = invitation.c.organization == organization if organization else invitation.c.organization.is_(None)
-    statement = select(invitation).where(condition).order_by(invitation.c.created_at.desc()).limit(limit)
-    return tuple(_from_row(row) for row in session.connection.execute(statement))
+def of_organization(
+    session: Session,
+    organization: str,
+    now: datetime,
+    *,
+    state: State | None = None,
+    text: str = "",
+    after: str = "",
+    limit: int = 500,
+) -> tuple[Invitation, ...]:
+    """Return invitations of an organisation, newest first, from the one after an id on.
+
+    Args:
+        session: An open transaction.
+        organization: `Organization/…`; "" means invitations without one, "*" those of all.
+        now: What states are told by.
+        state: Only these.
+        text: A part of a name or an e-mail address.
+        after: Id of the last one of the page before, "" for the first page.
+        limit: At most so many.
+    """
+    row = invitation.c
+    statement = select(invitation).order_by(row.created_at.desc(), row.id.desc()).limit(limit)
+    if organization != "*":
+        statement = statement.where(row.organization == organization if organization else row.organization.is_(None))
+    if state is not None:
+        statement = statement.where(_is(state, to_us(now)))
+    if text:
+        part = text.lower()
+        columns = (row.given + " " + row.family, row.email)
+        statement = statement.where(or_(*(func.lower(column).contains(part, autoescape=True) for column in columns)))
+    last = by_id(session, after) if after else None
+    if last is not None:
+        at = to_us(last.created_at)
+        statement = statement.where(or_(row.created_at < at, and_(row.created_at == at, row.id < last.id)))
+    return tuple(_from_row(found) for found in session.connection.execute(statement))
+
+
+def open_ones(session: Session, organization: str, now: datetime, *, patient: str = "", email: str = "") -> bool:
+    """Return whether an organisation has an invitation that still works, for a record or to an e-mail address."""
+    row = invitation.c
+    whose = row.organization == organization if organization else row.organization.is_(None)
+    of_whom = row.patient == patient if patient else and_(row.email == email, row.email != "")
+    statement = select(row.id).where(whose, of_whom, _is(State.WAITING, to_us(now), locked=True)).limit(1)
+    return session.connection.execute(statement).first() is not None
+
+
+def to_remind(session: Session, now: datetime, *, made_before: datetime, limit: int = 100) -> tuple[Invitation, ...]:
+    """Return invitations by e-mail that still work and of which nobody was reminded, from before an instant."""
+    row = invitation.c
+    statement = select(invitation).where(
+        _is(State.WAITING, to_us(now)), row.reminded_at.is_(None), row.created_at <= to_us(made_before), row.email != ""
+    )
+    rows = session.connection.execute(statement.where(row.letter_at.is_(None)).order_by(row.id).limit(limit))
+    return tuple(_from_row(found) for found in rows)
+
+
+def remind(session: Session, invitation_id: str, token_hash: str, now: datetime) -> bool:
+    """Give an invitation a second link beside its first; False where another worker was first."""
+    row = invitation.c
+    statement = update(invitation).where(row.id == invitation_id, row.reminded_at.is_(None))
+    done = session.connection.execute(statement.values(reminder_hash=token_hash, reminded_at=to_us(now)))
+    return done.rowcount == 1
+
+
+def made_letter(session: Session, invitation_id: str, now: datetime) -> bool:
+    """Remember that the letter of an invitation was made; False where it was before."""
+    row = invitation.c
+    statement = update(invitation).where(row.id == invitation_id, row.letter_at.is_(None))
+    return session.connection.execute(statement.values(letter_at=to_us(now))).rowcount == 1
+
+
+def set_email(session: Session, invitation_id: str, email: str) -> None:
+    """Keep the e-mail address that the invited person says."""
+    _update(session, invitation_id, email=email)
 
 
 def proofs_of(session: Session, invitation_id: str) -> Proofs:
@@ -138,6 +223,9 @@ def renew(session: Session, invitation_id: str, *, token_hash: str, code_hash: s
         token_hash=token_hash,
         code_hash=code_hash,
         expires_at=to_us(expires_at),
+        reminder_hash=None,
+        reminded_at=None,
+        letter_at=None,
         failed_count=0,
         proof_hash=None,
         proved_at=None,
@@ -200,6 +288,22 @@ def cancel_others(session: Session, patient: str, now: datetime) -> None:
     session.connection.execute(statement.values(cancelled_at=to_us(now)))
 
 
+def _is(state: State, now_us: int, *, locked: bool = False) -> ColumnElement[bool]:
+    row = invitation.c
+    if state is State.COMPLETED:
+        return row.completed_at.is_not(None)
+    is_open = and_(row.completed_at.is_(None), row.cancelled_at.is_(None))
+    if state is State.CANCELLED:
+        return and_(row.completed_at.is_(None), row.cancelled_at.is_not(None))
+    if state is State.EXPIRED:
+        return and_(is_open, row.expires_at <= now_us)
+    works = and_(is_open, row.expires_at > now_us)
+    is_locked = and_(row.locked_until.is_not(None), row.locked_until > now_us)
+    if locked:
+        return works
+    return and_(works, is_locked if state is State.LOCKED else ~is_locked)
+
+
 def _one(session: Session, condition: ColumnElement[bool]) -> Invitation | None:
     row = session.connection.execute(select(invitation).where(condition)).one_or_none()
     return _from_row(row) if row else None
@@ -226,6 +330,8 @@ def _from_row(row: Row[Any]) -> Invitation:
         completed_at=maybe_from_us(row.completed_at),
         cancelled_at=maybe_from_us(row.cancelled_at),
         account_id=row.account_id or "",
+        reminded_at=maybe_from_us(row.reminded_at),
+        letter_at=maybe_from_us(row.letter_at),
     )
 
 

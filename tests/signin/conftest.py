@@ -94,6 +94,7 @@ class World:
 
     def invite(self, **fields: str) -> Account:
         """Invite a person as a coordinator; return the coordinator."""
+        organization = fields.pop("organization", "Organization/1")
         person = {
             "given": "Béatrice",
             "family": "O'Neill-Smith",
@@ -109,7 +110,7 @@ class World:
             role="coordinator",
             name="Cora Coordinator",
             reference="",
-            organization="Organization/1",
+            organization=organization,
         )
         with self.store.write() as session:
             invite(session, coordinator, Person(**person), self.clock())

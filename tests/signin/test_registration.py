@@ -221,7 +221,7 @@ def test_confirmation_link_may_be_opened_twice_but_does_not_revive_a_closed_acco
 def test_two_invitations_of_one_record_never_make_two_accounts(world: World, browser_of: Browser) -> None:
     world.invite()
     first = world.link("invitation")
-    world.invite(email="second@example.org")
+    world.invite(email="second@example.org", organization="Organization/2")
     assert browser_of.get(first).status_code == 404
     _register(world, browser_of)
     with world.store.read() as session:
@@ -232,7 +232,7 @@ def test_cancelled_invitation_is_dead(world: World, browser_of: Browser) -> None
     coordinator = world.invite()
     link = world.link("invitation")
     with world.store.write() as session:
-        [invitation] = coordinator_side.listed(session, coordinator)
+        [invitation] = coordinator_side.listed(session, coordinator.organization, world.clock())
         coordinator_side.cancel(session, invitation, world.clock())
     assert browser_of.get(link).status_code == 404
 

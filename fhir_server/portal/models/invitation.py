@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from fhir_server.portal.models.words import NHS_NUMBER, Moment, moment_of
-
-_VERIFIED = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-NHSNumberVerificationStatus"
-_STATUS = "https://fhir.hl7.org.uk/CodeSystem/UKCore-NHSNumberVerificationStatus"
+from fhir_server.portal.models.words import Moment, moment_of
 
 
 class Invited(Protocol):
@@ -44,6 +41,10 @@ class Invited(Protocol):
         """Return until when no try is taken."""
 
     @property
+    def letter_at(self) -> datetime | None:
+        """Return when its letter was made."""
+
+    @property
     def completed_at(self) -> datetime | None:
         """Return when the account was made."""
 
@@ -59,13 +60,14 @@ class Row:
     Attributes:
         id: Id of the invitation.
         name: Whom it is for.
-        email: Where the link went.
+        email: Where the link went, "" for a letter.
         sent: When.
         expires: Until when it works.
         state: In words.
         tone: Colour of the tag.
         open: Whether link and code still work.
         may_resend: Whether a new link and code can be sent.
+        may_print: Whether its letter waits to be made.
     """
 
     id: str
@@ -77,11 +79,13 @@ class Row:
     tone: str
     open: bool
     may_resend: bool
+    may_print: bool
 
 
 def row(invitation: Invited, now: datetime) -> Row:
     """Return an invitation as the list shows it."""
     state, tone, is_open = _state(invitation, now)
+    may_resend = invitation.completed_at is None and invitation.cancelled_at is None
     return Row(
         id=invitation.id,
         name=f"{invitation.given} {invitation.family}",
@@ -91,7 +95,8 @@ def row(invitation: Invited, now: datetime) -> Row:
         state=state,
         tone=tone,
         open=is_open,
-        may_resend=invitation.completed_at is None and invitation.cancelled_at is None,
+        may_resend=may_resend,
+        may_print=may_resend and not invitation.email and invitation.letter_at is None,
     )
 
 
@@ -105,22 +110,3 @@ def _state(invitation: Invited, now: datetime) -> tuple[str, str, bool]:
     if invitation.locked_until and invitation.locked_until > now:
         return "Locked after wrong codes", "red", True
     return "Waiting", "blue", True
-
-
-def patient(given: str, family: str, *, birth_date: str, nhs_number: str) -> dict[str, Any]:
-    """Return the Patient of somebody whom the coordinator checked face to face and who has no record yet."""
-    status = {"coding": [{"system": _STATUS, "code": "01", "display": "Number present and verified"}]}
-    return {
-        "resourceType": "Patient",
-        "identifier": [
-            {
-                "extension": [{"url": _VERIFIED, "valueCodeableConcept": status}],
-                "use": "official",
-                "system": NHS_NUMBER,
-                "value": nhs_number,
-            }
-        ],
-        "active": True,
-        "name": [{"use": "official", "text": f"{given} {family}", "family": family, "given": given.split()}],
-        "birthDate": birth_date,
-    }

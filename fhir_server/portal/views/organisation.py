@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from typing import Final
+from urllib.parse import urlencode
 
-from flask import abort, make_response, redirect, render_template, request
+from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from fhir_server import web
 from fhir_server.identity import invitations as identity
+from fhir_server.operations.inviting import invite as invite_person
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.identifiers import nhs_number_answer
-from fhir_server.portal.models.invitation import patient, row
-from fhir_server.portal.models.words import NHS_NUMBER
-from fhir_server.portal.road import road
+from fhir_server.portal.invitation_letter import pdf
+from fhir_server.portal.models.invitation import row
+from fhir_server.portal.views.account_acts import actor
 from fhir_server.spec.outcome import FhirError, Kind
 
 _FIELD: Final = {"birth_date": "born-day", "nhs_number": "nhs-number"}
 _ORDER: Final = ("#given", "#family", "#born-day", "#born-month", "#born-year", "#nhs-number", "#email", "#mobile", "")
 _NOT_YET: Final = "Patient/unknown"
 _REFUSED: Final = frozenset(
-    {Kind.INVALID_VALUE, Kind.DUPLICATE, Kind.CONFLICT, Kind.BUSINESS_RULE, Kind.MULTIPLE_MATCHES}
+    {
+        Kind.INVALID_VALUE,
+        Kind.DUPLICATE,
+        Kind.CONFLICT,
+        Kind.BUSINESS_RULE,
+        Kind.MULTIPLE_MATCHES,
+        Kind.THROTTLED,
+    }
+)
+_STATES: Final = (
+    ("", "All"),
+    ("waiting", "Waiting"),
+    ("locked", "Locked after wrong codes"),
+    ("expired", "Expired"),
+    ("completed", "Account opened"),
+    ("cancelled", "Cancelled"),
 )
 _NOTICE: Final = {
     "invited": "The invitation is on its way",
@@ -31,17 +46,39 @@ _NOTICE: Final = {
 }
 
 
+_PAGE_COUNT: Final = 50
+_LONGEST_SEARCH: Final = 100
+
+
 def invitations() -> str:
-    """List the invitations of the organisation."""
-    signed_in = web.signed_in()
-    if signed_in is None:
-        abort(401)
-    here = web.context()
-    with here.store.read() as session:
-        found = identity.listed(session, signed_in.account)
-    rows = [row(entry, here.now()) for entry in found]
-    notice = _NOTICE.get(request.args.get("done", ""), "")
-    return render_template("portal/organisation/invitations.html", invitations=rows, notice=notice)
+    """List the invitations of the organisation, narrowed by state and by a part of name or address."""
+    who = actor()
+    wanted, text = request.args.get("state", ""), request.args.get("q", "").strip()[:_LONGEST_SEARCH]
+    state = identity.State(wanted) if wanted in set(identity.State) else None
+    after = request.args.get("after", "")
+    with who.context.store.read() as session:
+        found = identity.listed(
+            session,
+            who.account.organization,
+            who.now,
+            state=state,
+            text=text,
+            after=after,
+            limit=_PAGE_COUNT + 1,
+        )
+    filters = {name: value for name, value in (("state", str(state or "")), ("q", text)) if value}
+    more = {**filters, "after": found[_PAGE_COUNT - 1].id} if len(found) > _PAGE_COUNT else {}
+    return render_template(
+        "portal/organisation/invitations.html",
+        invitations=[row(entry, who.now) for entry in found[:_PAGE_COUNT]],
+        states=_STATES,
+        state=str(state or ""),
+        text=text,
+        is_narrowed=bool(filters),
+        first=f"/organisation?{urlencode(filters)}" if after else "",
+        more=f"/organisation?{urlencode(more)}" if more else "",
+        notice=_NOTICE.get(request.args.get("done", ""), ""),
+    )
 
 
 def invite() -> str | Response:
@@ -57,35 +94,38 @@ def invite() -> str | Response:
 
 def change_invitation(invitation_id: str, action: str) -> Response:
     """Send an invitation again, or cancel it."""
-    signed_in = web.signed_in()
-    if signed_in is None:
-        abort(401)
-    here = web.context()
-    with here.store.write() as session:
-        found = identity.found(session, signed_in.account, invitation_id)
+    who = actor()
+    with who.act(f"{action}-invitation", f"invitation {invitation_id[:36]}") as session:
+        found = identity.found(session, who.account.organization, invitation_id)
         if action == "resend":
-            identity.resend(session, found, here.now())
+            identity.resend(session, found, who.now)
         else:
-            identity.cancel(session, found, here.now())
+            identity.cancel(session, found, who.now)
     return redirect(f"/organisation?done={'resent' if action == 'resend' else 'cancelled'}", 303)
+
+
+def letter(invitation_id: str) -> Response:
+    """Make the letter of an invitation, once, and send the code by text message."""
+    who = actor()
+    with who.act("print-invitation", f"invitation {invitation_id[:36]}") as session:
+        found = identity.found(session, who.account.organization, invitation_id)
+        code = identity.letter(session, found, who.now)
+        printed = identity.found(session, who.account.organization, invitation_id)
+    answer = make_response(pdf(printed, code, who.account.name))
+    answer.content_type = "application/pdf"
+    answer.headers["Content-Disposition"] = 'attachment; filename="invitation.pdf"'
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def _invite() -> tuple[Problem, ...]:
     """Invite whom the form names; return what is wrong with it."""
-    signed_in = web.signed_in()
-    if signed_in is None:
-        abort(401)
-    here = web.context()
-    details = _person(here.now().date())
+    who = actor()
+    details = _person(who.now.date())
     if not isinstance(details, identity.Person):
         return details
     try:
-        # Over the road: it finds the one Patient of this NHS number or makes it, and says nothing else of it.
-        resource = patient(details.given, details.family, birth_date=details.birth_date, nhs_number=details.nhs_number)
-        patient_id = road().create(resource, if_none_exist=(("identifier", f"{NHS_NUMBER}|{details.nhs_number}"),))
-        known = replace(details, patient=f"Patient/{patient_id}")
-        with here.store.write() as session:
-            identity.invite(session, signed_in.account, known, here.now())
+        invite_person(who.context, who.person.principal, who.account, details)
     except FhirError as error:
         if error.kind not in _REFUSED:
             raise
