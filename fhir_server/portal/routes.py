@@ -41,6 +41,7 @@ from fhir_server.portal.views import (
     record,
     sharing,
     sharing_requests,
+    team,
 )
 
 GET: Final = ("GET",)
@@ -121,6 +122,8 @@ PAGES: Final = (
     Page("/patients/<patient_id>/end-emergency", emergency.end_emergency, PROFESSIONAL, POST),
     Page("/emergency-access", emergency.emergency_access, PROFESSIONAL, BOTH),
     Page("/organisation", organisation.invitations, ("coordinator",)),
+    Page("/organisation/team", team.team, ("coordinator",)),
+    Page("/organisation/team/<account_id>/leave", team.leave, ("coordinator",), BOTH),
     Page("/organisation/invite", organisation.invite, ("coordinator",), BOTH),
     Page(
         "/organisation/invitations/<invitation_id>/<any(resend, cancel):action>",

@@ -46,7 +46,7 @@ MENUS: Final = {
         ("Find a patient", "/patients/find"),
         ("Emergency access", "/emergency-access"),
     ),
-    "coordinator": (("Invitations", "/organisation"),),
+    "coordinator": (("Invitations", "/organisation"), ("Team", "/organisation/team")),
     "privacy-officer": (("Privacy", "/privacy"), ("Audit log", "/privacy/audit")),
     "service-desk": (("Service desk", "/service-desk"),),
     "admin": (("Administration", "/"),),

@@ -1,0 +1,53 @@
+"""A professional leaves an organisation: what of their account ends, in one transaction with its AuditEvent.
+
+The right itself is the PractitionerRole: the caller ends that over the road; nothing here opens or closes a record.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fhir_server.identity.accounts import Role
+from fhir_server.notify.outbox import queue
+from fhir_server.notify.templates import Notice
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import accounts, devices, oauth, pending_proofs, sessions, sharing_requests
+from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
+
+__all__ = ["Account", "end_access", "member", "team"]
+
+
+def team(session: Session, organization: str) -> tuple[Account, ...]:
+    """Return the active accounts of professionals who work for an organisation, by name."""
+    found = accounts.with_role(session, Role.PROFESSIONAL) if organization else ()
+    return tuple(account for account in found if account.organization == organization)
+
+
+def member(session: Session, organization: str, account_id: str) -> Account:
+    """Return one professional of an organisation.
+
+    Raises:
+        FhirError: NOT_FOUND (404), also for another organisation's and for one who left.
+    """
+    found = next((each for each in team(session, organization) if each.id == account_id), None)
+    if found is None:
+        raise FhirError(Kind.NOT_FOUND, "There is no such professional in your organisation")
+    return found
+
+
+def end_access(session: Session, leaver: Account, now: datetime, *, works_elsewhere: bool) -> tuple[str, ...]:
+    """End sessions, apps, remembered devices and open requests of somebody at once; return the sessions that ended.
+
+    Somebody without another role cannot sign in any more; others sign in again, as what they still are.
+    """
+    ended = sessions.end_all(session, leaver.id, now)
+    for grant in oauth.grants_of(session, leaver.id, now):
+        oauth.revoke_grant(session, grant.id, now)
+    devices.remove(session, leaver.id)
+    pending_proofs.end_all(session, leaver.id, now)
+    sharing_requests.end_of(session, leaver.reference, now)
+    if not works_elsewhere:
+        accounts.set_active(session, leaver.id, active=False, now=now)
+    queue(session, Notice.SECURITY_CHANGED, leaver.email, now, what="An organisation ended your access to its work.")
+    return ended

@@ -1,0 +1,72 @@
+"""Coordinators: the professionals of the organisation, and making one leave: access ends at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from flask import make_response, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from fhir_server import web
+from fhir_server.access import tokens
+from fhir_server.identity import leaving
+from fhir_server.portal.forms import Problem
+from fhir_server.portal.models.words import concepts, reference
+from fhir_server.portal.road import Road, clerk, road
+from fhir_server.web.acting import Actor, actor
+
+_MOST_ROLES: Final = "100"
+
+
+def team() -> str:
+    """List the professionals of the organisation."""
+    me = actor()
+    with me.context.store.read() as session:
+        members = leaving.team(session, me.account.organization)
+    done = "They have left. Their access has ended" if request.args.get("done") == "left" else ""
+    return render_template("portal/organisation/team.html", members=members, notice=done)
+
+
+def leave(account_id: str) -> str | Response:
+    """Ask once more, then end a professional's role here, and every session, app and request of theirs."""
+    if (again := web.ask_again()) is not None:
+        return again
+    me, way = actor(), road()
+    with me.context.store.read() as session:
+        leaver = leaving.member(session, me.account.organization, account_id)
+    roles = _roles(way, leaver)
+    here = [role for role in roles if reference(role.get("organization")) == me.account.organization]
+    if request.method == "GET" or request.form.get("understood") != "yes":
+        problems = () if request.method == "GET" else (Problem("Tick the box to confirm", "#understood"),)
+        titles = [concepts(role.get("code")) for role in here]
+        page = render_template("portal/organisation/leave.html", leaver=leaver, titles=titles, errors=problems)
+        return make_response(page, 400 if problems else 200)
+    service = clerk(way)
+    for role in here:
+        service.update(_ended(role, way), str(role["meta"]["versionId"]))
+    with me.act("professional-leaves", f"account {leaver.id}") as session:
+        ended = leaving.end_access(session, leaver, me.now, works_elsewhere=len(roles) > len(here))
+    _stop_what_runs(me, leaver, ended)
+    return redirect("/organisation/team?done=left", 303)
+
+
+def _roles(way: Road, leaver: leaving.Account) -> list[dict[str, Any]]:
+    """Return the roles that somebody has now, wherever."""
+    query = (("practitioner", leaver.reference), ("active", "true"), ("_count", _MOST_ROLES))
+    return list(way.search("PractitionerRole", *query).matches)
+
+
+def _ended(role: dict[str, Any], way: Road) -> dict[str, Any]:
+    end = way.now.isoformat(timespec="seconds")
+    return {**role, "active": False, "period": {**role.get("period", {}), "end": end}}
+
+
+def _stop_what_runs(me: Actor, leaver: leaving.Account, ended: tuple[str, ...]) -> None:
+    """End what lives only as long as a session: an emergency access, with its AuditEvent."""
+    with me.context.store.read() as session:
+        principals = [tokens.for_account(session, leaver, me.now, each, me.now) for each in ended]
+    for principal in principals:
+        theirs = replace(me.person, principal=principal, account=leaver, session_id=principal.session_id)
+        for hook in web.current().on_sign_out:
+            hook(me.context, theirs)

@@ -1,0 +1,77 @@
+"""A professional leaves: sessions, emergency access and requests end at once, and only their organisation can do it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import seed_data
+from fhir_server.store import accounts
+from tests.portal.conftest import AMELIA, COORDINATOR, GP, SEED, Person
+from tests.portal.test_carers import sent
+from tests.server import Server
+
+COLLEAGUES = {
+    account.email: account
+    for account in SEED.accounts
+    if account.role == "professional"
+    and account.organization == next(each.organization for each in SEED.accounts if each.email == COORDINATOR)
+}
+
+
+def leave_link(page: str, name: str) -> str:
+    return page.partition(f": {name}</span>")[0].rpartition('href="')[2].partition('"')[0]
+
+
+@pytest.fixture
+def colleague() -> seed_data.Account:
+    return next(iter(COLLEAGUES.values()))
+
+
+def test_who_leaves_is_out_at_once_and_cannot_come_back(server: Server, colleague: seed_data.Account) -> None:
+    nadia, leaver = Person(server, COORDINATOR), Person(server, colleague.email)
+    leaver.get("/patients")
+    path = leave_link(nadia.get("/organisation/team"), colleague.name)
+    assert nadia.send(path, {}).status_code == 400
+    leaver.get("/patients")
+    assert "Their access has ended" in nadia.follow(nadia.send(path, {"understood": "yes"}))
+    assert leaver.open("/patients").status_code == 303
+    again = leaver.send("/sign-in", {"email": colleague.email, "password": colleague.password}, page="/sign-in")
+    assert again.status_code in {401, 403, 422}
+    assert colleague.name not in nadia.get("/organisation/team").partition("<main")[2]
+    nadia.get(path, 404)
+    assert sent(server, "security-changed", colleague.email)
+
+
+def test_the_role_of_who_left_is_ended_in_the_directory(server: Server, colleague: seed_data.Account) -> None:
+    nadia = Person(server, COORDINATOR)
+    nadia.send(leave_link(nadia.get("/organisation/team"), colleague.name), {"understood": "yes"})
+    found = server.get(f"/PractitionerRole?practitioner={colleague.reference}", server.operator())
+    roles = [entry["resource"] for entry in found["entry"]]
+    assert [role["active"] for role in roles] == [False] * len(roles)
+    assert all(role["period"]["end"] for role in roles)
+
+
+def test_tokens_of_who_left_are_dead_at_once(server: Server, colleague: seed_data.Account) -> None:
+    with server.store.read() as session:
+        account = accounts.by_email(session, colleague.email)
+    assert account is not None
+    token = server.token(str(colleague.reference), account_id=account.id)
+    server.get("/Patient?_count=1", token)
+    nadia = Person(server, COORDINATOR)
+    nadia.send(leave_link(nadia.get("/organisation/team"), colleague.name), {"understood": "yes"})
+    server.get("/Patient?_count=1", token, 401)
+
+
+def test_another_organisations_professional_is_out_of_reach(server: Server) -> None:
+    page = Person(server, COORDINATOR).get("/organisation/team")
+    assert "Helen Ashworth" not in page
+    with server.store.read() as session:
+        gp = accounts.by_email(session, GP)
+    assert gp is not None
+    nadia = Person(server, COORDINATOR)
+    assert nadia.send(f"/organisation/team/{gp.id}/leave", {"understood": "yes"}).status_code == 404
+    Person(server, GP).get("/patients")
+    Person(server, AMELIA).get(f"/organisation/team/{gp.id}/leave", 403)
+    assert re.search(r'href="/organisation/team/[^"]+/leave"', page)
