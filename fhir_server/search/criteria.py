@@ -60,12 +60,12 @@ class Indexed:
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
-        index, leads = index_rows.alias(self.table), leads and not (self.negated or self.codes)
+        index, leads = index_rows.alias(self.table), leads and not self.negated
         test = self.test.of_one(index) if isinstance(self.test, CodesTest) and not leads else self.test.on(index)
         keys = select(index.c.key).where(of_parameters(index, self.params), test)
         if self.negated:
             return ~_found(row, keys, scope, leads=False, correlated=index.c.key == row.c.key)
-        if self.codes:
+        if self.codes and not leads:
             held = _found(row, keys, scope, leads=False, correlated=index.c.key == row.c.key)
             if self.codes_suffice:
                 held = or_(row.c.code != SEVERAL, held)
@@ -206,9 +206,10 @@ class Chain:
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
         index = index_rows.alias("index_reference")
-        return _found(row, self.keys(scope, index), scope, leads=leads, correlated=index.c.key == row.c.key)
+        keys = self.keys(scope, index, leads=leads)
+        return _found(row, keys, scope, leads=leads, correlated=index.c.key == row.c.key)
 
-    def keys(self, scope: Scope, index: FromClause) -> Select[tuple[int]]:
+    def keys(self, scope: Scope, index: FromClause, *, leads: bool) -> Select[tuple[int]]:
         """Return the keys of what points to such a target, from rows of this alias of the index of references."""
         target = readable(scope.visibility, self.types)
         hop = index.join(target, target.c.key == index.c.target)
@@ -221,7 +222,7 @@ class Chain:
             .select_from(hop)
             .where(
                 of_parameters(index, self.params),
-                self.criterion.condition(target, scope, leads=True),
+                self.criterion.condition(target, scope, leads=leads),
             )
         )
 
@@ -287,7 +288,7 @@ def _leading(criterion: Criterion, scope: Scope) -> list[Select[tuple[int]]]:
             index = index_rows.alias(criterion.table)
             return [select(index.c.key).where(of_parameters(index, criterion.params), criterion.test.on(index))]
         case Chain():
-            return [criterion.keys(scope, index)]
+            return [criterion.keys(scope, index, leads=True)]
         case Has():
             return [criterion.keys(scope, index, leads=True)]
         case AnyOf():

@@ -7,19 +7,26 @@ does not exist for the caller is left out without a word.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, select, union
 
-from fhir_server.search import keys
+from fhir_server.search import keys, prepare
 from fhir_server.search.model import Include, Row, SearchRequest
+from fhir_server.search.prepare import value as value_field
+from fhir_server.search.results import MAXIMUM_COUNT
 from fhir_server.search.rows import TypeNames, row_columns, row_of
 from fhir_server.store import index_rows
 from fhir_server.store.database import Session
 from fhir_server.store.keys import type_key
-from fhir_server.store.visibility import Visibility, execute, readable
+from fhir_server.store.prepared import Plan
+from fhir_server.store.visibility import Visibility, readable
 
 INCLUDED_LIMIT = 1_000
 HOPS_LIMIT = 50
+_ROWS_LIMIT = INCLUDED_LIMIT + MAXIMUM_COUNT + 1
+"""Rows may be met that are on the page or included already, at most all of these."""
 
 
 def included(
@@ -30,19 +37,13 @@ def included(
     found: list[Row] = []
     frontier, includes = list(matches), request.includes
     for _ in range(HOPS_LIMIT):
-        queries = [query for include in includes for query in _keys(include, frontier)]
-        if not queries:
+        hops = _Hops(tuple(hop for include in includes if (hop := _hop(include, frontier)) is not None))
+        if not hops.each:
             break
-        row = readable(visibility)
+        question = prepare.Question("search includes", None, hops)
+        records = prepare.run(session, visibility, question, lambda hops: _statement(visibility, hops), Plan.ANY_VALUES)
+        frontier = [row for record in records if (row := row_of(record, names)).key not in seen]
         room = INCLUDED_LIMIT - len(found)
-        statement = (
-            select(*row_columns(row))
-            .where(row.c.key.in_(queries[0] if len(queries) == 1 else union(*queries)))
-            .order_by(row.c.key)
-            .limit(room + len(seen) + 1)
-        )
-        rows = (row_of(record, names) for record in execute(session, visibility, statement))
-        frontier = [each for each in rows if each.key not in seen]
         if len(frontier) > room:
             return found + frontier[:room], True
         found += frontier
@@ -53,41 +54,64 @@ def included(
     return found, False
 
 
-def _keys(include: Include, frontier: Sequence[Row]) -> Iterator[Select[tuple[int]]]:
-    """Yield the queries of the surrogate keys that one include adds to these rows."""
-    if include.reverse:
-        rows = [row.key for row in frontier if include.target_type in {"", row.type}]
-    else:
-        rows = [row.key for row in frontier if not include.source_types or row.type in include.source_types]
-    if rows:
-        yield _pointing_at(include, rows) if include.reverse else _pointed_at(include, rows)
-        if include.by_url:
-            yield _by_url(include, rows)
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    """One include from some rows: their keys, listed with commas."""
+
+    include: Include
+    rows: str = value_field()
 
 
-def _pointed_at(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
-    index = index_rows.alias("index_reference")
-    query = select(index.c.target).where(index.c.key.in_(rows))
+@dataclass(frozen=True, slots=True)
+class _Hops:
+    each: tuple[_Hop, ...]
+
+
+def _hop(include: Include, frontier: Sequence[Row]) -> _Hop | None:
+    types = tuple(filter(None, (include.target_type,))) if include.reverse else include.source_types
+    rows = [str(row.key) for row in frontier if not types or row.type in types]
+    return _Hop(include, ",".join(rows)) if rows else None
+
+
+def _statement(visibility: Visibility, hops: _Hops) -> Select[Any]:
+    row = readable(visibility)
+    queries = [query for hop in hops.each for query in _keys(hop)]
+    wanted = queries[0] if len(queries) == 1 else union(*queries)
+    # Not the key itself: PostgreSQL would walk all resources in its order until it has met enough of them.
+    return select(*row_columns(row)).where(row.c.key.in_(wanted)).order_by(row.c.key + 0).limit(_ROWS_LIMIT)
+
+
+def _keys(hop: _Hop) -> Iterator[Select[tuple[int]]]:
+    """Yield the queries of the surrogate keys that one include adds."""
+    yield _pointing_at(hop) if hop.include.reverse else _pointed_at(hop)
+    if hop.include.by_url:
+        yield _by_url(hop)
+
+
+def _pointed_at(hop: _Hop) -> Select[tuple[int]]:
+    index, include = index_rows.alias("index_reference"), hop.include
+    query = select(index.c.target).where(keys.among(index.c.key, hop.rows))
     if include.target_type:
         query = query.where(index.c.target_type == type_key(include.target_type))
     return query.where(keys.of_parameters(index, include.params)) if include.params else query
 
 
-def _pointing_at(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
-    index = index_rows.alias("index_reference")
-    query = select(index.c.key).where(index.c.target.in_(rows))
+def _pointing_at(hop: _Hop) -> Select[tuple[int]]:
+    index, include = index_rows.alias("index_reference"), hop.include
+    query = select(index.c.key).where(keys.among(index.c.target, hop.rows))
     return query.where(keys.of_parameters(index, include.params)) if include.params else query
 
 
-def _by_url(include: Include, rows: Sequence[int]) -> Select[tuple[int]]:
+def _by_url(hop: _Hop) -> Select[tuple[int]]:
     """Return the query through canonical references: a row with a URL meets the rows that name the URL."""
+    include = hop.include
     pointing, named = index_rows.alias("index_reference"), index_rows.alias("index_reference")
     here, there = (named, pointing) if include.reverse else (pointing, named)
     query = select(there.c.key).where(
         pointing.c.target == named.c.target,
         keys.of_parameters(named, (keys.CANONICAL,)),
         pointing.c.param != keys.CANONICAL,
-        here.c.key.in_(rows),
+        keys.among(here.c.key, hop.rows),
     )
     if include.target_type:
         query = query.where(named.c.target_type == type_key(include.target_type))

@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, FromClause, Integer, false, literal_column
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Text,
+    any_,
+    cast,
+    column,
+    false,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from fhir_server.spec.definitions import SearchParameter
+from fhir_server.store.dialects import Either
 from fhir_server.store.keys import NONE, hash32, hash64
 
 SEVERAL = -1
@@ -60,3 +75,22 @@ def of_parameters(index: FromClause, params: Sequence[int]) -> ColumnElement[boo
         return found == literal_column(written, Integer())
     # One element, not one for each key: a search of every type has a key for each, and each would be compiled.
     return found.bool_op("IN")(literal_column(f"({written})"))
+
+
+def among(found: ColumnElement[int], listed: str) -> ColumnElement[bool]:
+    """Return that a key is one of those listed with commas: one bound value however many they are."""
+    return Either(postgresql=found == any_(_array(listed)), elsewhere=found.in_(_rows(listed)))
+
+
+def _array(listed: str) -> ColumnElement[Sequence[int]]:
+    return cast(_between("{", listed, "}"), ARRAY(BigInteger))
+
+
+def _rows(listed: str) -> ColumnElement[int]:
+    found = func.json_each(_between("[", listed, "]")).table_valued(column("value", BigInteger))
+    return select(found.c.value).scalar_subquery()
+
+
+def _between(opening: str, text: str, closing: str) -> ColumnElement[str]:
+    signs = [literal_column(f"'{sign}'", Text) for sign in (opening, closing)]
+    return signs[0] + text + signs[1]

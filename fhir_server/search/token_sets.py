@@ -11,21 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     FromClause,
-    Text,
     and_,
-    any_,
-    cast,
-    column,
     false,
-    func,
-    literal_column,
     or_,
-    select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from fhir_server.search import keys
 from fhir_server.search.model import Reading, Terms
@@ -33,7 +24,6 @@ from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, shown, split, unescape, unsupported
 from fhir_server.search.valueset import CODES_LIMIT, Codes, NotExpandable, Part, union
 from fhir_server.spec.definitions import SearchParameter
-from fhir_server.store.dialects import Either
 from fhir_server.store.keys import NONE
 
 _SYSTEMS_LIMIT = 100
@@ -68,29 +58,11 @@ class CodesTest:
 
     def _on(self, index: FromClause, code: ColumnElement[int]) -> ColumnElement[bool]:
         ways: list[ColumnElement[bool]] = [false()]
-        ways += [and_(_among(code, codes), index.c.system == system) for system, codes in self.listed]
-        ways += [and_(index.c.system == system, ~_among(code, codes)) for system, codes in self.all_but]
+        ways += [and_(keys.among(code, codes), index.c.system == system) for system, codes in self.listed]
+        ways += [and_(index.c.system == system, ~keys.among(code, codes)) for system, codes in self.all_but]
         if self.whole:
             ways.append(index.c.system.in_(self.whole))
         return or_(*ways)
-
-
-def _among(code: ColumnElement[int], codes: str) -> ColumnElement[bool]:
-    return Either(postgresql=code == any_(_array(codes)), elsewhere=code.in_(_rows(codes)))
-
-
-def _array(codes: str) -> ColumnElement[Sequence[int]]:
-    return cast(_between("{", codes, "}"), ARRAY(BigInteger))
-
-
-def _rows(codes: str) -> ColumnElement[int]:
-    found = func.json_each(_between("[", codes, "]")).table_valued(column("value", BigInteger))
-    return select(found.c.value).scalar_subquery()
-
-
-def _between(opening: str, text: str, closing: str) -> ColumnElement[str]:
-    signs = [literal_column(f"'{sign}'", Text) for sign in (opening, closing)]
-    return signs[0] + text + signs[1]
 
 
 def read_sets(

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from fhir_server.search import date, index, quantity, text
-from fhir_server.search.criteria import Chain, HotDate, Indexed, LastUpdated, Missing, is_narrow
+from fhir_server.search.criteria import Chain, Has, HotDate, Indexed, LastUpdated, Missing, is_narrow
 from fhir_server.search.cursor import Place
 from fhir_server.search.keys import of_parameters
 from fhir_server.search.model import Criterion, Scope, SearchRequest, SortKey
@@ -47,7 +47,6 @@ WINDOWS = (200, 2_000, 20_000)
 _UPDATED = "_lastUpdated"
 _CODES_LIMIT = 8
 _COMMON_RANK = 3
-_COMMON_CHAIN_RANK = 5
 _COMMON = frozenset({TABLE, date.TABLE, quantity.TABLE})
 
 
@@ -85,7 +84,7 @@ class Walk:
     @property
     def is_sparse(self) -> bool:
         """Return whether other criteria are such that a window without a match says that matches are few."""
-        return any(isinstance(each, Chain) for each in self.others)
+        return any(isinstance(each, (Chain, Has)) for each in self.others)
 
     @property
     def _is_by_time(self) -> bool:
@@ -102,7 +101,7 @@ class Walk:
         # Index rows are looked at before the resource is: most of those that fail cost no more than that.
         held = [
             (replace(each, codes=()) if isinstance(each, Indexed) else each).condition(
-                rows if isinstance(each, (Indexed, Missing, Chain)) else row, scope, leads=False
+                rows if isinstance(each, (Indexed, Missing, Chain, Has)) else row, scope, leads=False
             )
             for each in self.others
         ]
@@ -148,7 +147,8 @@ class Walk:
         if self.by_key:
             time: ColumnElement[int] = literal_column("0", BigInteger())
         else:
-            time = rows.c.date if self.first is not None or self._is_by_time else rows.c.updated_at
+            by_update = self.first is None and bool(self.request.sort) and not self._is_by_time
+            time = rows.c.updated_at if by_update else rows.c.date
         taken = select(time.label("time"), rows.c.key).where(*held, *self._within(rows, time))
         return taken.order_by(*self._ordered(time, rows.c.key)).limit(_limit(width))
 
@@ -161,6 +161,9 @@ class Walk:
 
     def _within(self, rows: FromClause, time: ColumnElement[int]) -> Iterator[ColumnElement[bool]]:
         """Yield that rows come after the position (before it, on the way back), at a time that may pass."""
+        if self.first is None and not self.request.sort:
+            # None of this type has a time: by that, the index has them by key.
+            yield time.is_(None)
         if self.is_partial:
             # Those without a time come last, which is not where the index has them.
             yield time.is_not(None) if self.first is None else time > NO_DATE
@@ -171,7 +174,7 @@ class Walk:
                 yield each.test.holds(time, time + 1)
         if self.place.position:
             *times, key = self.place.position
-            if self.by_key:
+            if self.by_key or (not self.request.sort and self.first is None):
                 yield rows.c.key < _bound(key) if self._descends else rows.c.key > _bound(key)
                 return
             place = tuple_(_bound(times[0] if times and times[0] is not None else NO_DATE), _bound(key))
@@ -197,8 +200,6 @@ def of(request: SearchRequest, criteria: Sequence[Criterion], place: Place) -> W
         return None
     # Only resources of a type without a clinical time are in the order of their keys under a code.
     first = _leader(criteria) if sort is None or by_time else None
-    if sort is None and first is None:
-        return None
     if by_time and sort is not None and not (place.position[0] is not None if place.position else not place.backwards):
         # Without a time they come last in either order, and an index has them before all others.
         return None if first is None or not sort.descending else _walk(request, criteria, place, first)
@@ -236,8 +237,8 @@ def _may_walk(criteria: Sequence[Criterion]) -> bool:
 def _is_common(criterion: Criterion) -> bool:
     if isinstance(criterion, Indexed):
         return criterion.table in _COMMON and criterion.rank >= _COMMON_RANK
-    if isinstance(criterion, Chain):
-        return criterion.rank >= _COMMON_CHAIN_RANK
+    if isinstance(criterion, (Chain, Has)):
+        return criterion.criterion.rank >= _COMMON_RANK
     return isinstance(criterion, (Missing, HotDate, LastUpdated))
 
 
