@@ -26,7 +26,7 @@ from joserfc.jwk import KeySet
 from fhir_server.smart import discovery
 from fhir_server.smart.client import RegisteredClient
 from fhir_server.smart.keys import SigningKeys
-from fhir_server.store import oauth_clients
+from fhir_server.store import oauth_clients, oauth_codes
 from fhir_server.store.database import Session
 
 _FOUND = 302
@@ -142,6 +142,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
         used = ("Authorization" in request.headers, "client_secret" in form, "client_assertion" in form)
         if sum(used) > 1:
             raise InvalidRequestError("More than one way of client authentication is used")
+        if not any(used) and "client_id" not in form and (public := self._public_client_that_refreshes(form)):
+            return public
         try:
             client = super().authenticate_client(request, methods, endpoint)
         except InvalidClientError as error:
@@ -153,6 +155,18 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
         if "client_id" in form and form["client_id"] != client.get_client_id():
             raise InvalidClientError("client_id is not the client that authenticated", status_code=401)
         return client
+
+    def _public_client_that_refreshes(self, form: Mapping[str, str]) -> RegisteredClient | None:
+        """Return the public client whose refresh token this is.
+
+        RFC 6749 §6 asks such a client for its token only, and the SMART JavaScript client sends no more; its id is no
+        secret, so it proves nothing either. INVARIANT: a client that has credentials must present them.
+        """
+        if form.get("grant_type") != "refresh_token" or "refresh_token" not in form:
+            return None
+        client_id = oauth_codes.client_of_refresh_token(self.session, form["refresh_token"])
+        found = self.query_client(client_id) if client_id else None
+        return found if found is not None and found.stored.kind == "public" else None
 
     def save_token(self, token: object, request: object) -> None:
         """Do nothing: issuing a token stores it."""

@@ -132,6 +132,12 @@ def live_refresh_token(session: Session, value: str, now: datetime) -> RefreshTo
     return _refresh_token(row) if row else None
 
 
+def client_of_refresh_token(session: Session, value: str) -> str:
+    """Return the client a refresh token was made for, whatever became of the token; "" for an unknown one."""
+    statement = select(refresh_token.c.client_id).where(refresh_token.c.token_hash == secret_hash(value))
+    return session.connection.execute(statement).scalar_one_or_none() or ""
+
+
 def remember_assertion(session: Session, client_id: str, jti: str, *, expires_at: datetime, now: datetime) -> bool:
     """Remember that a client used this `jti`; False when it did before (RFC 7523 §3), also concurrently or long ago."""
     session.connection.execute(delete(assertion).where(assertion.c.expires_at < to_us(now)))

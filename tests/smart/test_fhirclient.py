@@ -1,10 +1,5 @@
 """A client that shares no code with the server: PyPI `fhirclient`, unmodified, over real HTTP."""
 
-import socket
-import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +7,9 @@ import requests
 from fhirclient.client import FHIRClient
 from fhirclient.models.observation import Observation
 from fhirclient.server import FHIRUnauthorizedException
-from werkzeug.serving import make_server
 
 from fhir_server.store import oauth
-from tests.server import Clock, Server, build
+from tests.server import Server
 from tests.smart.world import World, fields
 
 REDIRECT = "http://localhost:9/callback"
@@ -23,20 +17,8 @@ SCOPE = "openid fhirUser offline_access patient/Patient.read patient/Observation
 
 
 @pytest.fixture
-def server(sqlite_url: str, signing_keys: Path) -> Iterator[Server]:
-    """Return a server on a port of this machine; its clock is the real one, as the client's is."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    base_url = f"http://localhost:{port}"
-    made = build(sqlite_url, signing_keys.parent, Clock(datetime.now(UTC)), base_url=base_url)
-    listener = make_server("127.0.0.1", port, made.app, threaded=True)
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield made
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+def server(listening: Server) -> Server:
+    return listening
 
 
 def patient_and_results(server: Server) -> None:

@@ -251,3 +251,23 @@ def test_purging_forgets_only_what_ended(stored: World) -> None:
         oauth_codes.purge(session, stored.clock())
 
     assert stored.refresh(app_id, kept["refresh_token"]).status_code == 200
+
+
+def test_a_public_client_may_refresh_with_its_token_alone(stored: World) -> None:
+    app_id = stored.client()[0]
+    first = stored.login(app_id, stored.person())["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": first}
+
+    assert stored.token(form).status_code == 200
+    reused = stored.token(form)
+
+    assert (reused.status_code, (reused.json or {})["error"]) == (400, "invalid_grant")
+    assert stored.token({**form, "refresh_token": "unknown"}).status_code == 401
+
+
+def test_a_refresh_token_alone_is_not_enough_for_a_client_with_a_secret(world: World) -> None:
+    app_id, secret = world.client(kind="secret")
+    code = world.code(app_id, world.person())
+    token = (world.redeem(app_id, code, client_secret=secret).json or {})["refresh_token"]
+
+    assert world.token({"grant_type": "refresh_token", "refresh_token": token}).status_code == 401
