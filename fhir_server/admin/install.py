@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from flask import Flask
 
-from fhir_server.admin import health, openapi, routes
+from fhir_server.admin import health, openapi, people, routes
 from fhir_server.admin.extension import EXTENSION, Admin
 from fhir_server.interactions.model import Operation
 
@@ -24,6 +24,7 @@ def install(app: Flask, admin: Admin, operations: Iterable[Operation], *, base_u
     app.config.update(API_TITLE="FHIR health record server", API_VERSION=admin.version, OPENAPI_VERSION="3.1.0")
     api = openapi.QuietApi(app)
     api.register_blueprint(routes.blueprint)
+    api.register_blueprint(people.blueprint)
     app.register_blueprint(openapi.blueprint)
     app.register_blueprint(health.blueprint)
     openapi.describe(app, api, operations, base_url=base_url)

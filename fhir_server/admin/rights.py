@@ -7,6 +7,8 @@ from flask import request
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.perform import record_administration
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import accounts
+from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
 from fhir_server.web import context
 from fhir_server.web.bearer import caller
@@ -34,6 +36,22 @@ def administrator() -> Principal:
         "The administration API needs a trusted token with the scope system/*.cruds, or an administrator's with "
         "user/*.cruds",
     )
+
+
+def person_of(*roles: str) -> tuple[Principal, Account]:
+    """Return the caller and their account: somebody of one of these roles, with a token of full scope.
+
+    Raises:
+        FhirError: UNAUTHENTICATED (401) without a valid token, FORBIDDEN (403) for everybody else.
+    """
+    principal = caller()
+    if principal.role in roles and _is_full(principal, "user"):
+        here = context()
+        with here.store.read() as session:
+            account = accounts.by_id(session, principal.subject.removeprefix("account:"))
+        if account is not None and account.active and account.role == principal.role:
+            return principal, account
+    raise FhirError(Kind.FORBIDDEN, f"This needs a token of {' or '.join(roles)} with the scope user/*.cruds")
 
 
 def is_watcher() -> bool:
