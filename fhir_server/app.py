@@ -181,6 +181,7 @@ def _web(settings: Settings, context: Context) -> Web:
         brand_logo=settings.brand_logo,
         session_idle=timedelta(minutes=settings.session_idle_minutes),
         session_max=timedelta(hours=settings.session_max_hours),
+        child_until_years=settings.child_until_years,
         second_factor=Demand(settings.demanded_second_factor),
         on_sign_out=(_end_emergencies,),
     )

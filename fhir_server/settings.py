@@ -52,6 +52,7 @@ class Settings:
     )
     session_idle_minutes: int = _setting(30, "Portal session ends after this long without a request", unit="minutes")
     session_max_hours: int = _setting(12, "Portal session ends after this long in any case", unit="hours")
+    child_until_years: int = _setting(16, "What a child shares with a parent ends at this birthday", unit="years")
     second_factor: str = _setting(
         "",
         "Of whom a second proof is demanded at sign-in: `when-set-up` (those who set one up), `staff` (them too) or "

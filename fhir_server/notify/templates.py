@@ -117,13 +117,6 @@ class Notice(Enum):
         "",
         "Your {brand} code is {code}. Use it with the link in our e-mail. Do not share it with anybody.",
     )
-    CARER_ENDING = (
-        "carer-ending",
-        EMAIL,
-        "A message from {brand}",
-        "A record that is shared with you will no longer be shared from {day}. "
-        "Sign in to see which one:\n\n{base_url}/choose-record" + _ENDING,
-    )
     CONFIRM_EMAIL = (
         "confirm-email",
         EMAIL,

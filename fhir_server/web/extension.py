@@ -35,6 +35,7 @@ class Web:
         brand_logo: URL path of a logo, or "".
         session_idle: A session ends after this long without a request.
         session_max: A session ends after this long in any case.
+        child_until_years: What a child shares with a parent ends at this birthday.
         second_factor: Of whom a second proof is demanded (`identity.second_proof.Demand`).
         on_sign_out: Called with the request's context before a session ends (an emergency access ends with it).
     """
@@ -46,6 +47,7 @@ class Web:
     brand_logo: str = ""
     session_idle: timedelta = timedelta(minutes=30)
     session_max: timedelta = timedelta(hours=12)
+    child_until_years: int = 16
     second_factor: Demand = Demand.WHEN_SET_UP
     on_sign_out: tuple[Callable[[Context, SignedIn], None], ...] = ()
 

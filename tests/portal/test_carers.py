@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from fhir_server.portal.models.related import last_day_of_childhood
 from fhir_server.store import messages
 from tests.portal.conftest import AMELIA, DESMOND, GP, PASSWORDS, THOMAS, Person
 from tests.server import Server
@@ -215,3 +217,36 @@ def test_the_invitations_of_a_day_are_limited(server: Server) -> None:
     for _ in range(10):
         invited(server, amelia)
     assert amelia.send(INVITE, JOAN | {"confirm": "yes"}).status_code == 429
+
+
+def test_a_parents_view_of_a_child_ends_at_the_birthday_by_the_clock(server: Server) -> None:
+    # Amelia was born on 14 March 1976; a limit of 51 years makes her a child until then.
+    server.app.extensions["fhir"] = replace(server.app.extensions["fhir"], child_until_years=51)
+    amelia = Person(server, AMELIA)
+    check = amelia.send(INVITE, JOAN | {"relation": "PRN"}).text
+    assert "13 March 2027: from your birthday on you decide anew" in check
+    parent = joan(server, amelia, relation="PRN")
+    grantee = re.search(r"/sharing/with/(RelatedPerson/[0-9a-f-]{36})", amelia.get("/sharing"))
+    assert grantee is not None
+    longer = {"labels": ["general"], "ends": "never", "right": "view", "confirm": "yes"}
+    amelia.follow(amelia.send(f"/sharing/with/{grantee[1]}", longer))
+    parent.get("/record")
+    server.clock.at = server.clock.at.replace(year=2027, month=3, day=13, hour=12)
+    Person(server, str(JOAN["email"])).get("/record")
+    server.clock.at = server.clock.at.replace(day=14, hour=1)
+    assert Person(server, str(JOAN["email"])).open("/record").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "born,expected",
+    [
+        ("2012-06-01", date(2028, 5, 31)),
+        ("2012-02-29", date(2028, 2, 28)),
+        ("2010-11-22", None),
+        ("2010-11-23", date(2026, 11, 22)),
+        ("2012", None),
+        (None, None),
+    ],
+)
+def test_childhood_lasts_until_the_day_before_the_birthday(born: object, expected: date | None) -> None:
+    assert last_day_of_childhood(born, 16, date(2026, 11, 22)) == expected

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, Final
 
-from fhir_server.portal.models.words import Json
+from fhir_server.portal.models.words import Json, items
 
+PARENT: Final = "PRN"
 _ROLES: Final = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 
 
@@ -20,7 +22,7 @@ class Relation:
 
 RELATIONS: Final = (
     Relation("SPS", "Husband, wife or partner"),
-    Relation("PRN", "Parent"),
+    Relation(PARENT, "Parent"),
     Relation("CHILD", "Son or daughter"),
     Relation("SIB", "Brother or sister"),
     Relation("FAMMEMB", "Other family"),
@@ -44,3 +46,28 @@ def related_person(patient: Json, name: str, relation: str) -> dict[str, Any]:
         "relationship": [{"coding": [{"system": _ROLES, "code": known.code}], "text": known.name}],
         "name": [parts],
     }
+
+
+def is_parent(person: Json) -> bool:
+    """Return whether a RelatedPerson is a parent of the patient."""
+    return any(
+        coding.get("code") == PARENT for concept in items(person, "relationship") for coding in items(concept, "coding")
+    )
+
+
+def last_day_of_childhood(birth_date: object, years: int, today: date) -> date | None:
+    """Return the day before a birthday; None for somebody who has had it, or whose date of birth is not known whole.
+
+    Who was born on 29 February has it on the 28th in other years: less is seen, never more.
+    """
+    try:
+        born = date.fromisoformat(birth_date) if isinstance(birth_date, str) else None
+    except ValueError:
+        born = None
+    if born is None:
+        return None
+    try:
+        birthday = born.replace(year=born.year + years)
+    except ValueError:
+        birthday = date(born.year + years, 2, 28)
+    return birthday - timedelta(days=1) if birthday > today else None

@@ -17,10 +17,10 @@ from fhir_server.portal.forms import Problem
 from fhir_server.portal.models import sharing as model
 from fhir_server.portal.models import viewers
 from fhir_server.portal.models.labels import LABELS
-from fhir_server.portal.models.related import RELATIONS, related_person
+from fhir_server.portal.models.related import PARENT, RELATIONS, related_person
 from fhir_server.portal.models.sharing import Grantee
 from fhir_server.portal.road import clerk
-from fhir_server.portal.views.sharing import Choice, choice_of, own_record
+from fhir_server.portal.views.sharing import Choice, as_child, choice_of, own_record
 from fhir_server.portal.views.whose import Record
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web.acting import actor
@@ -111,7 +111,8 @@ def _answers(record: Record) -> Answers | tuple[Problem, ...]:
         problems.append(Problem("Choose what they can do", "#right"))
     choice = choice_of(record)
     if isinstance(choice, Choice) and not problems:
-        return Answers(carer, relation, replace(choice, may_act=request.form.get("right") == "act"))
+        choice = replace(choice, may_act=request.form.get("right") == "act")
+        return Answers(carer, relation, as_child(record, choice) if relation == PARENT else choice)
     return (*problems, *(() if isinstance(choice, Choice) else choice))
 
 

@@ -6,7 +6,7 @@ that nothing of an unfinished choice is kept on the server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -19,6 +19,7 @@ from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.models import sharing as model
 from fhir_server.portal.models import viewers
 from fhir_server.portal.models.labels import BY_CODE, LABELS, Label, in_order
+from fhir_server.portal.models.related import is_parent, last_day_of_childhood
 from fhir_server.portal.models.sharing import Grantee, Overview, Share
 from fhir_server.portal.models.words import LONDON, party_name, spoken_day
 from fhir_server.portal.views.directory import find_grantees, grantee_of, names
@@ -38,15 +39,19 @@ class Choice:
         labels: Kinds of information.
         until: Last day, None for no end.
         may_act: Whether family may also add to the record.
+        as_child: Whether it ends because the patient is a child and this is a parent.
     """
 
     labels: tuple[Label, ...]
     until: date | None
     may_act: bool = False
+    as_child: bool = False
 
     @property
     def until_words(self) -> str:
         """Return the end in words."""
+        if self.as_child and self.until:
+            return f"{spoken_day(self.until)}: from your birthday on you decide anew"
         return spoken_day(self.until) if self.until else "No end date"
 
 
@@ -103,11 +108,22 @@ def share_with(grantee_type: str, grantee_id: str) -> str | Response:
     choice = choice_of(record)
     if not isinstance(choice, Choice):
         return make_response(_question(record, grantee, current, choice), 400)
+    if grantee_type == "RelatedPerson" and is_parent(record.road.read(grantee_type, grantee_id)):
+        choice = as_child(record, choice)
     if request.form.get("confirm") != "yes":
         if request.form.get("confirm") == "no":
             return _question(record, grantee, current, ())
         return _check(record, grantee, choice, current)
     return _save(record, grantee, choice, current)
+
+
+def as_child(record: Record, choice: Choice) -> Choice:
+    """Return what a child may choose for a parent: it ends, by the Consent's own period, before the set birthday."""
+    today = record.road.now.astimezone(LONDON).date()
+    last = last_day_of_childhood(record.patient.get("birthDate"), web.current().child_until_years, today)
+    if last is None or (choice.until is not None and choice.until <= last):
+        return choice
+    return replace(choice, until=last, as_child=True)
 
 
 def stop_sharing(consent_id: str) -> str | Response:
