@@ -30,6 +30,12 @@ class RequestNotSupportedError(OAuth2Error):  # type: ignore[misc]  # Authlib sh
     description = "request and request_uri are not supported"
 
 
+class InvalidTargetError(OAuth2Error):  # type: ignore[misc]  # Authlib ships no types
+    """A token for another resource server than ours is wanted (RFC 8707 §2)."""
+
+    error = "invalid_target"
+
+
 @dataclass(frozen=True, slots=True)
 class Yes:
     """What a person decided to grant, and who they are.
@@ -116,6 +122,9 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships 
         # Some clients write the base with the slash that they resolve addresses against; it is the same server.
         if parameters.get("aud") not in {fhir_base, f"{fhir_base}/"}:
             raise InvalidRequestError(f"aud must be {fhir_base}")
+        resources = self.request.payload.datalist["resource"]
+        if any(resource not in {fhir_base, f"{fhir_base}/"} for resource in resources):
+            raise InvalidTargetError(description=f"resource must be {fhir_base}")
 
     def generate_authorization_code(self) -> str:
         """Return 256 random bits."""

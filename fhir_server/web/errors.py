@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind, error_outcome
 from fhir_server.web.extension import current, request_id
+from fhir_server.web.security import OAUTH_PAGES
 
 _LOG = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def _face(refusal: FhirError) -> Response:
         if refusal.kind is Kind.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Bearer realm="fhir"'
         return response
-    if path.startswith("/oauth/"):
+    if path.startswith("/oauth/") and path not in OAUTH_PAGES:
         code = _OAUTH.get(refusal.kind, "invalid_request")
         response = make_response({"error": code, "error_description": shown})
         if refusal.kind is Kind.UNAUTHENTICATED:

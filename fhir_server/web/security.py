@@ -25,6 +25,9 @@ MACHINE_PREFIXES = (
 )
 """Paths that programs ask with credentials of their own: no cookie is read there, so no other site can abuse one."""
 
+OAUTH_PAGES = frozenset({"/oauth/authorize", "/oauth/decision", "/oauth/launch"})
+"""Paths below `/oauth` that a person looks at, so that their errors are pages too."""
+
 FOREIGN_FORMS = frozenset({"/oauth/authorize"})
 """Paths that other sites may send a form to. INVARIANT: they read no cookie and only lead on to a page of ours."""
 

@@ -275,3 +275,14 @@ def test_userinfo_needs_a_token_with_openid(world: World, ada: Account, app_id: 
 
     assert (without.status_code, nobody.status_code, in_address.status_code) == (403, 401, 401)
     assert 'error="invalid_token"' in nobody.headers["WWW-Authenticate"]
+
+
+def test_a_refused_launch_is_told_as_a_page(world: World, ada: Account, app_id: str) -> None:
+    response = open_app(world.browser(ada), app_id, patient="unknown")
+
+    assert response.content_type.startswith("text/html")
+    assert "There is no such record that you can open" in response.text
+
+
+def test_the_resource_of_a_request_may_be_this_server(world: World, ada: Account, app_id: str) -> None:
+    assert world.login(app_id, ada, scope="patient/*.rs", resource=FHIR)["scope"] == "patient/*.rs"

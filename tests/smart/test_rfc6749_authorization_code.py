@@ -259,6 +259,7 @@ def test_a_decision_about_another_request_is_checked_again(world: World, browser
         ({"response_mode": "fragment"}, "invalid_request"),
         ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
         ({"request_uri": "https://evil.test/object"}, "request_not_supported"),
+        ({"resource": "https://evil.test/fhir"}, "invalid_target"),
     ],
 )
 def test_a_wrong_request_is_told_to_the_app(
