@@ -323,7 +323,8 @@ class Gate:
             conditions.append(or_(row.c.patient == launch, and_(row.c.multi.is_(True), named), listed))
         for param, system, code in scope.tokens:
             index = rules.token.alias()
-            matching = [index.c.key == row.c.key, index.c.param == param, index.c.code == code]
+            # Not the code itself: PostgreSQL would look for the key among all rows that have it.
+            matching = [index.c.key == row.c.key, index.c.param == param, index.c.code + 0 == code]
             if system:
                 matching.append(index.c.system == system)
             conditions.append(exists().where(*matching).correlate(row))

@@ -16,6 +16,7 @@ from fhir_server.search.date import DateTest
 from fhir_server.search.keys import CANONICAL, SEVERAL, of_parameters
 from fhir_server.search.model import Criterion, Scope, Test
 from fhir_server.search.prepare import value as value_field
+from fhir_server.search.token import TokenTest
 from fhir_server.search.token_sets import CodesTest
 from fhir_server.store import index_rows
 from fhir_server.store.visibility import readable
@@ -34,6 +35,13 @@ def _found(
     looked_up = keys.where(correlated).correlate(row)
     # PostgreSQL starts from a subquery if that seems narrow, but never from one with an OFFSET.
     return exists(looked_up.offset(literal_column("0")) if scope.narrow else looked_up)
+
+
+def _held(test: Test, index: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
+    """Return the condition on an index row: to start from, or to look at the rows of one resource after the other."""
+    if leads or not (isinstance(test, CodesTest) or (isinstance(test, TokenTest) and scope.narrow)):
+        return test.on(index)
+    return test.of_one(index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ class Indexed:
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
         index, leads = index_rows.alias(self.table), leads and not self.negated
-        test = self.test.of_one(index) if isinstance(self.test, CodesTest) and not leads else self.test.on(index)
+        test = _held(self.test, index, scope, leads=leads)
         keys = select(index.c.key).where(of_parameters(index, self.params), test)
         if self.negated:
             return ~_found(row, keys, scope, leads=False, correlated=index.c.key == row.c.key)
@@ -79,7 +87,7 @@ class Indexed:
         too badly with the gate to find that order itself.
         """
         index = index_rows.alias(self.table)
-        test = self.test.of_one(index) if isinstance(self.test, CodesTest) else self.test.on(index)
+        test = _held(self.test, index, scope, leads=True)
         met = [
             (replace(each, codes=()) if isinstance(each, Indexed) else each).condition(index, scope, leads=False)
             for each in others
@@ -176,13 +184,13 @@ class Composite:
     @staticmethod
     def _alternative(row: FromClause, parts: tuple[Part, ...], scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         first, *others = [(part, index_rows.alias(part.table)) for part in parts]
-        held = [of_parameters(first[1], first[0].params), first[0].test.on(first[1])]
+        held = [of_parameters(first[1], first[0].params), _held(first[0].test, first[1], scope, leads=leads)]
         for part, index in others:
             held += [
                 index.c.key == first[1].c.key,
                 index.c.item == first[1].c.item,
                 of_parameters(index, part.params),
-                part.test.on(index),
+                _held(part.test, index, scope, leads=False),
             ]
         keys = select(first[1].c.key).where(*held)
         return _found(row, keys, scope, leads=leads, correlated=first[1].c.key == row.c.key)

@@ -144,17 +144,27 @@ class TokenTest:
     systems: tuple[int, ...] = value_field(default=())
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
-        """Return the condition on a row of `index_token`."""
+        """Return the condition on a row of `index_token`, which may be looked up by its code."""
+        return self._on(index, index.c.code)
+
+    def of_one(self, index: FromClause) -> ColumnElement[bool]:
+        """Return the condition on the rows of one resource, which are looked up by its key.
+
+        PostgreSQL would look for the key among all rows of the code, between whose order and it stands the time.
+        """
+        return self._on(index, index.c.code + 0)
+
+    def _on(self, index: FromClause, found: ColumnElement[int]) -> ColumnElement[bool]:
         ways: list[ColumnElement[bool]] = []
         if self.codes:
-            ways.append(index.c.code.in_(self.codes))
+            ways.append(found.in_(self.codes))
         if self.systems:
             ways.append(index.c.system.in_(self.systems))
         if len(self.of_system) > _SYSTEMS_SPELLED_OUT:
             pairs = [(system, code) for system, codes in self.of_system for code in codes]
-            ways.append(tuple_(index.c.system, index.c.code).in_(pairs))
+            ways.append(tuple_(index.c.system, found).in_(pairs))
         else:
-            ways += [and_(index.c.code.in_(codes), index.c.system == system) for system, codes in self.of_system]
+            ways += [and_(found.in_(codes), index.c.system == system) for system, codes in self.of_system]
         return or_(*ways)
 
 
