@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.server import Server, build
-from tests.smart.world import World, answered
+from tests.smart.world import World, answered, fields
 
 HL7 = "http://terminology.hl7.org/CodeSystem"
 PCF = "https://profiles.ihe.net/ITI/PCF/Policy-break-glass-only"
@@ -136,3 +138,55 @@ def test_connecting_and_refusing_an_app_are_in_the_access_log(world: World, serv
     logins = [entry["resource"] for entry in found if entry["resource"]["type"]["code"] == "110114"]
     assert [event["outcome"] for event in logins] == ["4", "0"]
     assert app_id in str(logins[0]["agent"])
+
+
+def opened_from(browser: FlaskClient, app_id: str, patient: str) -> TestResponse:
+    """Return the answer to a carer who opens the app from a patient's page."""
+    form = fields(browser.get("/oauth/launch?patient=1").text)
+    return browser.post("/oauth/launch", data=form | {"app": app_id, "patient": patient})
+
+
+@pytest.fixture
+def carer(world: World) -> FlaskClient:
+    return world.browser(world.person("RelatedPerson/carer", role="carer", name="Charles"))
+
+
+@pytest.fixture
+def launchable(world: World) -> str:
+    return world.client(launch_uri="https://app.example/launch")[0]
+
+
+def launch_request(world: World, app_id: str, response: TestResponse) -> dict[str, str]:
+    assert response.status_code == 303, response.text
+    value = parse_qs(urlsplit(response.location).query)["launch"][0]
+    return world.request(app_id, scope="launch patient/*.rs", launch=value)
+
+
+def test_a_carer_who_opens_an_app_from_a_record_is_not_asked_whose(
+    world: World, carer: FlaskClient, launchable: str
+) -> None:
+    page = world.ask(carer, launch_request(world, launchable, opened_from(carer, launchable, "2")))
+
+    assert 'type="radio"' not in page.text
+    assert "It will open the record of <strong>Bea Stone</strong>" in page.text
+    assert world.decide(carer, page, record="Patient/1").status_code == 400
+    code = answered(world.decide(carer, page))["code"]
+    assert (world.redeem(launchable, code).json or {})["patient"] == "2"
+
+
+def test_no_app_is_opened_with_a_record_that_is_not_shared(carer: FlaskClient, launchable: str) -> None:
+    hidden, absent = opened_from(carer, launchable, "3"), opened_from(carer, launchable, "unknown")
+
+    assert (hidden.status_code, absent.status_code) == (404, 404)
+    assert carer.get("/oauth/launch?patient=3").status_code == 404
+
+
+def test_sharing_that_stops_after_the_launch_stops_the_launch(
+    world: World, server: Server, carer: FlaskClient, launchable: str
+) -> None:
+    request = launch_request(world, launchable, opened_from(carer, launchable, "2"))
+    page = world.ask(carer, request)
+    server.put(consent(2, "inactive"), server.operator())
+
+    assert answered(world.ask(carer, request))["error"] == "access_denied"
+    assert answered(world.decide(carer, page))["error"] == "access_denied"
