@@ -228,6 +228,35 @@ def test_two_invitations_of_one_record_never_make_two_accounts(world: World, bro
         assert len(accounts.by_reference(session, "Patient/9")) == 1
 
 
+def test_a_person_invited_by_letter_types_its_code_and_says_an_e_mail_address(
+    world: World, browser_of: Browser
+) -> None:
+    coordinator = world.invite(email="")
+    with world.store.write() as session:
+        [invitation] = coordinator_side.listed(session, coordinator.organization, world.clock())
+        link_code = coordinator_side.letter(session, invitation, world.clock())
+    text = world.newest("invitation-letter-code")["body"]
+    code = text.partition("code is ")[2].partition(".")[0]
+    link = browser_of.post("/register", {"link-code": link_code.lower().replace("-", " ")}).location
+    assert browser_of.post(link, {"code": code, **BIRTH}).location == f"{link}/email"
+    assert browser_of.post(f"{link}/email", {"email": "=x"}).status_code == 422
+    assert browser_of.post(f"{link}/email", {"email": "Letter@example.org"}).location == f"{link}/password"
+    browser_of.post(f"{link}/password", {"password": PASSWORD})
+    browser_of.post(f"{link}/memorable", {"question": QUESTION, "answer": "Zoë"})
+    browser_of.post(f"{link}/agreement", {"agreement": AGREEMENT_VERSION, "privacy": PRIVACY_VERSION})
+    assert browser_of.get(world.link("confirm-email")).status_code == 200
+    assert browser_of.sign_in(email="letter@example.org").status_code == 303
+
+
+def test_unknown_codes_of_letters_end_like_dead_links_and_are_limited(world: World, browser_of: Browser) -> None:
+    statuses = set()
+    for number in range(20):
+        answer = browser_of.post("/register", {"link-code": f"7KQM-2X0P-{number:04}"})
+        statuses.add(browser_of.get(answer.location).status_code)
+    assert statuses == {404}
+    assert browser_of.post("/register", {"link-code": "7KQM-2X0P-9AHT"}).status_code == 429
+
+
 def test_cancelled_invitation_is_dead(world: World, browser_of: Browser) -> None:
     coordinator = world.invite()
     link = world.link("invitation")
