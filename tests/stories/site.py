@@ -155,7 +155,7 @@ def running(database_url: str, keys: Path, folder: Path, **more: Any) -> Iterato
         database_url=database_url,
         base_url=f"http://localhost:{listener.server_port}",
         key_directory=str(keys),
-        mail_url=f"file://{folder / 'outbox'}",
+        mail_url=more.pop("mail_url", f"file://{folder / 'outbox'}"),
         sms_url=f"file://{folder / 'outbox'}",
         **more,
     )

@@ -1,0 +1,136 @@
+"""S1: a coordinator invites a patient, who registers and signs in to her own record; mail goes over real SMTP."""
+
+import email
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from email.policy import default
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from playwright.sync_api import Browser, Page, expect
+
+from tests.databases import SqliteDatabases
+from tests.stories.site import Site, running, seed
+
+pytestmark = pytest.mark.browser
+COORDINATOR = "nadia.lowe@example.org"
+PASSWORD = "walrus kettle orbit 41"
+_WAIT_S = 20
+
+
+class Mailbox:
+    """A mail server that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str, str]] = []
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        message = email.message_from_bytes(envelope.content or b"", policy=default)
+        self.messages.append((envelope.rcpt_tos[0], str(message["Subject"]), str(message.get_content())))
+        return "250 OK"
+
+    def link(self, to: str, pattern: str) -> str:
+        deadline = time.monotonic() + _WAIT_S
+        while time.monotonic() < deadline:
+            for recipient, _, body in self.messages:
+                found = re.search(pattern, body)
+                if recipient == to and found:
+                    return found[0]
+            time.sleep(0.1)
+        raise AssertionError(f"no e-mail to {to} has {pattern}")
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Mailbox]]:
+    folder, templates = tmp_path_factory.mktemp("s1"), tmp_path_factory.getbasetemp() / "sqlite-templates"
+    templates.mkdir(exist_ok=True)
+    keys = tmp_path_factory.getbasetemp() / "demo-sqlite"
+    keys.mkdir(exist_ok=True)
+    url = SqliteDatabases(folder, templates).prepared("demo", lambda empty: seed(empty, keys))
+    mailbox = Mailbox()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    with running(url, keys, folder, mail_url=f"smtp://127.0.0.1:{port}") as site:
+        yield site, mailbox
+    controller.stop()
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def script(request: pytest.FixtureRequest) -> bool:
+    found: bool = request.param
+    return found
+
+
+@pytest.fixture
+def new_page(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  # noqa: FBT001 - a fixture
+    contexts = []
+
+    def open_page() -> Page:
+        contexts.append(browser.new_context(java_script_enabled=script, viewport={"width": 320, "height": 640}))
+        return contexts[-1].new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def test_an_invited_patient_registers_and_signs_in_to_her_own_record(
+    story: tuple[Site, Mailbox],
+    new_page: Callable[[], Page],
+    script: bool,  # noqa: FBT001 - a fixture
+) -> None:
+    site, mailbox = story
+    # One person for each kind of browser, as each can open their account once.
+    number, address, mobile = (
+        ("943 476 5919", "ann.s1@example.org", "07700 900982")
+        if script
+        else ("987 654 3210", "bea.s1@example.org", "07700 900983")
+    )
+    desk = new_page()
+    site.sign_in(desk, COORDINATOR)
+    desk.goto(f"{site.url}/organisation/invite")
+    desk.get_by_label("First name").fill("Ann")
+    desk.get_by_label("Last name").fill("Example")
+    for part, value in (("Day", "1"), ("Month", "2"), ("Year", "1980")):
+        desk.get_by_label(part).fill(value)
+    desk.get_by_label("NHS number").fill(number)
+    desk.get_by_label("E-mail address").fill(address)
+    desk.get_by_label("Mobile phone number").fill(mobile)
+    desk.get_by_role("button", name="Send the invitation").click()
+    expect(desk.get_by_text("The invitation is on its way")).to_be_visible()
+
+    patient = new_page()
+    patient.goto(mailbox.link(address, rf"{re.escape(site.url)}/register/\S+"))
+    to = f"+44{mobile.replace(' ', '')[1:]}"
+    code = site.found("invitation-code", to, r"code is (\S+)\.").replace("-", " ").lower()
+    patient.get_by_label("Code from the text message").fill(code)
+    for part, value in (("Day", "1"), ("Month", "2"), ("Year", "1980")):
+        patient.get_by_label(part).fill(value)
+    patient.get_by_role("button", name="Continue").click()
+    patient.get_by_label("Password", exact=True).fill(PASSWORD)
+    patient.get_by_role("button", name="Continue").click()
+    patient.locator("#question").wait_for()
+    if patient.locator("select#question").count():
+        patient.locator("#question").select_option(index=1)
+    else:
+        patient.locator("#question").check()
+    patient.locator("#answer").fill("Rover")
+    patient.get_by_role("button", name="Continue").click()
+    for box in patient.get_by_role("checkbox").all():
+        box.check()
+    patient.locator("main form button[type=submit], main form button").first.click()
+    expect(patient.get_by_role("heading", name="Check your e-mail")).to_be_visible()
+    patient.goto(mailbox.link(address, rf"{re.escape(site.url)}/confirm-email/\S+"))
+    expect(patient.get_by_role("heading", name="Your e-mail address is confirmed")).to_be_visible()
+    site.sign_in(patient, address, PASSWORD)
+    patient.goto(f"{site.url}/record")
+    expect(patient.get_by_text("Ann Example").first).to_be_visible()
+    assert "Amelia Hart" not in patient.content()
+    for recipient, subject, body in mailbox.messages:
+        if recipient == address:
+            assert not [hint for hint in ("hospital", "nhs", "health") if hint in (subject + body).lower()]
