@@ -787,27 +787,6 @@ def _create_rate_limit() -> None:
     )
 
 
-def _create_sharing_request() -> None:
-    op.create_table(
-        "sharing_request",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("patient", sa.Text()),
-        sa.Column("practitioner", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("organization", sa.Text(), nullable=False),
-        sa.Column("nhs_number", sa.Text(), nullable=False),
-        sa.Column("birth_date", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.Column("answered_at", sa.BigInteger()),
-        sa.Column("granted", sa.Boolean()),
-        sa.PrimaryKeyConstraint("id", name="pk_sharing_request"),
-    )
-    op.create_index("ix_sharing_request_patient", "sharing_request", ["patient", "created_at"])
-    op.create_index("ix_sharing_request_practitioner", "sharing_request", ["practitioner", "created_at"])
-
-
 def _create_carers() -> None:
     _create_carer_invitation()
     _create_carer_link()
