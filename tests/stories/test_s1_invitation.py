@@ -28,7 +28,7 @@ class Mailbox:
         self.messages: list[tuple[str, str, str]] = []
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        message = email.message_from_bytes(envelope.content or b"", policy=default)
+        message = email.message_from_bytes(envelope.original_content or b"", policy=default)
         self.messages.append((envelope.rcpt_tos[0], str(message["Subject"]), str(message.get_content())))
         return "250 OK"
 
