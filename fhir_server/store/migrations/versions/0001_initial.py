@@ -96,13 +96,7 @@ def upgrade() -> None:
     _create_login_attempt()
     _create_login_pending()
     _create_login_conflict()
-    _create_oauth_client()
-    _create_oauth_access_token()
-    _create_oauth_grant()
-    _create_oauth_code()
-    _create_oauth_refresh_token()
-    _create_oauth_assertion()
-    _create_oauth_launch()
+    _create_oauth()
     if op.get_bind().dialect.name == "postgresql":
         _refuse_change_on_postgresql()
     else:
@@ -915,6 +909,16 @@ def _create_login_conflict() -> None:
     )
     op.create_index("ix_login_conflict_subject", "login_conflict", ["issuer", "subject"])
     op.create_index("ix_login_conflict_open", "login_conflict", ["closed_at", "found_at"])
+
+
+def _create_oauth() -> None:
+    _create_oauth_client()
+    _create_oauth_access_token()
+    _create_oauth_grant()
+    _create_oauth_code()
+    _create_oauth_refresh_token()
+    _create_oauth_assertion()
+    _create_oauth_launch()
 
 
 def _create_oauth_client() -> None:
