@@ -44,7 +44,7 @@ def granted(requested: str, registered: str) -> str:
         ),
         ("openid fhirUser nonsense", "openid", "openid"),
         ("launch/patient offline_access", "launch/patient offline_access", "launch/patient offline_access"),
-        ("launch online_access", "launch online_access", ""),
+        ("launch online_access", "launch online_access", "launch online_access"),
         ("patient/Observation.rs patient/Observation.rs", "patient/*.rs", "patient/Observation.rs"),
         ("", "patient/*.rs", ""),
     ],
