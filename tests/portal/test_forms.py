@@ -132,6 +132,7 @@ class Invited:
     created_at: datetime = NOW
     expires_at: datetime = NOW + timedelta(days=14)
     locked_until: datetime | None = None
+    letter_at: datetime | None = None
     completed_at: datetime | None = None
     cancelled_at: datetime | None = None
 

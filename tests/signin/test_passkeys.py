@@ -88,7 +88,7 @@ def test_answer_is_good_once(visitor: Visitor) -> None:
     {"id": b"another credential"},
     {"user_handle": "c29tZWJvZHkgZWxzZQ"},
     {"key": SoftKey().key},
-], ids=lambda change: "-".join(change))  # fmt: skip
+], ids="-".join)  # fmt: skip
 def test_answer_that_is_not_the_keys_own_for_this_place_is_refused(visitor: Visitor, change: dict[str, Any]) -> None:
     key = SoftKey()
     _add(visitor, key)

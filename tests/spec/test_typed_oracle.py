@@ -13,7 +13,7 @@ import orjson
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
-from fhir_server.portal.models import invitation, sharing
+from fhir_server.portal.models import sharing
 from fhir_server.portal.models.measurement import KINDS, observation
 from fhir_server.portal.models.sharing import Grantee
 from tests.databases import SqliteDatabases
@@ -102,7 +102,6 @@ def test_emergency_access_and_every_kind_of_audit_event(own: Server) -> None:
 def test_what_the_portal_makes() -> None:
     grantee = Grantee("Organization/p", "Example Practice")
     _check(sharing.permit(patient=ANN, grantee=grantee, labels=("general",), until=date(2027, 1, 1), now=NOW))
-    _check(invitation.patient("Ann", "Example", birth_date="1980-01-02", nhs_number="9990548609"))
     for kind in KINDS:
         values = {field.name: Decimal("70.5") for field in kind.fields}
         _check(observation(kind, values, patient=ANN, taken=NOW))
