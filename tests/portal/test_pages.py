@@ -48,6 +48,8 @@ EXAMPLES = {
     "choice": "unknown",
     "request_id": "unknown",
     "account_id": "unknown",
+    "batch_id": "unknown",
+    "message_id": "unknown",
     "token": "unknown",
 }
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
@@ -69,10 +71,9 @@ def test_each_page_answers_the_roles_it_is_for(people: dict[str, Person], page: 
         answer = people[role].open(example(page))
         # Thomas has a share of one record, so his letters are those of it; some ids are somebody else's for him.
         allowed = {200, 302, 303} | ({404} if role == "carer" else set())
-        # Nobody was sent such a link, shares such a record, made such a request or is in the team.
-        allowed |= (
-            {404, 410} if {"<token>", "<choice>", "<request_id>", "<account_id>"} & set(page.path.split("/")) else set()
-        )
+        # Nobody was sent such a link, shares such a record, made such a request or file, or is in the team.
+        unknown = {"<token>", "<choice>", "<request_id>", "<account_id>", "<batch_id>"}
+        allowed |= {404, 410} if unknown & set(page.path.split("/")) else set()
         assert answer.status_code in allowed, (role, page.path, answer.status_code)
 
 
