@@ -40,6 +40,13 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "grant_id": ("nowhere",),
     "invitation_id": ("nowhere",),
     "review_id": ("nowhere",),
+    "carer_invitation_id": ("nowhere",),
+    "choice": ("carol", "nowhere"),
+    "request_id": ("nowhere",),
+    "account_id": ("account-professional", "nowhere"),
+    "token": ("nowhere",),
+    "batch_id": ("nowhere",),
+    "message_id": ("nowhere",),
     "action": ("cancel",),
 }
 
