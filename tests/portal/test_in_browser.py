@@ -32,7 +32,11 @@ def visits(email: str) -> list[str]:
     """Return every page of a person's role that is one, so that no new page is missed."""
     role = next((role for role, each in WHO.items() if each == email), "")
     pages = [page for page in READ_PAGES if (role in page.roles if role else not page.roles)]
-    every = [example(page) for page in pages if not page.path.endswith((".csv", ".ics", ".pdf", "files/<int:index>"))]
+    every = [
+        example(page)
+        for page in pages
+        if not page.path.endswith((".csv", ".ics", ".json", ".pdf", "files/<int:index>"))
+    ]
     return [*every, *MORE.get(email, ())]
 
 
