@@ -41,8 +41,14 @@ class Record:
         return bool(_plain(family)) and self.birth_date == birth_date and _plain(family) in self.families
 
 
-def by_number(session: Session, nhs_number: str) -> Record | None:
-    """Return the one living person's record with this verified NHS number, None where there is none or doubt."""
+def by_number(session: Session, nhs_number: str, *, traced: bool = True) -> Record | None:
+    """Return the one living person's record with this NHS number, None where there is none or doubt.
+
+    Args:
+        session: A transaction.
+        nhs_number: Ten digits.
+        traced: Only a number whose status says that it was verified; not needed of somebody who was seen in person.
+    """
     keys = set(belonging.keys_with_identifier(session, "Patient", _NHS_NUMBER, nhs_number))
     if len(keys) != 1:
         return None
@@ -51,7 +57,7 @@ def by_number(session: Session, nhs_number: str) -> Record | None:
     if stored is None or stored.deleted or stored.content is None:
         return None
     patient = json.decode(stored.content, len(stored.content) + 1)
-    if patient.get("active") is False or _is_dead(patient) or not _is_verified(patient, nhs_number):
+    if patient.get("active") is False or _is_dead(patient) or (traced and not _is_verified(patient, nhs_number)):
         return None
     names = [name for name in patient.get("name", ()) if name.get("use") not in {"old", "maiden"}]
     families = frozenset(_plain(name["family"]) for name in names if name.get("family"))

@@ -49,7 +49,7 @@ def invite(
         # INVARIANT: whose record it is depends on the number alone, and a mistyped one may be somebody else's: nobody
         # is invited to a record whose last name and date of birth are others. Guesses count before they are judged.
         is_allowed = limits.allow(session, now, (limits.MISMATCH, details.nhs_number))
-        record = nhs_login_records.by_number(session, details.nhs_number)
+        record = nhs_login_records.by_number(session, details.nhs_number, traced=False)
         is_right = record is None or record.is_of(details.birth_date, details.family)
         if is_allowed and is_right:
             limits.give_back(session, (limits.MISMATCH, details.nhs_number))
@@ -62,7 +62,7 @@ def invite(
         invitations.refuse_duplicates(session, coordinator, known, now)
     found = replace(details, patient=f"Patient/{_patient_id(context, principal, details)}")
     with context.store.write() as session:
-        record = nhs_login_records.by_number(session, details.nhs_number)
+        record = nhs_login_records.by_number(session, details.nhs_number, traced=False)
         if record is None or record.reference != found.patient or not record.is_of(details.birth_date, details.family):
             raise FhirError(Kind.BUSINESS_RULE, "This record cannot be opened by invitation", ("nhs_number",))
         made = invitations.invite(session, coordinator, found, now, invitation_id=invitation_id)

@@ -177,6 +177,7 @@ class SearchRequest:
         understood: The parameters as understood, in order, without the cursor: the self link.
         outcomes: Warnings about what was ignored (lenient handling).
         contained_alone: Of containers, only the contained resources that match are wanted.
+        undated: Of one type whose resources have no clinical time.
     """
 
     resource_type: str
@@ -191,6 +192,7 @@ class SearchRequest:
     understood: tuple[tuple[str, str], ...] = ()
     outcomes: tuple[Issue, ...] = ()
     contained_alone: bool = False
+    undated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

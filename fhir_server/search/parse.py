@@ -234,4 +234,5 @@ class _Parser:
             tuple(self.understood),
             tuple(self.warnings),
             self.looks_inside and self.results.get("_containedType") == "contained",
+            len(self.types) == 1 and not index.hot_date(definitions, self.types[0]),
         )

@@ -91,6 +91,10 @@ class Walk:
         return bool(self.request.sort) and self.request.sort[0].hot
 
     @property
+    def _is_by_update(self) -> bool:
+        return self.first is None and bool(self.request.sort) and not self._is_by_time
+
+    @property
     def _descends(self) -> bool:
         return (bool(self.request.sort) and self.request.sort[0].descending) is not self.place.backwards
 
@@ -147,8 +151,7 @@ class Walk:
         if self.by_key:
             time: ColumnElement[int] = literal_column("0", BigInteger())
         else:
-            by_update = self.first is None and bool(self.request.sort) and not self._is_by_time
-            time = rows.c.updated_at if by_update else rows.c.date
+            time = rows.c.updated_at if self._is_by_update else rows.c.date
         taken = select(time.label("time"), rows.c.key).where(*held, *self._within(rows, time))
         return taken.order_by(*self._ordered(time, rows.c.key)).limit(_limit(width))
 
@@ -170,7 +173,7 @@ class Walk:
         for each in self.others:
             if isinstance(each, HotDate) and self._is_by_time and (bound := each.test.begins(time)) is not None:
                 yield bound
-            elif isinstance(each, LastUpdated) and self.first is None and not self._is_by_time:
+            elif isinstance(each, LastUpdated) and self._is_by_update:
                 yield each.test.holds(time, time + 1)
         if self.place.position:
             *times, key = self.place.position
@@ -197,6 +200,8 @@ def of(request: SearchRequest, criteria: Sequence[Criterion], place: Place) -> W
     sort = request.sort[0] if request.sort else None
     by_time = sort is not None and sort.hot
     if sort and not by_time and sort.code != _UPDATED:
+        return None
+    if sort is None and not request.undated:
         return None
     # Only resources of a type without a clinical time are in the order of their keys under a code.
     first = _leader(criteria) if sort is None or by_time else None

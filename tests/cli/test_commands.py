@@ -10,7 +10,19 @@ from click.testing import CliRunner
 from fhir_server.cli import COMMANDS, main
 from tests.cli.conftest import Run
 
-_LEAVES = ("init", "seed", "serve", "worker", "load", "export", "reindex", "explain", "config", "bench")
+_LEAVES = (
+    "init",
+    "seed",
+    "serve",
+    "worker",
+    "load",
+    "export",
+    "reindex",
+    "explain",
+    "config",
+    "bench",
+    "nhs-login-stand-in",
+)
 _GROUPED = ("client add", "user add", "token issue", "audit verify", "audit checkpoint")
 
 
@@ -23,7 +35,7 @@ def test_every_command_is_described_as_it_describes_itself() -> None:
         assert text.endswith(".")
 
 
-@pytest.mark.parametrize("name", [*_LEAVES[:-1], *_GROUPED])
+@pytest.mark.parametrize("name", [*(name for name in _LEAVES if name != "bench"), *_GROUPED])
 def test_help_of_every_command_shows_an_example(name: str) -> None:
     result = CliRunner().invoke(main, [*name.split(), "--help"])
     assert result.exit_code == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,9 @@ def test_fhirpy_does_the_same_asynchronously(server: Server, base: str) -> None:
         with pytest.raises(ResourceNotFound):
             await client.get("Patient", patient.id)
 
-    asyncio.run(use())
+    # Not in this thread, which the browsers of other tests may have given a loop already.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, use()).result()
 
 
 # ---------------------------------------------------------------- fhirclient

@@ -197,6 +197,8 @@ def _chan(patient: Json) -> bool:
         ([("family", "chan")], [_chan]),
         ([("name", "cha")], []),
         ([("family", "chan"), ("gender", "female")], [_chan, _female]),
+        ([("_lastUpdated", "ge2000-01-01")], []),
+        ([("gender:not", "male"), ("gender:not", "other")], [_female]),
     ],
 )
 def test_what_has_no_time_is_found_page_by_page_in_the_order_of_its_keys(
