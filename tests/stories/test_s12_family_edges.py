@@ -25,7 +25,8 @@ def site(databases: Databases, tmp_path: Path, tmp_path_factory: pytest.TempPath
     """Return a running server for which Amelia, of the demo's patients, is still a child."""
     keys = tmp_path_factory.getbasetemp() / f"demo-{databases.kind}"
     keys.mkdir(exist_ok=True)
-    url = databases.prepared("demo", lambda empty: seed(empty, keys))
+    # Its keys and passwords are in this process's folder, so the template is this process's too.
+    url = databases.prepared(f"demo-{keys.parent.name}", lambda empty: seed(empty, keys))
     with running(url, keys, tmp_path, child_until_years=80) as made:
         yield made
 
