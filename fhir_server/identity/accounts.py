@@ -16,6 +16,8 @@ from fhir_server.store import accounts
 from fhir_server.store.accounts import Account, Secrets
 from fhir_server.store.database import Session, Store
 
+AGREEMENT_VERSION = "2026-11"
+PRIVACY_VERSION = "2026-11"
 CONFIRM = "confirm-email"
 _CONFIRM_WITHIN = timedelta(days=14)
 
@@ -30,6 +32,26 @@ class Role(StrEnum):
     SERVICE_DESK = "service-desk"
     PRIVACY_OFFICER = "privacy-officer"
     ADMIN = "admin"
+
+
+def opened(role: Role, reference: str, *, email: str, name: str, mobile: str, now: datetime) -> Account:
+    """Return the account of a person who accepts the agreement and policy in force, at an address that is theirs."""
+    return Account(
+        id=str(uuid.uuid4()),
+        email=email,
+        name=name,
+        role=str(role),
+        reference=reference,
+        organization="",
+        may_break_glass=False,
+        active=True,
+        created_at=now,
+        email_confirmed_at=now,
+        mobile=mobile,
+        agreement_version=AGREEMENT_VERSION,
+        privacy_version=PRIVACY_VERSION,
+        accepted_at=now,
+    )
 
 
 def create_account(  # noqa: PLR0913 - an account's own fields, by keyword only

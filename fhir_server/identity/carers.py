@@ -14,10 +14,10 @@ from enum import Enum
 from typing import TypeAlias
 
 from fhir_server.identity import codes, limits, passwords
-from fhir_server.identity.accounts import Role, plain_email
+from fhir_server.identity.accounts import Role, opened, plain_email
 from fhir_server.identity.invitations import VALID_FOR, plain_mobile
 from fhir_server.identity.limits import Limit
-from fhir_server.identity.registration import AGREEMENT_VERSION, LOCKED_FOR, PRIVACY_VERSION, WRONG_TRIES
+from fhir_server.identity.registration import LOCKED_FOR, WRONG_TRIES
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Issue, Kind
@@ -248,22 +248,8 @@ def _take_up(session: Session, invitation: CarerInvitation, account: Account, no
 
 
 def _new_account(invitation: CarerInvitation, now: datetime) -> Account:
-    return Account(
-        id=str(uuid.uuid4()),
-        email=invitation.email,
-        name=invitation.name,
-        role=str(Role.CARER),
-        reference=invitation.reference,
-        organization="",
-        may_break_glass=False,
-        active=True,
-        created_at=now,
-        email_confirmed_at=now,
-        mobile=invitation.mobile,
-        agreement_version=AGREEMENT_VERSION,
-        privacy_version=PRIVACY_VERSION,
-        accepted_at=now,
-    )
+    its = {"email": invitation.email, "name": invitation.name, "mobile": invitation.mobile}
+    return opened(Role.CARER, invitation.reference, **its, now=now)
 
 
 def _send(session: Session, invitation: CarerInvitation, token: str, code: str, now: datetime) -> None:

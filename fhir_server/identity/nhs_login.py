@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from fhir_server.identity import codes, nhs_login_records
-from fhir_server.identity.accounts import Role
+from fhir_server.identity.accounts import Role, opened
 from fhir_server.identity.nhs_login_identity import Identity
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
@@ -81,8 +81,8 @@ def pending(store: Store, token: str, now: datetime) -> PendingLink | None:
         return logins.pending(session, codes.token_hash(token), now)
 
 
-def register(store: Store, token: str, *, agreement: str, privacy: str, now: datetime) -> Arrival:
-    """Make the account of a person who accepted agreement and policy in these versions, linked to their NHS login."""
+def register(store: Store, token: str, now: datetime) -> Arrival:
+    """Make the account of a person who accepted agreement and policy, linked to their NHS login."""
     with store.write() as session:
         waiting = _claim(session, token, now)
         if waiting is None:
@@ -91,22 +91,8 @@ def register(store: Store, token: str, *, agreement: str, privacy: str, now: dat
             return Arrival(Result.GONE)
         if accounts.by_email(session, waiting.email) is not None:
             return Arrival(Result.EMAIL_TAKEN)
-        account = Account(
-            id=str(uuid.uuid4()),
-            email=waiting.email,
-            name=waiting.name,
-            role=str(Role.PATIENT),
-            reference=waiting.patient,
-            organization="",
-            may_break_glass=False,
-            active=True,
-            created_at=now,
-            email_confirmed_at=now,
-            mobile=waiting.mobile,
-            agreement_version=agreement,
-            privacy_version=privacy,
-            accepted_at=now,
-        )
+        its = {"email": waiting.email, "name": waiting.name, "mobile": waiting.mobile}
+        account = opened(Role.PATIENT, waiting.patient, **its, now=now)
         accounts.add(session, account, Secrets("", ""))
         logins.add_link(session, waiting.issuer, waiting.subject, account.id, now)
         invitations.cancel_others(session, waiting.patient, now)

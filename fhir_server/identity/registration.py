@@ -7,13 +7,12 @@ another. A browser that proved itself holds a random proof whose hash is stored;
 from __future__ import annotations
 
 import hmac
-import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
 from fhir_server.identity import codes, limits, passwords
-from fhir_server.identity.accounts import Role, send_confirmation
+from fhir_server.identity.accounts import Role, opened, send_confirmation
 from fhir_server.identity.invitation_person import plain_invited_email
 from fhir_server.identity.invitations import resend
 from fhir_server.notify.outbox import queue
@@ -32,8 +31,6 @@ QUESTIONS = (
     "What is the name of a place you will never forget?",
 )
 SHORTEST_ANSWER = 3
-AGREEMENT_VERSION = "2026-11"
-PRIVACY_VERSION = "2026-11"
 WRONG_TRIES = 5
 LOCKED_FOR = timedelta(minutes=15)
 _PROOF_FOR = timedelta(hours=2)
@@ -196,22 +193,11 @@ def finish(store: Store, token: str, proof: str, now: datetime) -> Result:
 
 
 def _new_account(invitation: Invitation, question: str, now: datetime) -> Account:
-    return Account(
-        id=str(uuid.uuid4()),
-        email=invitation.email,
-        name=f"{invitation.given} {invitation.family}",
-        role=str(Role.PATIENT),
-        reference=invitation.patient,
-        organization="",
-        may_break_glass=False,
-        active=False,
-        created_at=now,
-        mobile=invitation.mobile,
-        memorable_question=question,
-        agreement_version=AGREEMENT_VERSION,
-        privacy_version=PRIVACY_VERSION,
-        accepted_at=now,
+    name = f"{invitation.given} {invitation.family}"
+    made = opened(
+        Role.PATIENT, invitation.patient, email=invitation.email, name=name, mobile=invitation.mobile, now=now
     )
+    return replace(made, active=False, email_confirmed_at=None, memorable_question=question)
 
 
 def _count_wrong(session: Session, invitation: Invitation, now: datetime) -> Result:

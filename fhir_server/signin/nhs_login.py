@@ -9,7 +9,8 @@ from flask import Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
-from fhir_server.identity import nhs_login, registration
+from fhir_server.identity import nhs_login
+from fhir_server.identity.accounts import AGREEMENT_VERSION, PRIVACY_VERSION
 from fhir_server.identity.nhs_login import Arrival, Result
 from fhir_server.identity.nhs_login_identity import SHARED_CLAIMS, VECTORS, identity_of
 from fhir_server.identity.openid import OpenIdError
@@ -76,20 +77,14 @@ def accept_agreement() -> BaseResponse:
     if not _waiting():
         return _gone()
     wrong = {}
-    if field("agreement") != registration.AGREEMENT_VERSION:
+    if field("agreement") != AGREEMENT_VERSION:
         wrong["agreement"] = "Tick the box to accept the user agreement"
-    if field("privacy") != registration.PRIVACY_VERSION:
+    if field("privacy") != PRIVACY_VERSION:
         wrong["privacy"] = "Tick the box to accept the privacy policy"
     if wrong:
         return _agreement(wrong)
     here = web.context()
-    arrival = nhs_login.register(
-        here.store,
-        relying_party.kept(),
-        agreement=registration.AGREEMENT_VERSION,
-        privacy=registration.PRIVACY_VERSION,
-        now=here.now(),
-    )
+    arrival = nhs_login.register(here.store, relying_party.kept(), here.now())
     if arrival.account is None:
         return _refusal(arrival)
     record_sign_in(here, arrival.account, succeeded=True, client_id=NAME)
@@ -175,8 +170,8 @@ def _agreement(wrong: dict[str, str] | None = None) -> Response:
     return page(
         "nhs-login-agreement",
         errors=wrong,
-        agreement_version=registration.AGREEMENT_VERSION,
-        privacy_version=registration.PRIVACY_VERSION,
+        agreement_version=AGREEMENT_VERSION,
+        privacy_version=PRIVACY_VERSION,
     )
 
 

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.identity import accounts, registration
+from fhir_server.identity.accounts import AGREEMENT_VERSION, PRIVACY_VERSION
 from fhir_server.identity.registration import QUESTIONS, SHORTEST_ANSWER, Result, Step
 from fhir_server.interactions.perform import record_sign_in
 from fhir_server.signin.entering import CLIENT
@@ -158,9 +159,9 @@ def accept(token: str) -> BaseResponse:
     if invitation is None:
         return redirect(f"/register/{token}", 303)
     wrong = {}
-    if field("agreement") != registration.AGREEMENT_VERSION:
+    if field("agreement") != AGREEMENT_VERSION:
         wrong["agreement"] = "Tick the box to accept the user agreement"
-    if field("privacy") != registration.PRIVACY_VERSION:
+    if field("privacy") != PRIVACY_VERSION:
         wrong["privacy"] = "Tick the box to accept the privacy policy"
     if wrong:
         return _step_page(Step.AGREEMENT, invitation, wrong)
@@ -236,8 +237,8 @@ def _step_page(step: Step, invitation: Invitation, errors: dict[str, str] | None
         errors=errors,
         email=invitation.email,
         questions=QUESTIONS,
-        agreement_version=registration.AGREEMENT_VERSION,
-        privacy_version=registration.PRIVACY_VERSION,
+        agreement_version=AGREEMENT_VERSION,
+        privacy_version=PRIVACY_VERSION,
     )
 
 

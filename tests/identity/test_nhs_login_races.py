@@ -35,7 +35,7 @@ def _waiting(store: Store, subject: str, email: str = "bea@example.org") -> str:
 
 def _register(store: Store, token: str) -> Result:
     try:
-        return nhs_login.register(store, token, agreement="1", privacy="1", now=NOW).result
+        return nhs_login.register(store, token, NOW).result
     except FhirError:
         return Result.GONE
 

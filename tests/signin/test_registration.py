@@ -1,7 +1,7 @@
 import pytest
 
 from fhir_server.identity import invitations as coordinator_side
-from fhir_server.identity.registration import AGREEMENT_VERSION, PRIVACY_VERSION
+from fhir_server.identity.accounts import AGREEMENT_VERSION, PRIVACY_VERSION
 from fhir_server.store import accounts, invitations
 from tests.pages import said
 
