@@ -197,18 +197,18 @@ def of(request: SearchRequest, criteria: Sequence[Criterion], place: Place) -> W
         return None
     if not _may_walk(criteria):
         return None if request.sort else _by_key(request, criteria, place)
-    sort = request.sort[0] if request.sort else None
-    by_time = sort is not None and sort.hot
-    if sort and not by_time and sort.code != _UPDATED:
-        return None
-    if sort is None and not request.undated:
-        return None
-    # Only resources of a type without a clinical time are in the order of their keys under a code.
-    first = _leader(criteria) if sort is None or by_time else None
-    if by_time and sort is not None and not (place.position[0] is not None if place.position else not place.backwards):
-        # Without a time they come last in either order, and an index has them before all others.
-        return None if first is None or not sort.descending else _walk(request, criteria, place, first)
-    return _walk(request, criteria, place, first)
+    first = _leader(criteria)
+    # Without a time they come last in either order, and an index has them before all others.
+    is_dated = place.position[0] is not None if place.position else not place.backwards
+    match request.sort:
+        case () if request.undated:
+            return _walk(request, criteria, place, first)
+        case (sort,) if sort.code == _UPDATED:
+            return _walk(request, criteria, place, None)
+        case (sort,) if sort.hot and (is_dated or (first is not None and sort.descending)):
+            return _walk(request, criteria, place, first)
+        case _:
+            return None
 
 
 def _by_key(request: SearchRequest, criteria: Sequence[Criterion], place: Place) -> Walk | None:
