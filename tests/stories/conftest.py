@@ -9,16 +9,13 @@ from playwright.sync_api import Browser, Page
 
 from tests.browsers import isolated_page
 from tests.databases import Databases
-from tests.stories.site import Site, running, seed
+from tests.stories.site import Site, running, seeded
 
 
 @pytest.fixture
 def site(databases: Databases, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Return a running server with a fresh copy of the demo data, once for each kind of database."""
-    keys = tmp_path_factory.getbasetemp() / f"demo-{databases.kind}"
-    keys.mkdir(exist_ok=True)
-    # Its keys and passwords are in this process's folder, so the template is this process's too.
-    url = databases.prepared(f"demo-{keys.parent.name}", lambda empty: seed(empty, keys))
+    url, keys = seeded(databases, tmp_path_factory)
     with running(url, keys, tmp_path) as made:
         yield made
 

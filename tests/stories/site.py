@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from click.testing import CliRunner
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -24,6 +25,7 @@ from fhir_server.app import create_app, jobs
 from fhir_server.cli import main
 from fhir_server.settings import Settings
 from fhir_server.store.database import Store
+from tests.databases import Databases
 from tests.server import Clock, create_schema
 from tests.stories.hospital_data import bundle
 
@@ -135,7 +137,17 @@ class System:
         return bundle["total"], {f"{item['resourceType']}/{item['id']}" for item in resources}
 
 
-def seed(url: str, folder: Path) -> None:
+def seeded(databases: Databases, factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Return the URL of a fresh copy of the demo data, and the folder of the keys and passwords it was made with.
+
+    Both belong to this process: the one place that pairs them, as a database opens to no other keys.
+    """
+    keys = factory.getbasetemp() / f"demo-{databases.kind}"
+    keys.mkdir(exist_ok=True)
+    return databases.prepared(f"demo-{keys.parent.name}", lambda empty: _seed(empty, keys)), keys
+
+
+def _seed(url: str, folder: Path) -> None:
     """Fill a new database with the demo data, as `fhir-server init` and `fhir-server seed` do."""
     create_schema(url)
     environment = {"FHIR_SERVER_DATABASE_URL": url, "FHIR_SERVER_KEY_DIRECTORY": str(folder)}

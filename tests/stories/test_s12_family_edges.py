@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.databases import Databases
-from tests.stories.site import Site, running, seed
+from tests.stories.site import Site, running, seeded
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -23,10 +23,7 @@ BORN = 1976
 @pytest.fixture
 def site(databases: Databases, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Return a running server for which Amelia, of the demo's patients, is still a child."""
-    keys = tmp_path_factory.getbasetemp() / f"demo-{databases.kind}"
-    keys.mkdir(exist_ok=True)
-    # Its keys and passwords are in this process's folder, so the template is this process's too.
-    url = databases.prepared(f"demo-{keys.parent.name}", lambda empty: seed(empty, keys))
+    url, keys = seeded(databases, tmp_path_factory)
     with running(url, keys, tmp_path, child_until_years=80) as made:
         yield made
 

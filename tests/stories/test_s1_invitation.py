@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from playwright.sync_api import Browser, Page, expect
 
 from tests.databases import SqliteDatabases
-from tests.stories.site import Site, running, seed
+from tests.stories.site import Site, running, seeded
 
 pytestmark = pytest.mark.browser
 COORDINATOR = "nadia.lowe@example.org"
@@ -47,9 +47,7 @@ class Mailbox:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Mailbox]]:
     folder, templates = tmp_path_factory.mktemp("s1"), tmp_path_factory.getbasetemp() / "sqlite-templates"
     templates.mkdir(exist_ok=True)
-    keys = tmp_path_factory.getbasetemp() / "demo-sqlite"
-    keys.mkdir(exist_ok=True)
-    url = SqliteDatabases(folder, templates).prepared("demo", lambda empty: seed(empty, keys))
+    url, keys = seeded(SqliteDatabases(folder, templates), tmp_path_factory)
     mailbox = Mailbox()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -19,7 +19,7 @@ from fhir_server.cli.nhs_login_stand_in_pages import application
 from fhir_server.cli.nhs_login_stand_in_tokens import Client, Issuer
 from seed_data.nhs_login import NhsLoginPerson, people
 from tests.databases import SqliteDatabases
-from tests.stories.site import Site, running, seed
+from tests.stories.site import Site, running, seeded
 
 pytestmark = pytest.mark.browser
 NEW = "has a record here, and no account yet"
@@ -62,9 +62,7 @@ class Story:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder, templates = tmp_path_factory.mktemp("s2"), tmp_path_factory.getbasetemp() / "sqlite-templates"
     templates.mkdir(exist_ok=True)
-    keys = tmp_path_factory.getbasetemp() / "demo-sqlite"
-    keys.mkdir(exist_ok=True)
-    url = SqliteDatabases(folder, templates).prepared("demo", lambda empty: seed(empty, keys))
+    url, keys = seeded(SqliteDatabases(folder, templates), tmp_path_factory)
     key_file = folder / "client.pem"
     known = people(datetime.now(UTC).date())
     listener = make_server("127.0.0.1", 0, lambda _environ, _start: [], threaded=True)
