@@ -32,6 +32,9 @@ class Client:
         trusted: The operator's own system: consent does not filter it.
         active: An inactive client gets nothing, and its tokens are dead.
         created_at: Aware UTC.
+        id_token_alg: What its ID tokens are signed with (`id_token_signed_response_alg`).
+        dpop_bound: It is given tokens bound to a key only (`dpop_bound_access_tokens`, RFC 9449 §5.2).
+        requests_per_minute: How often it may ask; None for what the settings say, 0 for no limit.
     """
 
     client_id: str
@@ -47,6 +50,9 @@ class Client:
     organization: str = ""
     trusted: bool = False
     active: bool = True
+    id_token_alg: str = "RS256"  # noqa: S105 - the name of an algorithm
+    dpop_bound: bool = False
+    requests_per_minute: int | None = None
 
 
 def secret_hash(secret: str) -> bytes:
@@ -69,20 +75,20 @@ def add_client(session: Session, new: Client, *, secret: str | None = None) -> N
         insert(oauth_client),
         {
             "client_id": new.client_id,
-            "name": new.name,
-            "kind": new.kind,
             "secret_hash": secret_hash(secret) if secret else None,
-            "jwks": new.jwks or None,
-            "jwks_uri": new.jwks_uri or None,
-            "redirect_uris": orjson.dumps(new.redirect_uris).decode(),
-            "launch_uri": new.launch_uri or None,
-            "scope": new.scope,
-            "organization": new.organization or None,
             "trusted": new.trusted,
-            "active": new.active,
             "created_at": to_us(new.created_at),
+            **_changeable(new),
         },
     )
+
+
+def change_client(session: Session, changed: Client, *, secret: str | None = None) -> None:
+    """Store what may change of a registration; its secret stays unless there is a new one, or it needs none."""
+    values = _changeable(changed)
+    if secret or changed.kind != "secret":
+        values["secret_hash"] = secret_hash(secret) if secret else None
+    session.connection.execute(update(oauth_client).where(oauth_client.c.client_id == changed.client_id).values(values))
 
 
 def client(session: Session, client_id: str) -> Client | None:
@@ -101,6 +107,29 @@ def set_client_active(session: Session, client_id: str, *, active: bool) -> None
     session.connection.execute(update(oauth_client).where(oauth_client.c.client_id == client_id).values(active=active))
 
 
+def requests_per_minute(session: Session, client_id: str) -> int | None:
+    """Return how often a client may ask, None where nothing was said for it."""
+    statement = select(oauth_client.c.requests_per_minute).where(oauth_client.c.client_id == client_id)
+    return session.connection.execute(statement).scalar_one_or_none()
+
+
+def _changeable(client: Client) -> dict[str, Any]:
+    return {
+        "name": client.name,
+        "kind": client.kind,
+        "jwks": client.jwks or None,
+        "jwks_uri": client.jwks_uri or None,
+        "redirect_uris": orjson.dumps(client.redirect_uris).decode(),
+        "launch_uri": client.launch_uri or None,
+        "scope": client.scope,
+        "organization": client.organization or None,
+        "active": client.active,
+        "id_token_alg": client.id_token_alg,
+        "dpop_bound": client.dpop_bound,
+        "requests_per_minute": client.requests_per_minute,
+    }
+
+
 def _client(row: Row[Any]) -> Client:
     return Client(
         client_id=row.client_id,
@@ -116,4 +145,7 @@ def _client(row: Row[Any]) -> Client:
         trusted=row.trusted,
         active=row.active,
         created_at=from_us(row.created_at),
+        id_token_alg=row.id_token_alg,
+        dpop_bound=row.dpop_bound,
+        requests_per_minute=row.requests_per_minute,
     )

@@ -1,4 +1,4 @@
-"""OAuth 2: clients, launches, permissions, authorization codes, access and refresh tokens, assertions already seen.
+"""OAuth 2: clients and their makers' words, launches, permissions, codes, tokens, assertions already seen, choices.
 
 Secrets, codes and tokens are random (at least 256 bits) and kept as SHA-256 only. Instants are microseconds since the
 epoch, UTC.
@@ -6,7 +6,7 @@ epoch, UTC.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text
 
 from fhir_server.store.metadata import metadata
 
@@ -26,7 +26,26 @@ oauth_client = Table(
     Column("trusted", Boolean, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("id_token_alg", Text, nullable=False),
+    Column("dpop_bound", Boolean, nullable=False),
+    Column("requests_per_minute", Integer),
 )
+
+app = Table(
+    "oauth_app",
+    metadata,
+    Column("client_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("owner", Text),
+    Column("about", Text, nullable=False),
+    Column("token_hash", LargeBinary),
+    Column("registered_at", BigInteger, nullable=False),
+    Column("decided_at", BigInteger),
+    Column("decided_by", Text),
+    Column("reason", Text),
+)
+Index("ix_oauth_app_state", app.c.state, app.c.registered_at)
+Index("ix_oauth_app_owner", app.c.owner)
 
 access_token = Table(
     "oauth_access_token",
@@ -48,6 +67,7 @@ access_token = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
     Column("last_used_at", BigInteger),
+    Column("key_thumbprint", Text),
 )
 Index("ix_oauth_access_token_grant", access_token.c.grant_id)
 Index("ix_oauth_access_token_subject", access_token.c.subject)
@@ -86,6 +106,7 @@ code = Table(
     Column("issued_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("used_at", BigInteger),
+    Column("key_thumbprint", Text),
 )
 Index("ix_oauth_code_grant", code.c.grant_id)
 Index("ix_oauth_code_expiry", code.c.expires_at)
@@ -101,6 +122,7 @@ refresh_token = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("used_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("key_thumbprint", Text),
 )
 Index("ix_oauth_refresh_token_grant", refresh_token.c.grant_id)
 Index("ix_oauth_refresh_token_expiry", refresh_token.c.expires_at)
@@ -112,6 +134,16 @@ assertion = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 Index("ix_oauth_assertion_expiry", assertion.c.expires_at)
+
+choice = Table(
+    "oauth_choice",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("client_id", Text, primary_key=True),
+    Column("asked", Text, nullable=False),
+    Column("granted", Text, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+)
 
 launch = Table(
     "oauth_launch",

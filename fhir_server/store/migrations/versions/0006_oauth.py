@@ -14,12 +14,14 @@ depends_on = None
 def upgrade() -> None:
     """Create the tables of the authorization server."""
     _create_oauth_client()
+    _create_oauth_app()
     _create_oauth_access_token()
     _create_oauth_grant()
     _create_oauth_code()
     _create_oauth_refresh_token()
     _create_oauth_assertion()
     _create_oauth_launch()
+    _create_oauth_choice()
 
 
 def _create_oauth_client() -> None:
@@ -38,8 +40,29 @@ def _create_oauth_client() -> None:
         sa.Column("trusted", sa.Boolean(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("id_token_alg", sa.Text(), nullable=False),
+        sa.Column("dpop_bound", sa.Boolean(), nullable=False),
+        sa.Column("requests_per_minute", sa.Integer()),
         sa.PrimaryKeyConstraint("client_id", name="pk_oauth_client"),
     )
+
+
+def _create_oauth_app() -> None:
+    op.create_table(
+        "oauth_app",
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text()),
+        sa.Column("about", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary()),
+        sa.Column("registered_at", sa.BigInteger(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger()),
+        sa.Column("decided_by", sa.Text()),
+        sa.Column("reason", sa.Text()),
+        sa.PrimaryKeyConstraint("client_id", name="pk_oauth_app"),
+    )
+    op.create_index("ix_oauth_app_owner", "oauth_app", ["owner"])
+    op.create_index("ix_oauth_app_state", "oauth_app", ["state", "registered_at"])
 
 
 def _create_oauth_access_token() -> None:
@@ -62,6 +85,7 @@ def _create_oauth_access_token() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger()),
         sa.Column("last_used_at", sa.BigInteger()),
+        sa.Column("key_thumbprint", sa.Text()),
         sa.PrimaryKeyConstraint("token_hash", name="pk_oauth_access_token"),
     )
     op.create_index("ix_oauth_access_token_grant", "oauth_access_token", ["grant_id"])
@@ -104,6 +128,7 @@ def _create_oauth_code() -> None:
         sa.Column("issued_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("used_at", sa.BigInteger()),
+        sa.Column("key_thumbprint", sa.Text()),
         sa.PrimaryKeyConstraint("code_hash", name="pk_oauth_code"),
     )
     op.create_index("ix_oauth_code_expiry", "oauth_code", ["expires_at"])
@@ -121,6 +146,7 @@ def _create_oauth_refresh_token() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("used_at", sa.BigInteger()),
         sa.Column("revoked_at", sa.BigInteger()),
+        sa.Column("key_thumbprint", sa.Text()),
         sa.PrimaryKeyConstraint("token_hash", name="pk_oauth_refresh_token"),
     )
     op.create_index("ix_oauth_refresh_token_expiry", "oauth_refresh_token", ["expires_at"])
@@ -151,3 +177,15 @@ def _create_oauth_launch() -> None:
         sa.PrimaryKeyConstraint("launch_hash", name="pk_oauth_launch"),
     )
     op.create_index("ix_oauth_launch_expiry", "oauth_launch", ["expires_at"])
+
+
+def _create_oauth_choice() -> None:
+    op.create_table(
+        "oauth_choice",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("asked", sa.Text(), nullable=False),
+        sa.Column("granted", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "client_id", name="pk_oauth_choice"),
+    )
