@@ -10,6 +10,7 @@ import secrets
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from fhir_server.access import scopes
 from fhir_server.access.closure import closure_of
@@ -41,6 +42,7 @@ class TokenGrant:
         subject: `Patient/…`, `RelatedPerson/…`, `Practitioner/…`, `Organization/…`, `account:<id>` or `system`.
         expires_in_s: Lifetime in seconds, above 0.
         grant_id: The permission it belongs to; revoking that ends it. "" makes a new one.
+        key_thumbprint: The key that its user has to prove at each use (RFC 9449 §6); "" for a bearer token.
     """
 
     subject: str
@@ -55,6 +57,7 @@ class TokenGrant:
     trusted: bool = False
     may_break_glass: bool = False
     grant_id: str = ""
+    key_thumbprint: str = ""
 
 
 def issue(session: Session, grant: TokenGrant, now: datetime) -> str:
@@ -85,35 +88,46 @@ def issue(session: Session, grant: TokenGrant, now: datetime) -> str:
             auth_time=to_us(grant.auth_time),
             issued_at=to_us(now),
             expires_at=to_us(now + timedelta(seconds=grant.expires_in_s)),
+            key_thumbprint=grant.key_thumbprint or None,
         ),
     )
     return token
 
 
-def resolve(session: Session, token: str, now: datetime) -> Principal:
-    """Return who this bearer token stands for.
+def resolve(session: Session, token: str, now: datetime, *, proven_key: str = "") -> Principal:
+    """Return who this access token stands for.
+
+    Args:
+        session: A transaction.
+        token: As it was presented.
+        now: Aware UTC.
+        proven_key: Thumbprint of the key that whoever presents it proved to hold (RFC 9449 §7.1), "" for none.
 
     Raises:
-        FhirError: UNAUTHENTICATED for an unknown, expired or revoked token and for an inactive client or account.
+        FhirError: UNAUTHENTICATED for an unknown, expired or revoked token, for an inactive client or account, and for
+            one that is bound to another key than was proven.
     """
     found = rows.live(session, _hash(token), to_us(now))
     if found is None:
         raise FhirError(Kind.UNAUTHENTICATED, "The access token is unknown, expired or revoked")
     row = found.row
+    # INVARIANT: both ways: a bound token is no bearer token, and a proof adds nothing to a token that is not bound.
+    if (row.key_thumbprint or "") != proven_key:
+        raise FhirError(Kind.UNAUTHENTICATED, "The access token is not bound to the key that was proven")
     principal = Principal(
         caller=Caller.OPERATOR if row.trusted else _caller(row.subject),
         subject=row.subject,
         actors=(),
         organizations=(),
         organization=row.organization or "",
-        scopes=scopes.parse(row.scope),
+        scopes=_scopes(row.scope),
         patient=row.patient or "",
         purpose=row.purpose,
         client_id=row.client_id,
         role=found.role,
         name=found.name or row.subject,
-        trusted=row.trusted,
-        may_break_glass=row.may_break_glass,
+        trusted=bool(row.trusted),  # the driver's plain types: SQLite's truth is 0 or 1
+        may_break_glass=bool(row.may_break_glass),
         auth_time=from_us(row.auth_time),
         session_id=row.grant_id,
     )
@@ -204,6 +218,12 @@ def revoke_grant(session: Session, grant_id: str, now: datetime) -> None:
     rows.revoke_grant(session, grant_id, to_us(now))
 
 
+@lru_cache(maxsize=1_024)
+def _scopes(stored: str) -> scopes.Scopes:
+    """Return the scopes of a stored token: few texts, and each request asks for one."""
+    return scopes.parse(stored)
+
+
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
@@ -225,11 +245,13 @@ def _with_closure(principal: Principal, standing: Standing) -> Principal:
         return replace(principal, organizations=(organization,) if organization else ())
     own = key_of_reference(principal.subject)
     found = closure_of(principal.subject, standing)
-    principal = replace(principal, actors=found.actors, has_rare=found.has_rare)
+    actors, has_rare = found.actors, found.has_rare
     if principal.caller is Caller.ORGANIZATION:
-        return replace(principal, organizations=(own,), organization=principal.subject)
+        return replace(
+            principal, actors=actors, has_rare=has_rare, organizations=(own,), organization=principal.subject
+        )
     if principal.caller is not Caller.PROFESSIONAL:
-        return principal
+        return replace(principal, actors=actors, has_rare=has_rare)
     # INVARIANT: an organisation counts only while a current PractitionerRole says so; a token's or account's word
     # adds none.
     acting_for = principal.organization if organization in found.organizations else ""
@@ -239,6 +261,8 @@ def _with_closure(principal: Principal, standing: Standing) -> Principal:
         acting_for = f"Organization/{only}" if only else ""
     return replace(
         principal,
+        actors=actors,
+        has_rare=has_rare,
         organizations=found.organizations,
         organization=acting_for,
         in_emergency=found.in_emergency or principal.client_id == PORTAL,

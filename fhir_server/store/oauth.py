@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, or_, select, update
 
 from fhir_server.store.account_tables import portal_session
 from fhir_server.store.database import Session
 from fhir_server.store.instants import from_us, to_us
 from fhir_server.store.oauth_clients import secret_hash
-from fhir_server.store.oauth_tables import access_token, code, grant, oauth_client, refresh_token
+from fhir_server.store.oauth_tables import access_token, choice, code, grant, oauth_client, refresh_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A stored access token as introspection shows it; instants aware UTC."""
+    """A stored access token as introspection shows it; instants aware UTC; `key_thumbprint` "" for a bearer token."""
 
     grant_id: str
     client_id: str
@@ -78,6 +78,7 @@ class AccessToken:
     scope: str
     issued_at: datetime
     expires_at: datetime
+    key_thumbprint: str = ""
 
 
 def add_authorization(session: Session, new: Authorization) -> None:
@@ -166,8 +167,8 @@ def grants_of(session: Session, owner: str, now: datetime) -> tuple[Grant, ...]:
 def revoke_grant(session: Session, grant_id: str, now: datetime) -> bool:
     """End an app's connection to a record at once: every authorization of the same person, client and patient.
 
-    Access tokens, refresh tokens and unused codes are dead when the transaction commits. False when there is no such
-    grant.
+    Access tokens, refresh tokens and unused codes are dead when the transaction commits, and what was chosen for the
+    app is forgotten. False when there is no such grant.
     """
     row = session.connection.execute(select(grant).where(grant.c.id == grant_id)).one_or_none()
     if row is None:
@@ -180,6 +181,8 @@ def revoke_grant(session: Session, grant_id: str, now: datetime) -> bool:
     same = same.order_by(grant.c.id)
     for sibling in session.connection.execute(same).scalars().all():
         revoke_authorization(session, sibling, now)
+    mine = (choice.c.account_id == row.account_id) & (choice.c.client_id == row.client_id)
+    session.connection.execute(delete(choice).where(mine))
     return True
 
 
@@ -217,6 +220,7 @@ def live_access_token(session: Session, token: str, now: datetime) -> AccessToke
         scope=row.scope,
         issued_at=from_us(row.issued_at),
         expires_at=from_us(row.expires_at),
+        key_thumbprint=row.key_thumbprint or "",
     )
 
 

@@ -23,24 +23,29 @@ from fhir_server.store.oauth_tables import access_token, assertion, code, grant,
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An authorization code and what it is bound to; `code_challenge` is always S256."""
+    """An authorization code and what it is bound to; `code_challenge` is always S256.
+
+    `key_thumbprint` names the key that its tokens are to be bound to (`dpop_jkt`, RFC 9449 §10), "" for any or none.
+    """
 
     grant_id: str
     client_id: str
     redirect_uri: str
     code_challenge: str
     nonce: str
+    key_thumbprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token; instants aware UTC."""
+    """A refresh token; instants aware UTC; `key_thumbprint` "" where it is bound to no key."""
 
     grant_id: str
     client_id: str
     scope: str
     issued_at: datetime
     expires_at: datetime
+    key_thumbprint: str = ""
 
 
 def add_code(session: Session, value: str, new: Code, *, now: datetime, expires_in_s: int) -> None:
@@ -54,6 +59,7 @@ def add_code(session: Session, value: str, new: Code, *, now: datetime, expires_
             "redirect_uri": new.redirect_uri,
             "code_challenge": new.code_challenge,
             "nonce": new.nonce or None,
+            "key_thumbprint": new.key_thumbprint or None,
             "issued_at": to_us(now),
             "expires_at": to_us(now + timedelta(seconds=expires_in_s)),
         },
@@ -78,13 +84,21 @@ def claim_code(session: Session, value: str, client_id: str, now: datetime) -> C
     session.connection.execute(update(code).where(mine).values(used_at=to_us(now)))
     if row.expires_at <= to_us(now):
         return None
-    return Code(row.grant_id, row.client_id, row.redirect_uri, row.code_challenge, row.nonce or "")
+    bound = (row.redirect_uri, row.code_challenge, row.nonce or "", row.key_thumbprint or "")
+    return Code(row.grant_id, row.client_id, *bound)
 
 
 def add_refresh_token(
-    session: Session, *, grant_id: str, client_id: str, scope: str, now: datetime, expires_in_s: int
+    session: Session,
+    *,
+    grant_id: str,
+    client_id: str,
+    scope: str,
+    now: datetime,
+    expires_in_s: int,
+    key_thumbprint: str = "",
 ) -> str:
-    """Make a refresh token of 256 random bits and store its hash."""
+    """Make a refresh token of 256 random bits and store its hash; `key_thumbprint` binds it to a key."""
     value = secrets.token_urlsafe(32)
     session.connection.execute(
         insert(refresh_token),
@@ -95,6 +109,7 @@ def add_refresh_token(
             "scope": scope,
             "issued_at": to_us(now),
             "expires_at": to_us(now + timedelta(seconds=expires_in_s)),
+            "key_thumbprint": key_thumbprint or None,
         },
     )
     return value
@@ -140,9 +155,19 @@ def client_of_refresh_token(session: Session, value: str) -> str:
 
 def remember_assertion(session: Session, client_id: str, jti: str, *, expires_at: datetime, now: datetime) -> bool:
     """Remember that a client used this `jti`; False when it did before (RFC 7523 §3), also concurrently or long ago."""
+    return _remember(session, f"{client_id}\n{jti}", expires_at, now)
+
+
+def remember_proof(session: Session, thumbprint: str, jti: str, *, expires_at: datetime, now: datetime) -> bool:
+    """Remember that a key's holder used this `jti` in a DPoP proof; False when they did before (RFC 9449 §11.1)."""
+    # No client id begins with a line break, so a proof is never taken for an assertion.
+    return _remember(session, f"\n{thumbprint}\n{jti}", expires_at, now)
+
+
+def _remember(session: Session, name: str, expires_at: datetime, now: datetime) -> bool:
     session.connection.execute(delete(assertion).where(assertion.c.expires_at < to_us(now)))
     dialect_insert = postgresql.insert if session.is_postgresql else sqlite.insert
-    values = {"assertion_hash": secret_hash(f"{client_id}\n{jti}"), "expires_at": to_us(expires_at)}
+    values = {"assertion_hash": secret_hash(name), "expires_at": to_us(expires_at)}
     # RETURNING, as drivers do not agree on the row count of an INSERT.
     statement = dialect_insert(assertion).values(values).on_conflict_do_nothing().returning(assertion.c.expires_at)
     return session.connection.execute(statement).scalar_one_or_none() is not None
@@ -162,4 +187,5 @@ def purge(session: Session, before: datetime) -> None:
 
 
 def _refresh_token(row: Row[Any]) -> RefreshToken:
-    return RefreshToken(row.grant_id, row.client_id, row.scope, from_us(row.issued_at), from_us(row.expires_at))
+    times = (from_us(row.issued_at), from_us(row.expires_at))
+    return RefreshToken(row.grant_id, row.client_id, row.scope, *times, key_thumbprint=row.key_thumbprint or "")

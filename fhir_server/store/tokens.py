@@ -15,7 +15,10 @@ from fhir_server.store.oauth_tables import access_token, oauth_client
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A stored access token; instants in microseconds since the epoch, UTC."""
+    """A stored access token; instants in microseconds since the epoch, UTC.
+
+    `key_thumbprint` names the key that whoever uses it has to prove (RFC 9449 §6); None for a bearer token.
+    """
 
     token_hash: bytes
     grant_id: str
@@ -32,6 +35,7 @@ class TokenRow:
     auth_time: int
     issued_at: int
     expires_at: int
+    key_thumbprint: str | None = None
 
 
 _COLUMNS = [access_token.c[name] for name in TokenRow.__dataclass_fields__]
@@ -82,9 +86,7 @@ def live(session: Session, token_hash: bytes, now_us: int) -> LiveToken | None:
         return None
     if found.account_id is not None and not found.account_active:
         return None
-    fields = dict(zip(TokenRow.__dataclass_fields__, found, strict=False))
-    fields["trusted"], fields["may_break_glass"] = bool(fields["trusted"]), bool(fields["may_break_glass"])
-    return LiveToken(TokenRow(**fields), found.role or "", found.name or "", read_standing(rows))
+    return LiveToken(TokenRow(*found[: len(_COLUMNS)]), found.role or "", found.name or "", read_standing(rows))
 
 
 def revoke(session: Session, token_hash: bytes, now_us: int) -> None:
