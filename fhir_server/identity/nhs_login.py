@@ -78,7 +78,7 @@ def arrive(store: Store, identity: Identity, *, return_to: str, now: datetime) -
 def pending(store: Store, token: str, now: datetime) -> PendingLink | None:
     """Return the identity that waits for this browser's next step."""
     with store.read() as session:
-        return logins.pending(session, codes.token_hash(token), now)
+        return logins.pending(session, codes.token_hash(token), "Patient", now)
 
 
 def register(store: Store, token: str, now: datetime) -> Arrival:
@@ -87,15 +87,15 @@ def register(store: Store, token: str, now: datetime) -> Arrival:
         waiting = _claim(session, token, now)
         if waiting is None:
             return Arrival(Result.GONE)
-        if accounts.by_reference(session, waiting.patient) or logins.link_of(session, waiting.issuer, waiting.subject):
+        if accounts.by_reference(session, waiting.person) or logins.link_of(session, waiting.issuer, waiting.subject):
             return Arrival(Result.GONE)
         if accounts.by_email(session, waiting.email) is not None:
             return Arrival(Result.EMAIL_TAKEN)
         its = {"email": waiting.email, "name": waiting.name, "mobile": waiting.mobile}
-        account = opened(Role.PATIENT, waiting.patient, **its, now=now)
+        account = opened(Role.PATIENT, waiting.person, **its, now=now)
         accounts.add(session, account, Secrets("", ""))
         logins.add_link(session, waiting.issuer, waiting.subject, account.id, now)
-        invitations.cancel_others(session, waiting.patient, now)
+        invitations.cancel_others(session, waiting.person, now)
         accounts.signed_in(session, account.id, now)
         queue(session, Notice.ACCOUNT_READY, account.email, now)
     return Arrival(Result.SIGNED_IN, account)
@@ -115,7 +115,7 @@ def link(store: Store, token: str, account: Account, now: datetime, noted: Calla
         waiting = _claim(session, token, now)
         if waiting is None:
             return Arrival(Result.GONE)
-        if account.reference != waiting.patient or account.role != Role.PATIENT:
+        if account.reference != waiting.person or account.role != Role.PATIENT:
             return _refuse(session, waiting, "The account belongs to another record", account.id, now)
         if logins.link_of(session, waiting.issuer, waiting.subject) is not None:
             return Arrival(Result.GONE)
@@ -203,16 +203,16 @@ def _keep(session: Session, identity: Identity, record: nhs_login_records.Record
 def _claim(session: Session, token: str, now: datetime) -> PendingLink | None:
     """Return what waits under a token and use it up, holding the record's lock; None where it is gone."""
     hashed = codes.token_hash(token)
-    waiting = logins.pending(session, hashed, now)
+    waiting = logins.pending(session, hashed, "Patient", now)
     if waiting is None:
         return None
     # INVARIANT: the same lock as registration by invitation takes: one record never gets two accounts.
-    session.lock(hash64(f"account:{waiting.patient}"))
+    session.lock(hash64(f"account:{waiting.person}"))
     return waiting if logins.use_pending(session, hashed, now) else None
 
 
 def _refuse(session: Session, waiting: PendingLink, reason: str, account_id: str, now: datetime) -> Arrival:
-    _note(session, waiting.issuer, waiting.subject, reason, now, waiting.patient, account_id)
+    _note(session, waiting.issuer, waiting.subject, reason, now, waiting.person, account_id)
     return Arrival(Result.CONFLICT, reason=reason)
 
 

@@ -47,12 +47,28 @@ class OpenIdError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Ehr:
+    """What is agreed with the hospital whose system launches the portal.
+
+    Attributes:
+        name: Short name; part of our URLs.
+        organization_code: ODS code of the organisation whose staff it vouches for.
+        emergency_roles: Codes of PractitionerRole whose holders may use emergency access; nobody else of it may.
+    """
+
+    name: str
+    organization_code: str
+    emergency_roles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One registration with one provider.
 
     Attributes:
-        name: `nhs-login` or `cis2`; part of our URLs.
-        issuer: The only `iss` that counts (OpenID Connect Discovery 1.0 §4.3).
+        name: `nhs-login`, `cis2` or `ehr-…`; part of our URLs.
+        issuer: The only `iss` that counts (OpenID Connect Discovery 1.0 §4.3); of an EHR its FHIR base URL, which
+            publishes who signs its ID tokens (SMART App Launch 2.2 §4).
         client_id: Who we are there.
         key: Our private key, which signs client assertions.
         redirect_uri: Where browsers come back to.
@@ -60,6 +76,7 @@ class Provider:
         algorithms: The only `alg` of ID tokens that count.
         assertion_algorithm: The `alg` of our client assertions.
         vtr: Acceptable vectors of trust (RFC 8485), the first request's; empty where the provider knows none.
+        ehr: The hospital whose system it is; None for a provider of identities only.
     """
 
     name: str
@@ -71,6 +88,7 @@ class Provider:
     algorithms: tuple[str, ...] = ("RS512",)
     assertion_algorithm: str = "RS512"
     vtr: tuple[str, ...] = ()
+    ehr: Ehr | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,11 @@ from typing import Any
 
 from fhir_server.identity.accounts import Role
 from fhir_server.identity.openid import OpenIdError, Problem
-from fhir_server.spec import json
-from fhir_server.store import accounts, belonging, directory, resources
+from fhir_server.identity.staff_directory import ROLE_ID, USER_ID, has_code, is_current, only
+from fhir_server.store import accounts
 from fhir_server.store.accounts import Account
-from fhir_server.store.database import Session, Store
+from fhir_server.store.database import Store
 
-USER_ID = "https://fhir.nhs.uk/Id/sds-user-id"
-ROLE_ID = "https://fhir.nhs.uk/Id/sds-role-profile-id"
-ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 _ENOUGH = {"2", "3"}
 """Authentication assurance levels that count as two factors."""
 _LONGEST = 100
@@ -68,15 +65,15 @@ def enter(store: Store, person: Professional, now: datetime) -> Account:
         OpenIdError: DECLINED where there is none, or the role is not one that their organisation holds for them here.
     """
     with store.write() as session:
-        practitioner = _only(session, "Practitioner", USER_ID, person.user_id)
+        practitioner = only(session, "Practitioner", USER_ID, person.user_id)
         if practitioner is None:
             raise _stranger("No Practitioner has this user id")
         reference = f"Practitioner/{practitioner['id']}"
-        role = _only(session, "PractitionerRole", ROLE_ID, person.role_id)
-        if role is None or role.get("practitioner", {}).get("reference") != reference or not _is_current(role, now):
+        role = only(session, "PractitionerRole", ROLE_ID, person.role_id)
+        if role is None or role.get("practitioner", {}).get("reference") != reference or not is_current(role, now):
             raise _stranger("No current PractitionerRole of the person has the chosen role's id")
         employer = role.get("organization", {}).get("reference", "")
-        if not _has_code(session, employer, person.organization_code):
+        if not has_code(session, employer, person.organization_code):
             raise _stranger("The chosen role is at another organisation than the PractitionerRole")
         found = [
             account
@@ -87,46 +84,6 @@ def enter(store: Store, person: Professional, now: datetime) -> Account:
             raise _stranger("The professional has no account")
         accounts.signed_in(session, found[0].id, now)
         return found[0]
-
-
-def _only(session: Session, resource_type: str, system: str, value: str) -> dict[str, Any] | None:
-    """Return the one active resource with an identifier, None where there is none or doubt."""
-    keys = set(belonging.keys_with_identifier(session, resource_type, system, value))
-    if len(keys) != 1:
-        return None
-    found = _stored(session, directory.reference_of(session, keys.pop(), resource_type))
-    if found is None or found.get("active") is False:
-        return None
-    # The index knows hashes; the word of the resource counts.
-    has_it = any(
-        identifier.get("system") == system and identifier.get("value") == value
-        for identifier in found.get("identifier", ())
-    )
-    return found if has_it else None
-
-
-def _stored(session: Session, reference: str) -> dict[str, Any] | None:
-    resource_type, _, logical_id = reference.partition("/")
-    stored = resources.current(session, resource_type, logical_id) if logical_id else None
-    if stored is None or stored.deleted or stored.content is None:
-        return None
-    found: dict[str, Any] = json.decode(stored.content, len(stored.content) + 1)
-    return found
-
-
-def _has_code(session: Session, reference: str, code: str) -> bool:
-    organization = _stored(session, reference) if reference.startswith("Organization/") else None
-    return organization is not None and any(
-        identifier.get("system") == ODS and identifier.get("value") == code
-        for identifier in organization.get("identifier", ())
-    )
-
-
-def _is_current(role: Mapping[str, Any], now: datetime) -> bool:
-    """Return whether a role has begun and not ended; its last day counts."""
-    period, today = role.get("period", {}), now.date().isoformat()
-    start, end = (str(period.get(name, ""))[:10] for name in ("start", "end"))
-    return (not start or start <= today[: len(start)]) and (not end or end >= today[: len(end)])
 
 
 def _text(found: Mapping[str, Any], name: str) -> str:

@@ -23,12 +23,15 @@ _MIN_MODULUS_CHARACTERS = 342  # base64url of 2048 bits
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The addresses of a provider (OpenID Connect Discovery 1.0 §3).
+    """The addresses of a provider (OpenID Connect Discovery 1.0 §3, SMART App Launch 2.2 §4).
 
     Attributes:
+        issuer: The `iss` of its ID tokens.
+        userinfo_endpoint: "" for an EHR, which says who somebody is as a FHIR resource.
         says_issuer: Every answer to the browser carries `iss` (RFC 9207 §3).
     """
 
+    issuer: str
     authorization_endpoint: str
     token_endpoint: str
     userinfo_endpoint: str
@@ -46,10 +49,30 @@ def read(found: Mapping[str, Any], issuer: str) -> Metadata:
     if found.get("issuer") != issuer:
         raise OpenIdError(Problem.UNTRUSTED, "The provider publishes the configuration of another issuer")
     return Metadata(
+        issuer,
         _address(found, "authorization_endpoint", issuer),
         _address(found, "token_endpoint", issuer),
         _address(found, "userinfo_endpoint", issuer),
         _address(found, "jwks_uri", issuer),
+        says_issuer=found.get("authorization_response_iss_parameter_supported") is True,
+    )
+
+
+def read_smart(found: Mapping[str, Any], fhir_base: str) -> Metadata:
+    """Read what an EHR publishes at `.well-known/smart-configuration` below its FHIR base URL.
+
+    Raises:
+        OpenIdError: UNAVAILABLE where an address is missing or not https, or where PKCE with S256 is not supported.
+    """
+    methods = found.get("code_challenge_methods_supported")
+    if not isinstance(methods, list) or "S256" not in methods:
+        raise OpenIdError(Problem.UNAVAILABLE, "The EHR does not support PKCE with S256")
+    return Metadata(
+        _address(found, "issuer", fhir_base),
+        _address(found, "authorization_endpoint", fhir_base),
+        _address(found, "token_endpoint", fhir_base),
+        "",
+        _address(found, "jwks_uri", fhir_base),
         says_issuer=found.get("authorization_response_iss_parameter_supported") is True,
     )
 
@@ -81,9 +104,10 @@ def keys_of(found: Mapping[str, Any]) -> tuple[RSAKey, ...]:
 class Publications:
     """A provider's configuration and keys, each kept for an hour; shared by the threads of a process."""
 
-    def __init__(self, issuer: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, issuer: str, clock: Callable[[], float] = time.monotonic, *, is_ehr: bool = False) -> None:
         """Start with nothing kept; `clock` counts seconds."""
         self._issuer = issuer
+        self._is_ehr = is_ehr
         self._clock = clock
         self._lock = threading.Lock()
         self._metadata: tuple[float, Metadata] | None = None
@@ -98,7 +122,9 @@ class Publications:
         kept = self._metadata
         if kept is not None and self._clock() - kept[0] < _KEPT_S:
             return kept[1]
-        found = read(wire.document(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"), self._issuer)
+        place = "smart-configuration" if self._is_ehr else "openid-configuration"
+        document = wire.document(f"{self._issuer.rstrip('/')}/.well-known/{place}")
+        found = (read_smart if self._is_ehr else read)(document, self._issuer)
         with self._lock:
             self._metadata = (self._clock(), found)
         return found

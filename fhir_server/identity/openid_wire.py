@@ -24,7 +24,7 @@ TIMEOUT_S = 5.0
 """Of a whole answer, however slowly it drips, after the connection stands; and of making the connection."""
 MAX_BYTES = 131_072
 _OK = 200
-_JSON = {"application/json", "application/jwk-set+json"}
+_JSON = {"application/json", "application/jwk-set+json", "application/fhir+json"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -49,20 +49,29 @@ class Proved:
 
     Attributes:
         claims: Of the ID token, every one checked.
-        userinfo: About the same person.
+        userinfo: About the same person; empty for an EHR.
         proved_at: When they proved themselves to the provider.
+        tokens: The answer of the token endpoint, with the access token and, of an EHR, the context of the launch.
     """
 
     claims: Mapping[str, Any]
     userinfo: Mapping[str, Any]
     attempt: LoginAttempt
     proved_at: datetime
+    tokens: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def install(app: Flask, providers: Sequence[Provider]) -> None:
     """Let people sign in with these providers."""
     app.extensions[EXTENSION] = {provider.name: RelyingParty(provider) for provider in providers}
-    app.jinja_env.globals["sign_in_with"] = tuple(app.extensions[EXTENSION])
+    app.jinja_env.globals["sign_in_with"] = tuple(provider.name for provider in providers if provider.ehr is None)
+    app.jinja_env.globals["ehr_launches"] = any(provider.ehr is not None for provider in providers)
+
+
+def ehr_parties() -> tuple[RelyingParty, ...]:
+    """Return our side of every hospital's system that may launch the portal."""
+    found: Mapping[str, RelyingParty] = current_app.extensions.get(EXTENSION, {})
+    return tuple(each for each in found.values() if each.provider.ehr is not None)
 
 
 def party(name: str) -> RelyingParty:
@@ -83,15 +92,18 @@ class RelyingParty:
     def __init__(self, provider: Provider) -> None:
         """Ask nothing yet: the provider may be down when we start."""
         self.provider = provider
-        self.published = Publications(provider.issuer)
+        self.published = Publications(provider.issuer, is_ehr=provider.ehr is not None)
 
-    def begin(self, *, return_to: str, vtr: Sequence[str] = (), fresh: bool = False) -> BaseResponse:
+    def begin(
+        self, *, return_to: str, vtr: Sequence[str] = (), fresh: bool = False, more: Mapping[str, str] | None = None
+    ) -> BaseResponse:
         """Send this browser to the provider.
 
         Args:
             return_to: Path of this site to go on to afterwards.
             vtr: Acceptable vectors of trust, where the registration's own are not meant.
             fresh: Ask the person to prove themselves anew, whatever session the provider has.
+            more: Further parameters of the authorization request.
 
         Raises:
             OpenIdError: UNAVAILABLE or UNTRUSTED, as `Publications.metadata`.
@@ -108,7 +120,8 @@ class RelyingParty:
                 raise FhirError(Kind.THROTTLED, "Too many tries. Wait 15 minutes and try again")
             logins.forget_before(session, now - _KEPT)
             logins.start(session, _hash(state), attempt)
-        response = redirect(self._authorization_url(endpoint, state, secrets_of(browser, state), attempt), 303)
+        url = self._authorization_url(endpoint, state, secrets_of(browser, state), attempt, more or {})
+        response = redirect(url, 303)
         _cookie(response, _cookie_name(), browser, ATTEMPT_FOR)
         return response
 
@@ -128,7 +141,7 @@ class RelyingParty:
         code, bound = self._code(), secrets_of(browser, state)
         tokens = self._tokens(code, bound.code_verifier, now)
         expected = Expected(
-            issuer=self.provider.issuer,
+            issuer=self.published.metadata().issuer,
             client_id=self.provider.client_id,
             algorithms=self.provider.algorithms,
             nonce=bound.nonce,
@@ -140,11 +153,14 @@ class RelyingParty:
         )
         claims = openid_tokens.verified(tokens.get("id_token"), self.published.key, expected)
         headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-        userinfo = openid_wire.document(self.published.metadata().userinfo_endpoint, headers=headers)
-        return Proved(claims, userinfo, attempt, openid_tokens.authenticated_at(claims, now))
+        endpoint = self.published.metadata().userinfo_endpoint
+        userinfo = openid_wire.document(endpoint, headers=headers) if endpoint else {}
+        return Proved(claims, userinfo, attempt, openid_tokens.authenticated_at(claims, now), tokens)
 
-    def _authorization_url(self, endpoint: str, state: str, bound: Secrets, attempt: LoginAttempt) -> str:
-        more = {"nonce": bound.nonce}
+    def _authorization_url(
+        self, endpoint: str, state: str, bound: Secrets, attempt: LoginAttempt, further: Mapping[str, str]
+    ) -> str:
+        more = {**further, "nonce": bound.nonce}
         if attempt.vtr:
             more["vtr"] = orjson.dumps(attempt.vtr.split()).decode()
         if attempt.fresh:
@@ -159,7 +175,8 @@ class RelyingParty:
             raise OpenIdError(Problem.UNTRUSTED, "A parameter is there twice")
         issuer, error, code = request.args.get("iss"), request.args.get("error"), request.args.get("code", "")
         # INVARIANT: before anything is sent anywhere: a code of one provider must not be shown to another (mix-up).
-        if issuer != self.provider.issuer and (issuer is not None or self.published.metadata().says_issuer):
+        published = self.published.metadata()
+        if issuer != published.issuer and (issuer is not None or published.says_issuer):
             raise OpenIdError(Problem.UNTRUSTED, "The answer is another provider's: its iss is not the one we asked")
         if error is not None:
             if error in _SAID_NO:

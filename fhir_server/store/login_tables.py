@@ -40,11 +40,12 @@ login_pending = Table(
     Column("token_hash", Text, primary_key=True),
     Column("issuer", Text, nullable=False),
     Column("subject", Text, nullable=False),
-    Column("patient", Text, nullable=False),
+    Column("person", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("mobile", Text, nullable=False),
     Column("return_to", Text, nullable=False),
+    Column("launched", Text, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("used_at", BigInteger),
 )

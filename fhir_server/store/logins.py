@@ -53,20 +53,22 @@ class PendingLink:
     """An identity that was proved and matched to a record, and waits for the person's next step.
 
     Attributes:
-        patient: `Patient/…`.
+        person: Whose account it is or will be: `Patient/…` (NHS login), `Practitioner/…` (launch by an EHR).
         name: As it is in the record.
         email: Confirmed by the provider, or "".
         mobile: E.164, or "".
+        launched: Whom an EHR launched the portal for: NHS number and date of birth, or "".
     """
 
     issuer: str
     subject: str
-    patient: str
+    person: str
     name: str
     email: str
     mobile: str
     return_to: str
     expires_at: datetime
+    launched: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +166,17 @@ def keep_pending(session: Session, token_hash: str, new: PendingLink) -> None:
     session.connection.execute(insert(login_pending), values)
 
 
-def pending(session: Session, token_hash: str, now: datetime) -> PendingLink | None:
-    """Return what waits under a token, unless it ran out or was used."""
+def pending(session: Session, token_hash: str, kind: str, now: datetime) -> PendingLink | None:
+    """Return what waits under a token for a `Patient` or `Practitioner`, unless it ran out or was used."""
     row = login_pending.c
-    mine = (row.token_hash == token_hash, row.used_at.is_(None), row.expires_at > to_us(now))
+    # INVARIANT: a step that one kind of provider began is not gone on with on the pages of another.
+    of_kind = row.person.startswith(f"{kind}/")
+    mine = (row.token_hash == token_hash, of_kind, row.used_at.is_(None), row.expires_at > to_us(now))
     found = session.connection.execute(select(login_pending).where(*mine)).one_or_none()
     if found is None:
         return None
-    texts = (found.issuer, found.subject, found.patient, found.name, found.email, found.mobile, found.return_to)
-    return PendingLink(*texts, from_us(found.expires_at))
+    texts = (found.issuer, found.subject, found.person, found.name, found.email, found.mobile, found.return_to)
+    return PendingLink(*texts, from_us(found.expires_at), found.launched)
 
 
 def use_pending(session: Session, token_hash: str, now: datetime) -> bool:
