@@ -208,6 +208,11 @@ def professional(session: Session, reference: str, organization: str, now: datet
     return _with_closure(principal, _standing(session, principal, now))
 
 
+def renewed(session: Session, principal: Principal, now: datetime) -> Principal:
+    """Return a principal with the roles, teams and organisations of now, for work that goes on without its token."""
+    return _with_closure(principal, _standing(session, principal, now))
+
+
 def revoke(session: Session, token: str, now: datetime) -> None:
     """End one access token at once."""
     rows.revoke(session, _hash(token), to_us(now))

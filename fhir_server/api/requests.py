@@ -88,6 +88,7 @@ def read_request(
         if_none_exist=_if_none_exist(request, interaction),
         returns=prefer.get("return", ""),
         handling="lenient" if prefer.get("handling") == "lenient" else "strict",
+        prefers_async="respond-async" in prefer,
     )
     _check_parameters(interaction)
     return with_body(request, interaction, definitions, limit_bytes), wishes

@@ -17,6 +17,7 @@ from fhir_server.spec.outcome import Issue, operation_outcome
 
 _READS = frozenset({Code.READ, Code.VREAD})
 _WRITES = frozenset({Code.CREATE, Code.UPDATE, Code.PATCH})
+_ACCEPTED = 202
 
 
 def answer(
@@ -93,6 +94,8 @@ def _headers(response: Response, interaction: Interaction, outcome: Outcome) -> 
         headers["Last-Modified"] = _http_date(outcome.updated_at)
     if outcome.location and interaction.code in _WRITES:
         headers["Location"] = outcome.location
+    if outcome.location and outcome.status == _ACCEPTED:
+        headers["Content-Location"] = outcome.location
     # A copy in a cache would outlive a consent that is withdrawn.
     headers["Cache-Control"] = "private, no-cache" if interaction.code is Code.CAPABILITIES else "no-store"
     return response

@@ -62,6 +62,7 @@ class Interaction:
         merge_patch: Members of a JSON Merge Patch (RFC 7396) body, None where it is of another kind.
         returns: `Prefer: return=`: `minimal`, `representation`, `OperationOutcome`, "" where absent.
         handling: `strict` (default) or `lenient` (`Prefer: handling=`).
+        prefers_async: `Prefer: respond-async`.
     """
 
     code: Code
@@ -82,6 +83,7 @@ class Interaction:
     merge_patch: Mapping[str, Any] | None = None
     returns: str = ""
     handling: str = "strict"
+    prefers_async: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +122,13 @@ class Context:
         request_id: Id of this request, recorded in audit (`X-Request-Id`).
         address: Network address of the caller, for audit.
         break_glass_minutes: How long an emergency access lasts.
+        export_hours: How long a bulk export is kept once it is complete.
         result_embargo: How long a new result is hidden from the patient and carers.
         page_key: 32 bytes that seal page cursors.
         operations: FHIR operations by code, from the registry in `operations`.
         again: Looks up afresh who asks, for what takes long; None where nobody can lose a right meanwhile.
         live: Looks up the definitions with the search parameters that an operator added; None for the plain ones.
+        conditional_deletes: How many resources one conditional delete of a program may delete; more matches are 412.
         recorder: Makes the AuditEvents of reads and refusals durable before anything is disclosed.
     """
 
@@ -136,8 +140,10 @@ class Context:
     request_id: str = ""
     address: str = ""
     break_glass_minutes: int = 60
+    export_hours: int = 24
     result_embargo: timedelta = timedelta(0)
     page_key: bytes = field(default=b"", repr=False)
+    conditional_deletes: int = 1
     recorder: Recorder | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict)
     again: Callable[[], Principal] | None = None
