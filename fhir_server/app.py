@@ -93,7 +93,12 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     metrics = Metrics(lambda: waiting_count(context.store))
     observe(app, metrics)
     install(app, _web(settings, context))
-    authority.install(app, Path(settings.key_directory))
+    authority.install(
+        app,
+        Path(settings.key_directory),
+        private_hosts=settings.hosts_of_our_own,
+        registration=settings.client_registration == "open",
+    )
     relying_party.install(app, providers(settings))
     capabilities = _capabilities(settings, context, context.definitions)
     app.extensions[api.EXTENSION] = api.Api(json.encode(capabilities), settings.max_body_mb * _MEGABYTE)

@@ -18,6 +18,7 @@ from fhir_server.spec.profile_registry import parse_required
 
 PREFIX = "FHIR_SERVER_"
 _SHORTEST_SECRET = 32
+_ORGANIZATION = re.compile(r"Organization/[A-Za-z0-9.-]{1,64}")
 _VECTOR = re.compile(r"P[0-9](\.[A-Z][a-z0-9])+")
 DEMO_SECRET = "demo-secret-key-not-for-production"  # noqa: S105 - the demo value that production refuses by name
 
@@ -67,6 +68,21 @@ class Settings:
     cis2_issuer: str = _setting("", "Issuer URL of NHS CIS2; empty where professionals cannot sign in with it")
     cis2_client_id: str = _setting("", "Our client id at NHS CIS2")
     cis2_private_key_file: str = _setting("", "RSA private key in PEM that we prove to NHS CIS2 with")
+    client_registration: str = _setting(
+        "closed",
+        "`open`: anybody may register an app at /oauth/register, which waits for an administrator; `closed`: nobody",
+    )
+    client_requests_per_minute: int = _setting(
+        0,
+        "FHIR and token requests of a client with no limit of its own, in all workers together; 0 sets none",
+        unit="per minute",
+    )
+    private_hosts: str = _setting(
+        "", "Hosts whose addresses may be private when clients' keys are fetched there, separated by spaces"
+    )
+    brand_organizations: str = _setting(
+        "", "Organizations that apps show to people as this server's brands: Organization/ID, separated by spaces"
+    )
     required_profiles: str = _setting(
         "", "Profiles that every resource of a type must satisfy: Type=canonical, several separated by spaces"
     )
@@ -87,6 +103,12 @@ class Settings:
     @property
     def fhir_base(self) -> str:
         """Return the FHIR service base URL, without a trailing slash."""
+    @property
+    def hosts_of_our_own(self) -> frozenset[str]:
+        """Return the hosts that may lead to private addresses; in the demo this machine is one."""
+        demo = {"localhost", "127.0.0.1", "::1"} if self.environment == "demo" else set()
+        return frozenset({*self.private_hosts.lower().split(), *demo})
+
         return f"{self.base_url}/fhir"
 
 
@@ -131,6 +153,7 @@ _CHOICES = {
 }
 
 
+    "client_registration": ("closed", "open"),
 def _check(settings: Settings) -> list[str]:
     problems = []
     if settings.environment not in {"demo", "production"}:
@@ -153,6 +176,8 @@ def _check(settings: Settings) -> list[str]:
     try:
         parse_required(settings.required_profiles)
     except ValueError as error:
+    if not all(_ORGANIZATION.fullmatch(item) for item in settings.brand_organizations.split()):
+        problems.append(f"{PREFIX}BRAND_ORGANIZATIONS: each must be like Organization/x")
         problems.append(f"{PREFIX}REQUIRED_PROFILES: {str(error)!r} is not Type=canonical")
     return problems + (_check_production(settings) if settings.environment == "production" else [])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -11,9 +12,9 @@ from flask import Flask, current_app
 from joserfc.jwk import KeySet
 
 from fhir_server import web
+from fhir_server.identity.client_keys import ClientKeys
 from fhir_server.smart import keys
 from fhir_server.smart.client import ASSERTION_METHOD
-from fhir_server.smart.client_keys import ClientKeys
 from fhir_server.smart.keys import SigningKeys
 from fhir_server.smart.rfc6749_authorization_code import CodeGrant
 from fhir_server.smart.rfc6749_client_credentials import SystemGrant
@@ -35,17 +36,28 @@ class Authority:
     Attributes:
         signing: Keys of ID tokens.
         client_keys: Public keys of clients.
+        registration: Anybody may register a client, which then waits for an administrator (RFC 7591).
     """
 
     signing: SigningKeys
     client_keys: ClientKeys = field(default_factory=ClientKeys)
+    registration: bool = False
 
 
-def install(app: Flask, key_directory: Path) -> None:
-    """Give an application its authorization server; the first start makes its signing key."""
+def install(app: Flask, key_directory: Path, *, private_hosts: Container[str] = (), registration: bool = False) -> None:
+    """Give an application its authorization server; the first start makes its signing key.
+
+    Args:
+        app: The application.
+        key_directory: Where the signing keys are.
+        private_hosts: Hosts of clients' key addresses that may lead into private networks.
+        registration: Anybody may register a client, which then waits for an administrator (RFC 7591).
+    """
     # Authlib writes whole token responses at DEBUG; tokens never go to a log.
     logging.getLogger("authlib").setLevel(logging.INFO)
-    app.extensions[_EXTENSION] = Authority(keys.load_or_create(key_directory))
+    app.extensions[_EXTENSION] = Authority(
+        keys.load_or_create(key_directory), ClientKeys(private_hosts=private_hosts), registration
+    )
 
 
 def current() -> Authority:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from fhir_server.smart import client_keys
+from fhir_server.identity import client_keys, guarded_fetch
 from fhir_server.smart.client import INTROSPECT
 from fhir_server.smart.narrowing import clinical
 from fhir_server.spec.outcome import FhirError, Kind
@@ -132,7 +132,7 @@ def _is_redirect_address(uri: str) -> bool:
     if parts.scheme == "https":
         return bool(parts.hostname) and not parts.username
     if parts.scheme == "http":
-        return client_keys.is_loopback(parts.hostname or "") and not parts.username
+        return guarded_fetch.is_loopback(parts.hostname or "") and not parts.username
     # RFC 8252 §7.1: a private-use scheme is a domain name of the app's maker, turned round; `javascript:` has no dot.
     return bool(_PRIVATE_SCHEME.fullmatch(parts.scheme))
 

@@ -15,8 +15,8 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from fhir_server.identity.client_keys import ClientKeys, KeysUnavailable
 from fhir_server.smart.client import ASSERTION_METHOD, RegisteredClient
-from fhir_server.smart.client_keys import ClientKeys, KeysUnavailable
 from fhir_server.smart.discovery import ASSERTION_ALGORITHMS
 from fhir_server.smart.server import IncomingRequest, Server
 from fhir_server.store import oauth_clients, oauth_codes

@@ -14,7 +14,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from fhir_server.smart.client_keys import ClientKeys, KeysUnavailable, fetch, is_safe_address, parse
+from fhir_server.identity.client_keys import ClientKeys, KeysUnavailable, fetch, is_safe_address, parse
 from fhir_server.store import oauth_clients
 from tests.smart.world import BASE, FHIR, TOKEN, World, ec_key, public_jwks, rsa_key
 
@@ -322,7 +322,7 @@ def test_a_new_key_is_found_after_rotation(key_server: KeyServer, world: World) 
         client = oauth_clients.client(session, service)
     assert client is not None
     now_s = 0.0
-    keys = ClientKeys(lambda: now_s)
+    keys = ClientKeys(lambda: now_s, {"127.0.0.1"})
     key_server.body = public_jwks(ec_key()).encode()
     keys.of(client, "ec-1")
     key_server.body = public_jwks(rsa_key()).encode()
