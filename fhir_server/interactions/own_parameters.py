@@ -17,9 +17,9 @@ from fhir_server.interactions import reindexing
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Context
 from fhir_server.spec import json
-from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.definitions import Definitions, with_additions
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.spec.own_parameters import base_types, check, extended, is_known
+from fhir_server.spec.own_parameters import base_types, check, check_remains, extended, is_known, is_made_of
 from fhir_server.store import parameters
 from fhir_server.store.database import Session, Store
 from fhir_server.store.instants import to_us
@@ -67,7 +67,7 @@ class Current:
 
 
 def _with(base: Definitions, found: list[Own]) -> Definitions:
-    resources = [json.decode(own.content, len(own.content) + 1) for own in found]
+    resources = [_resource(own) for own in found]
     unready = frozenset(
         str(resource["url"]) for own, resource in zip(found, resources, strict=True) if own.state is not State.READY
     )
@@ -85,20 +85,45 @@ def written(job: Job, resource: Mapping[str, Any], key: int) -> None:
     if job.principal.caller is not Caller.OPERATOR:
         return
     base = job.definitions.base or job.definitions
-    if resource.get("status") != "active" or is_known(base, str(resource.get("url"))):
+    is_active = resource.get("status") == "active" and not is_known(base, str(resource.get("url")))
+    others = _others(job, resource if is_active else None, key)
+    if not is_active:
         parameters.take_back(job.session, key)
         return
-    others = [own for own in parameters.in_force(job.session) if own.key != key]
     if len(others) >= _PARAMETERS_LIMIT:
         raise FhirError(Kind.INVALID_CONTENT, f"At most {_PARAMETERS_LIMIT} search parameters", ("SearchParameter",))
-    check(_with(base, others), resource)
+    made_of_it = [own for own in others if is_made_of(_resource(own), resource)]
+    known = _with(base, [own for own in others if own not in made_of_it])
+    check(known, resource)
+    for own in made_of_it:
+        check(with_additions(known, [resource]), _resource(own))
     parameters.register(job.session, key, json.encode(dict(resource)), to_us(job.context.now()))
 
 
 def deleted(job: Job, key: int) -> None:
-    """Take the parameter of a SearchParameter that is deleted out of force."""
+    """Take the parameter of a SearchParameter that is deleted out of force.
+
+    Raises:
+        FhirError: BUSINESS_RULE (422) naming the composite that is made of it.
+    """
     if job.principal.caller is Caller.OPERATOR:
+        _others(job, None, key)
         parameters.take_back(job.session, key)
+
+
+def _others(job: Job, new: Mapping[str, Any] | None, key: int) -> list[Own]:
+    """Return the other parameters in force, whose parts stay what they are; nobody else changes them meanwhile."""
+    parameters.lock(job.session)
+    found = parameters.in_force(job.session)
+    others = [own for own in found if own.key != key]
+    if len(others) < len(found):
+        (old,) = (own for own in found if own.key == key)
+        check_remains(_resource(old), new, [_resource(own) for own in others])
+    return others
+
+
+def _resource(own: Own) -> dict[str, Any]:
+    return json.decode(own.content, len(own.content) + 1)
 
 
 def index_due(context: Context) -> int:
@@ -122,7 +147,7 @@ def index_due(context: Context) -> int:
 
 def _batch(session: Session, context: Context, own: Own) -> tuple[int, Own]:
     """Index one batch, and return its size with how far the parameter is."""
-    resource = json.decode(own.content, len(own.content) + 1)
+    resource = _resource(own)
     types = base_types(context.definitions, resource)
     keys = reindexing.rebuild_batch(session, context, types, own.position)
     if not keys:
@@ -136,7 +161,7 @@ def _batch(session: Session, context: Context, own: Own) -> tuple[int, Own]:
 def progress(session: Session) -> Iterator[tuple[str, str, State, int]]:
     """Yield URL, code, state and number of resources indexed so far of each parameter in force."""
     for own in parameters.in_force(session):
-        resource = json.decode(own.content, len(own.content) + 1)
+        resource = _resource(own)
         if resource["resourceType"] == "StructureDefinition":
             continue
         yield str(resource["url"]), str(resource["code"]), own.state, own.done_count

@@ -250,14 +250,15 @@ def _check_applies(parameter: SearchParameter, modifier: str, definitions: Defin
 
 def _kinds(definitions: Definitions, parameter: SearchParameter) -> frozenset[str]:
     """Return the FHIR types of the elements that a parameter searches; none where that is not known."""
-    found = _known_kinds.get(parameter.key)
+    found = _known_kinds.get((parameter.key, parameter.expression))
     if found is None:
         routes = definitions.routes(parameter.resource_type, parameter.expression) if parameter.expression else ()
-        found = _known_kinds[parameter.key] = frozenset(route.type for route in routes)
+        found = _known_kinds[parameter.key, parameter.expression] = frozenset(route.type for route in routes)
     return found
 
 
-_known_kinds: dict[int, frozenset[str]] = {}
+_known_kinds: dict[tuple[int, str], frozenset[str]] = {}
+"""By key and expression: an operator may give a parameter of their own another one."""
 
 
 def sort_columns(index: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:

@@ -241,9 +241,21 @@ class Definitions:
 
     def routes(self, resource_type: str, expression: str) -> tuple[Route, ...]:
         """Return the ways of an expression through a resource type, conditions left out."""
-        alternatives = [each for each in paths.parse(expression) if isinstance(each, paths.Path)]
+        return self._routes(resource_type, expression, whole_extensions=False)
+
+    def element_routes(self, resource_type: str, expression: str) -> tuple[Route, ...]:
+        """Return the ways of a composite's expression to the elements whose parts are compared."""
+        return self._routes(resource_type, expression, whole_extensions=True)
+
+    def _routes(self, resource_type: str, expression: str, *, whole_extensions: bool) -> tuple[Route, ...]:
+        paths_ = [each for each in paths.parse(expression) if isinstance(each, paths.Path)]
         start = root(resource_type)
-        return tuple(dict.fromkeys(route for each in alternatives for route in find_routes(self, each, start)))
+        found = (find_routes(self, each, start, whole_extensions=whole_extensions) for each in paths_)
+        return tuple(dict.fromkeys(route for routes in found for route in routes))
+
+    def parameter_type(self, url: str) -> str:
+        """Return the type of the search parameter of this URL, "" where there is none."""
+        return self._by_url[url].type if url in self._by_url else ""
 
     @property
     def parameter_urls(self) -> KeysView[str]:
@@ -330,12 +342,21 @@ def _parse_extra(resource: Mapping[str, Any]) -> _Parameter:
         paths.parse(parameter.expression)
     except (KeyError, msgspec.ValidationError, paths.UnsupportedExpressionError) as error:
         raise DefinitionsError(f"SearchParameter {resource.get('url')}: {error!r}") from error
-    return parameter
+    components = ((definition_of({"definition": url}), expression) for url, expression in parameter.components)
+    return msgspec.structs.replace(parameter, components=tuple(components))
+
+
+def definition_of(component: Mapping[str, Any]) -> str:
+    """Return the URL of the search parameter that says how a part of a composite is compared, without its version."""
+    return str(component["definition"]).partition("|")[0]
 
 
 def _check_additions(definitions: Definitions, parameters: tuple[_Parameter, ...]) -> None:
     taken: dict[int, tuple[str, str]] = {}
     for parameter in parameters:
+        for url, _ in parameter.components:
+            if definitions.parameter_type(url) in {"", "composite", "special"}:
+                raise DefinitionsError(f"SearchParameter {parameter.url}: {url} is nothing that a part is compared by.")
         for base in parameter.base:
             if not definitions.is_type(base):
                 raise DefinitionsError(f"SearchParameter {parameter.url}: unknown base {base}.")

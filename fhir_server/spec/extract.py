@@ -7,7 +7,7 @@ FHIR datatype the definitions give it. What a value means for a search (tokens, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,29 @@ def composite_nodes(definitions: Definitions, resource: Json) -> list[tuple[Sear
     return [(parameter, occurrences) for parameter, occurrences in found if occurrences]
 
 
+def part_routes(
+    definitions: Definitions, resource_type: str, element: Route, expression: str
+) -> Iterator[tuple[Route, bool]]:
+    """Yield the routes of a part of a composite, each with whether it starts at the resource.
+
+    Args:
+        definitions: The definitions.
+        resource_type: What the composite is on.
+        element: The route to the element whose parts are compared, from which the other routes start.
+        expression: Of the part.
+
+    Raises:
+        UnsupportedExpressionError: It is a condition, which leads nowhere.
+    """
+    for path in paths.parse(expression):
+        if not isinstance(path, Path):
+            raise paths.UnsupportedExpressionError(expression)
+        whole = path.head == paths.RESOURCE_ROOT
+        start = root(resource_type) if whole else Route((), element.type, element.context)
+        for route in find_routes(definitions, path, start):
+            yield route, whole
+
+
 @dataclass(frozen=True, slots=True)
 class _Composite:
     """A composite parameter: where it occurs, and what to gather at each occurrence or from the whole resource."""
@@ -71,18 +94,12 @@ class _Composite:
     @classmethod
     def compile(cls, definitions: Definitions, parameter: SearchParameter) -> _Composite:
         branches = []
-        resource_root = root(parameter.resource_type)
-        for route in definitions.routes(parameter.resource_type, parameter.expression):
+        for route in definitions.element_routes(parameter.resource_type, parameter.expression):
             element, inside, outside = Tree(), Tree(), Tree()
             element.add(route, 0)
             for index, component in enumerate(parameter.components):
-                for path in paths.parse(component.expression):
-                    if not isinstance(path, Path):
-                        raise paths.UnsupportedExpressionError(component.expression)
-                    whole = path.head == paths.RESOURCE_ROOT
-                    start = resource_root if whole else Route((), route.type, route.context)
-                    for each in find_routes(definitions, path, start):
-                        (outside if whole else inside).add(each, index)
+                for each, whole in part_routes(definitions, parameter.resource_type, route, component.expression):
+                    (outside if whole else inside).add(each, index)
             parts = len(parameter.components)
             branches.append((element.compile(1), inside.compile(parts), outside.compile(parts)))
         return cls(parameter, tuple(branches))

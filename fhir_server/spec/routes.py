@@ -55,8 +55,15 @@ class Types(Protocol):
         ...
 
 
-def find_routes(types: Types, path: Path, start: Route) -> tuple[Route, ...]:
-    """Return the routes of a path; empty when it starts at another type or leads nowhere."""
+def find_routes(types: Types, path: Path, start: Route, *, whole_extensions: bool = False) -> tuple[Route, ...]:
+    """Return the routes of a path; empty when it starts at another type or leads nowhere.
+
+    Args:
+        types: What is known of types.
+        path: Where to go.
+        start: Where from.
+        whole_extensions: A path that ends at an extension ends there, not at its value: its parts are wanted.
+    """
     if path.head and path.head != "%resource" and not types.is_a(start.type, path.head):
         return ()
     routes: Iterable[Route] = (start,)
@@ -65,7 +72,8 @@ def find_routes(types: Types, path: Path, start: Route) -> tuple[Route, ...]:
     ends: list[Route] = []
     for route in routes:
         # A parameter on an extension means its value; FHIRPath would stop at the Extension.
-        ends += _follow(types, route, Field("value")) if route.type == "Extension" else [route]
+        is_value = route.type == "Extension" and not whole_extensions
+        ends += _follow(types, route, Field("value")) if is_value else [route]
     return tuple(ends)
 
 

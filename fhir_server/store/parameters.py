@@ -45,6 +45,11 @@ class Own:
     done_count: int
 
 
+def lock(session: Session) -> None:
+    """Let nobody else change what is in force until the end of the transaction."""
+    session.lock(_LOCK)
+
+
 def revision(session: Session) -> int:
     """Return a number that changes with what is in force."""
     return int(session.connection.execute(select(func.coalesce(func.max(own_parameter.c.revision), 0))).scalar_one())

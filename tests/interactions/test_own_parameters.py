@@ -45,6 +45,15 @@ def _patient(logical_id: str, colour: str) -> Json:
     }
 
 
+def _part(name: str, expression: str) -> Json:
+    return {"definition": f"http://hl7.org/fhir/SearchParameter/{name}", "expression": expression}
+
+
+def _parts(second: tuple[str, str]) -> list[Json]:
+    """Return the parts of a composite over extensions, the first of which is in order."""
+    return [_part("individual-gender", "url"), _part(*second)]
+
+
 def _base(server: Server) -> Any:
     web: Web = server.app.extensions["fhir"]
     return web.base
@@ -90,6 +99,120 @@ def test_a_parameter_is_refused_until_all_is_indexed_and_then_finds_old_and_new(
     server.put({"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "t"},
                 "subject": {"reference": "Patient/new"}}, token)  # fmt: skip
     assert server.ids("Observation?subject:Patient.eyes=blu", token) == {"Observation/o"}
+
+
+def _lens(logical_id: str, *lenses: tuple[str, float]) -> Json:
+    extensions = [
+        {
+            "url": EYES,
+            "extension": [
+                {"url": "side", "valueCode": side},
+                {"url": "power", "valueQuantity": {"value": power, "unit": "dpt"}},
+            ],
+        }
+        for side, power in lenses
+    ]
+    return {"resourceType": "Patient", "id": logical_id, "extension": extensions}
+
+
+def test_a_composite_finds_parts_that_stand_together_and_keeps_the_parameters_it_is_made_of(server: Server) -> None:
+    token = server.operator()
+    server.put(_lens("a", ("left", 2), ("right", 5)), token)
+    server.put(_lens("b", ("left", 5), ("right", 2)), token)
+    server.put({"resourceType": "Patient", "id": "none"}, token)
+    power = {
+        **_parameter(type="quantity", expression=f"Patient.extension('{EYES}').extension('power').value.as(Quantity)"),
+        "id": "power", "code": "lens-power", "url": "http://example.org/SearchParameter/power",
+    }  # fmt: skip
+    made = {
+        "type": "composite",
+        "component": [
+            {**_part("individual-gender", "extension('side').value")},
+            {"definition": f"{power['url']}|1", "expression": "extension('power').value.as(Quantity)"},
+        ],
+    }
+    assert "component[1].definition" in server.call("PUT", "SearchParameter/eyes", token, _parameter(**made)).text
+    server.put(power, token)
+    _put(server, token, **made)
+    assert "being indexed" in server.get("Patient?eyes=left$gt3", token, 400)["issue"][0]["diagnostics"]
+    server.clock.advance(seconds=6)
+    _index(server)
+    _forget(server)
+    server.put(_lens("c", ("left", 7)), token)
+    server.put({"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "t"},
+                "subject": {"reference": "Patient/b"}}, token)  # fmt: skip
+    for query, found in (
+        ("eyes=left$gt3", {"Patient/b", "Patient/c"}),
+        ("eyes=left$2,right$2", {"Patient/a", "Patient/b"}),
+        ("eyes=left$2&eyes=right$2", set()),
+        ("eyes=right$7", set()),
+        ("eyes:missing=true", {"Patient/none"}),
+        ("lens-power=gt6", {"Patient/c"}),
+        ("_sort=-lens-power&_count=1", {"Patient/c"}),
+    ):
+        assert server.ids(f"Patient?{query}", token) == found, query
+    assert server.ids("Observation?subject:Patient.eyes=left$5", token) == {"Observation/o"}
+    assert "[gender]$[lens-power]" in server.get("Patient?eyes=left", token, 400)["issue"][0]["diagnostics"]
+
+    for refused in (
+        server.call("DELETE", "SearchParameter/power", token),
+        server.call("PUT", "SearchParameter/power", token, {**power, "status": "retired"}),
+        server.call("PUT", "SearchParameter/power", token, {**power, "type": "string"}),
+        server.call("PUT", "SearchParameter/power", token, {**power, "url": "http://example.org/other"}),
+    ):
+        assert refused.status_code == 422
+        assert "eyes is made of this one" in refused.text
+    server.put({**power, "description": "Dioptres"}, token)
+    server.call("DELETE", "SearchParameter/eyes", token)
+    assert server.call("DELETE", "SearchParameter/power", token).status_code in {200, 204}
+    _forget(server)
+    server.get("Patient?lens-power=1", token, 400)
+
+
+def test_a_parameter_of_any_type_is_searched_chained_sorted_and_followed_as_those_of_fhir(server: Server) -> None:
+    token = server.operator()
+    values: Mapping[str, tuple[str, str, Any, Any]] = {
+        "string": ("valueString", "gréy", "Green", "Grey"),
+        "token": (
+            "valueCoding",
+            "http://a|x",
+            {"system": "http://b", "code": "x"},
+            {"system": "http://a", "code": "x"},
+        ),
+        "date": ("valuePeriod", "sa2020", {"end": "2019"}, {"start": "2021"}),
+        "number": ("valueDecimal", "gt2", 1.5, 2.5),
+        "quantity": ("valueQuantity", "gt2", {"value": 1}, {"value": 3}),
+        "uri": ("valueUri", "urn:b", "urn:a", "urn:b"),
+        "reference": ("valueReference", "Patient/p1", {"reference": "Patient/p0"}, {"reference": "Patient/p1"}),
+    }
+    for kind, (name, _, _, _) in values.items():
+        expression = f"Patient.extension('{EYES}-{kind}').value.as({name[5:6].lower() + name[6:]})"
+        if kind in {"token", "date", "quantity", "reference"}:
+            expression = f"Patient.extension('{EYES}-{kind}').value.as({name[5:]})"
+        url = f"http://example.org/SearchParameter/{kind}"
+        server.put(_parameter(id=f"own-{kind}", url=url, code=f"own-{kind}", type=kind, expression=expression), token)
+    for number in (0, 1):
+        extensions = [{"url": f"{EYES}-{kind}", each[0]: each[2 + number]} for kind, each in values.items()]
+        server.put({"resourceType": "Patient", "id": f"p{number}", "extension": extensions}, token)
+        server.put({"resourceType": "Observation", "id": f"o{number}", "status": "final", "code": {"text": "t"},
+                    "subject": {"reference": f"Patient/p{number}"}}, token)  # fmt: skip
+    server.put({"resourceType": "Patient", "id": "p2"}, token)
+    server.clock.advance(seconds=6)
+    for _ in values:
+        _index(server)
+    _forget(server)
+    for kind, (_, value, _, _) in values.items():
+        code = f"own-{kind}"
+        assert server.ids(f"Patient?{code}={value}", token) == {"Patient/p1"}, kind
+        assert server.ids(f"Patient?{code}:missing=true", token) == {"Patient/p2"}, kind
+        assert server.ids(f"Observation?patient.{code}={value}", token) == {"Observation/o1"}, kind
+        ordered = [each["resource"]["id"] for each in server.get(f"Patient?_sort={code}", token)["entry"]]
+        assert ordered[-1] == "p2", kind
+        assert kind in {"reference", "token"} or ordered == ["p0", "p1", "p2"], kind
+    included = server.ids("Patient?_id=p1&_include=Patient:own-reference&_revinclude=Patient:own-reference", token)
+    assert included == {"Patient/p1"}
+    assert server.ids("Patient?_id=p0&_revinclude=Patient:own-reference", token) == {"Patient/p0"}
+    assert server.ids("Patient?_has:Patient:own-reference:own-number=gt2", token) == {"Patient/p1"}
 
 
 def test_progress_is_for_the_operator(server: Server) -> None:
@@ -174,7 +297,23 @@ def test_every_process_hears_of_it_and_a_reindex_keeps_it(server: Server) -> Non
         ({"expression": f"Patient.extension('{EYES}')", "type": "number"}, "expression"),
         ({"expression": "Patient.birthDate", "type": "reference"}, "expression"),
         ({"type": "special"}, "type"),
-        ({"type": "composite"}, "type"),
+        ({"type": "composite"}, "component"),
+        ({"type": "composite", "component": [_part("individual-gender", "gender")]}, "component"),
+        ({"type": "composite", "component": _parts(("individual-shade", "gender"))}, "component[1].definition"),
+        ({"type": "composite", "component": _parts(("Group-characteristic-value", "name"))}, "component[1].definition"),
+        ({"type": "composite", "component": _parts(("individual-phonetic", "nothing"))}, "component[1].expression"),
+        (
+            {"type": "composite", "component": _parts(("individual-birthdate", "valueString"))},
+            "component[1].expression",
+        ),
+        (
+            {"type": "composite", "component": _parts(("individual-phonetic", "x.trace('a')"))},
+            "component[1].expression",
+        ),
+        (
+            {"type": "composite", "component": _parts(("individual-phonetic", "url")), "expression": "Patient.gone"},
+            "expression",
+        ),
     ],
 )
 def test_what_cannot_be_in_force_is_refused_naming_the_element(server: Server, changes: Json, element: str) -> None:
