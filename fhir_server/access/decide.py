@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,12 +11,15 @@ from fhir_server.access.closure import closure
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.access.scopes import Clinical
 from fhir_server.access.visibility import Gate, ScopeFilter
-from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Session
 from fhir_server.store.grants import WRITE, EmergencyAccess, live_emergencies
 from fhir_server.store.instants import to_us
-from fhir_server.store.keys import NONE, hash64, key_of_reference, type_key
+from fhir_server.store.keys import NONE, key_of_reference, type_key
+from fhir_server.store.visibility import RowCondition
+
+Narrow = Callable[[str, tuple[tuple[str, str], ...]], RowCondition | None]
+"""Returns what the parameters of a granular scope on a type let through; None where they cannot be enforced."""
 
 _PRIVACY_OFFICER = "privacy-officer"
 _REVIEWS = (type_key("Task"),)
@@ -52,20 +56,18 @@ def gate(principal: Principal, right: str, resource_type: str) -> None:
         raise FhirError(Kind.FORBIDDEN, f"This caller may not write {resource_type}")
 
 
-def decide(
-    session: Session, principal: Principal, definitions: Definitions, now: datetime, right: str = "r"
-) -> Decision:
+def decide(session: Session, principal: Principal, narrow: Narrow, now: datetime, right: str = "r") -> Decision:
     """Return the visibilities of a principal at an instant.
 
     Args:
         session: The transaction the decision is used in; emergency accesses are read from it.
         principal: The caller.
-        definitions: For the search parameters of granular scopes.
+        narrow: Understands the search parameters of granular scopes.
         now: The instant.
         right: The right that SMART scopes are narrowed by (`r`, `s`, …).
     """
     at_us = to_us(now)
-    readable_scopes = _scope_filters(principal, definitions, "rs" if right in "rs" else right)
+    readable_scopes = _scope_filters(principal, narrow, "rs" if right in "rs" else right)
     if principal.caller is Caller.OPERATOR:
         everything = Gate(at_us, everything=True, scopes=readable_scopes)
         return Decision(everything, everything)
@@ -157,41 +159,28 @@ def author_of(principal: Principal) -> int:
     return key_of_reference(principal.subject)
 
 
-def _scope_filters(principal: Principal, definitions: Definitions, rights: str) -> tuple[ScopeFilter, ...] | None:
+def _scope_filters(principal: Principal, narrow: Narrow, rights: str) -> tuple[ScopeFilter, ...] | None:
     """Return one filter per clinical scope that gives one of the rights; None where nothing is restricted.
 
-    INVARIANT: a granular scope whose parameter is not a token parameter of its type lets nothing through.
+    INVARIANT: a granular scope that cannot be enforced as it is written lets nothing through.
     """
     if principal.scopes.unrestricted:
         return None
     scopes = [scope for scope in principal.scopes.clinical if set(rights) & set(scope.rights)]
     if any(scope.level != "patient" and scope.type == "*" and not scope.query for scope in scopes):
         return None
-    filters: list[ScopeFilter] = []
-    for scope in scopes:
-        filters += _filter(scope, principal, definitions)
-    return tuple(filters)
+    found = (_filter(scope, principal, narrow) for scope in scopes)
+    return tuple(dict.fromkeys(each for each in found if each is not None))
 
 
-def _filter(scope: Clinical, principal: Principal, definitions: Definitions) -> list[ScopeFilter]:
+def _filter(scope: Clinical, principal: Principal, narrow: Narrow) -> ScopeFilter | None:
     patient = NONE
     if scope.level == "patient":
         if not principal.patient:
-            return []
+            return None
         patient = key_of_reference(principal.patient)
     kind = NONE if scope.type == "*" else type_key(scope.type)
     if not scope.query:
-        return [ScopeFilter(kind, patient)]
-    if scope.type not in definitions.resource_types:
-        return []
-    parameters = definitions.search_parameters(scope.type)
-    tokens = []
-    for name, value in scope.query:
-        parameter = parameters.get(name)
-        if parameter is None or parameter.type != "token" or "," in value:
-            return []
-        system, bar, code = value.rpartition("|")
-        # Codes are indexed regardless of case, identifiers to the letter.
-        wanted = code if name == "identifier" else code.casefold()
-        tokens.append((parameter.key, hash64(system) if bar else NONE, hash64(wanted)))
-    return [ScopeFilter(kind, patient, tuple(tokens))]
+        return ScopeFilter(kind, patient)
+    narrowing = narrow(scope.type, scope.query)
+    return ScopeFilter(kind, patient, narrowing) if narrowing is not None else None

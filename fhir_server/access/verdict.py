@@ -16,6 +16,7 @@ from fhir_server.access.rare import AUTHORS, BINARY, PATIENT, PROVENANCE
 from fhir_server.access.visibility import DIRECTORY_TYPES, Gate, ScopeFilter
 from fhir_server.store.grants import AUTHORED_BY, INSTANCE, RELATED, Grant
 from fhir_server.store.keys import type_key
+from fhir_server.store.visibility import RowCondition
 
 _DIRECTORY = frozenset(type_key(name) for name in DIRECTORY_TYPES)
 _CONSENT = type_key("Consent")
@@ -80,7 +81,7 @@ class Record:
         label: Mask of privacy labels.
         confidentiality: Level of v3-Confidentiality.
         author: Key of the organisation or person who created it, 0 for the operator.
-        tokens: (parameter, system, code) of its token index, for granular scopes and codes.
+        tokens: (parameter, system, code) of its token index, for codes.
         key: Its own key.
         released_at: From when the patient sees it, microseconds since the epoch.
         dates: Clinical time, half-open; None where it has none.
@@ -88,6 +89,7 @@ class Record:
         referred_by: Keys of what refers to it.
         subject: The record that a Binary belongs to.
         contained: (parameter, system, code) of what it contains.
+        meets: Restrictions of granular scopes that it is known to meet; search alone can tell.
     """
 
     type: int
@@ -103,6 +105,7 @@ class Record:
     referred_by: frozenset[int] = frozenset()
     subject: Record | None = None
     contained: frozenset[tuple[int, int, int]] = frozenset()
+    meets: frozenset[RowCondition] = frozenset()
 
 
 def verdict(gate: Gate, record: Record, grants: Iterable[Grant]) -> Verdict:
@@ -244,7 +247,4 @@ def _in_scope(scope: ScopeFilter, record: Record) -> bool:
         return False
     if scope.patient and scope.patient not in record.patients and (record.patients or record.type not in _DIRECTORY):
         return False
-    return all(
-        any(wanted == param and its == code and system in {0, of} for wanted, of, its in record.tokens)
-        for param, system, code in scope.tokens
-    )
+    return scope.narrowing is None or scope.narrowing in record.meets

@@ -34,7 +34,7 @@ from fhir_server.access import labels, rare, votes
 from fhir_server.store.dialects import Either
 from fhir_server.store.grants import READ
 from fhir_server.store.keys import type_key
-from fhir_server.store.visibility import Rules
+from fhir_server.store.visibility import RowCondition, Rules
 
 DIRECTORY_TYPES = frozenset(
     {
@@ -52,12 +52,12 @@ _NEVER_GRANTED = (type_key("Consent"),)
 
 @dataclass(frozen=True, slots=True)
 class ScopeFilter:
-    """What one clinical scope lets through: a type (0 = any), a launch patient (0 = any), token conditions."""
+    """What one clinical scope lets through: a type, a launch patient (0 for any), and a restriction."""
 
     type: int
     patient: int
-    tokens: tuple[tuple[int, int, int], ...] = ()
-    """Granular restriction: (search parameter key, system key or 0 for any, code key), all of which must hold."""
+    narrowing: RowCondition | None = None
+    """Granular restriction: what the row's own search parameters have to meet; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Gate:
         """Return what the text of `predicate` depends on: gates of one shape differ in bound values only."""
         scopes = None
         if self.scopes is not None:
-            scopes = tuple((scope.type, bool(scope.patient), scope.tokens) for scope in self.scopes)
+            scopes = tuple((scope.type, bool(scope.patient), scope.narrowing) for scope in self.scopes)
         return (
             self.everything, bool(self.own), len(_padded(self.actors)), len(_padded(self.organizations)),
             self.directory, len(_padded(self.emergencies)), self.own_only, self.managed_types,
@@ -321,13 +321,9 @@ class Gate:
             # Nobody's record: only the directory, not e.g. a letter that its organisation tied to no patient.
             listed = and_(row.c.patient == 0, row.c.type.in_(_DIRECTORY_KEYS))
             conditions.append(or_(row.c.patient == launch, and_(row.c.multi.is_(True), named), listed))
-        for param, system, code in scope.tokens:
-            index = rules.token.alias()
-            # Not the code itself: PostgreSQL would look for the key among all rows that have it.
-            matching = [index.c.key == row.c.key, index.c.param == param, index.c.code + 0 == code]
-            if system:
-                matching.append(index.c.system == system)
-            conditions.append(exists().where(*matching).correlate(row))
+        if scope.narrowing is not None:
+            # A version has no index rows of its own, and what is not known is refused.
+            conditions.append(scope.narrowing.on(row) if rules.exact else false())
         return and_(*conditions)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from fhir_server.access.decide import Decision, decide, gate
@@ -12,6 +13,7 @@ from fhir_server.access.visibility import NOTHING
 from fhir_server.interactions import audit, history, reading, searching, writing
 from fhir_server.interactions.job import Job, Pending
 from fhir_server.interactions.model import Code, Context, Interaction, Operation, Outcome, Trace
+from fhir_server.search import scopes
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import belonging, events
 from fhir_server.store.database import Session
@@ -50,7 +52,8 @@ def open_job(session: Session, interaction: Interaction, principal: Principal, c
     verb = verb_of(interaction, context)
     if interaction.code not in {Code.OPERATION, Code.SEARCH_SYSTEM, Code.HISTORY_SYSTEM}:
         gate(principal, verb.right, interaction.type)
-    decision = decide(session, principal, context.definitions, context.now(), verb.right)
+    narrow = partial(scopes.narrowing, context.definitions, context.fhir_base)
+    decision = decide(session, principal, narrow, context.now(), verb.right)
     trace.emergencies = decision.emergencies
     return Job(session, principal, context, decision, trace, Pending())
 

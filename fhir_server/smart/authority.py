@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Container
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ from joserfc.jwk import KeySet
 
 from fhir_server import web
 from fhir_server.identity.client_keys import ClientKeys
+from fhir_server.search import scopes
 from fhir_server.smart import keys
 from fhir_server.smart.client import ASSERTION_METHOD
 from fhir_server.smart.keys import SigningKeys
@@ -71,7 +73,7 @@ def here() -> Here:
     return Here(
         base_url=web.current().base_url,
         fhir_base=context.fhir_base,
-        types=context.definitions.resource_types,
+        enforceable=partial(scopes.enforceable, context.definitions, context.fhir_base),
         signing=current().signing,
         now=context.now(),
         session_max=web.current().session_max,

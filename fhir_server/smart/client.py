@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
-from fhir_server.smart.narrowing import SYSTEM_LEVELS, USER_LEVELS, clinical, narrow
+from fhir_server.smart.narrowing import SYSTEM_LEVELS, USER_LEVELS, Enforceable, clinical, narrow
 from fhir_server.store import oauth_clients
 from fhir_server.store.oauth_clients import Client
 
@@ -27,11 +26,11 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib ships no t
 
     Attributes:
         stored: The registration.
-        types: Known resource types, to narrow scopes to.
+        enforceable: What of types and search parameters the server knows, to narrow scopes to.
     """
 
     stored: Client
-    types: Container[str]
+    enforceable: Enforceable
 
     def get_client_id(self) -> str:
         """Return the client id."""
@@ -42,11 +41,11 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib ships no t
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
         """Return what a person may be asked to grant, None where nothing is left."""
-        return narrow(scope or "", self.stored.scope, levels=USER_LEVELS, types=self.types) or None
+        return narrow(scope or "", self.stored.scope, levels=USER_LEVELS, enforceable=self.enforceable) or None
 
     def get_allowed_system_scope(self, scope: str | None) -> str:
         """Return what a backend service is granted, "" where nothing is left."""
-        return narrow(scope or "", self.stored.scope, levels=SYSTEM_LEVELS, types=self.types)
+        return narrow(scope or "", self.stored.scope, levels=SYSTEM_LEVELS, enforceable=self.enforceable)
 
     @property
     def may_introspect(self) -> bool:

@@ -1,12 +1,13 @@
 """What of the scopes that were asked for may be granted: the intersection with what the client is registered for.
 
-Nothing here widens: unknown syntax, unknown types and scopes of another level fall away, and the answer tells what is
-left (RFC 6749 §3.3). Whether a row may be seen is decided on each request, by consent.
+Nothing here widens: unknown syntax, unknown types, parameters that the gate cannot hold a caller to and scopes of
+another level fall away, and the answer tells what is left (RFC 6749 §3.3). Whether a row may be seen is decided on each
+request, by consent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from urllib.parse import quote
 
 from fhir_server.access.scopes import Clinical, parse
@@ -15,6 +16,8 @@ from fhir_server.smart.discovery import SPECIAL_SCOPES
 USER_LEVELS = frozenset({"patient", "user"})
 SYSTEM_LEVELS = frozenset({"system"})
 _RIGHTS = "cruds"
+Enforceable = Callable[[str, tuple[tuple[str, str], ...]], bool]
+"""Whether the gate can hold a caller to a scope on this type with these search parameters."""
 
 
 def clinical(item: str) -> Clinical | None:
@@ -23,14 +26,14 @@ def clinical(item: str) -> Clinical | None:
     return found[0] if found else None
 
 
-def narrow(requested: str, registered: str, *, levels: Container[str], types: Container[str]) -> str:
+def narrow(requested: str, registered: str, *, levels: Container[str], enforceable: Enforceable) -> str:
     """Return the scopes that were asked for and may be granted, in the order asked, "" where none is left.
 
     Args:
         requested: Space separated scopes of the request.
         registered: What the client is registered for.
         levels: `USER_LEVELS` or `SYSTEM_LEVELS`; the special scopes (`openid` and so on) go with the former only.
-        types: Known resource types.
+        enforceable: What of types and search parameters the server knows.
     """
     allowed = registered.split()
     limits = [scope for scope in map(clinical, allowed) if scope is not None]
@@ -40,8 +43,8 @@ def narrow(requested: str, registered: str, *, levels: Container[str], types: Co
         if scope is None:
             if "patient" in levels and item in SPECIAL_SCOPES and item in allowed:
                 granted.append(item)
-        elif scope.level in levels and (scope.type == "*" or scope.type in types):
-            granted += _within(item, scope, limits)
+        elif scope.level in levels:
+            granted += _within(item, scope, limits, enforceable)
     return " ".join(dict.fromkeys(granted))
 
 
@@ -50,9 +53,10 @@ def needs_patient(scopes: Iterable[str]) -> bool:
     return any(item in {"launch", "launch/patient"} or item.startswith("patient/") for item in scopes)
 
 
-def _within(item: str, asked: Clinical, limits: list[Clinical]) -> list[str]:
+def _within(item: str, asked: Clinical, limits: list[Clinical], enforceable: Enforceable) -> list[str]:
     """Return the parts of one scope that the limits allow; as the client wrote it where nothing was taken away."""
-    parts = [part for limit in limits if (part := _meet(asked, limit)) is not None]
+    met = [part for limit in limits if (part := _meet(asked, limit)) is not None]
+    parts = [part for part in met if enforceable(part.type, part.query)]
     if asked in parts:
         return [item]
     return [_text(part) for part in parts]
@@ -70,5 +74,5 @@ def _meet(asked: Clinical, limit: Clinical) -> Clinical | None:
 
 
 def _text(scope: Clinical) -> str:
-    query = "&".join(f"{quote(name, safe=':')}={quote(value, safe=':/|,')}" for name, value in scope.query)
+    query = "&".join(f"{quote(name, safe=':')}={quote(value, safe=':/|,$')}" for name, value in scope.query)
     return f"{scope.level}/{scope.type}.{scope.rights}" + (f"?{query}" if query else "")

@@ -6,7 +6,7 @@ A refusal is an answer, not a roll-back: what it did (a used code, a revoked fam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from joserfc.jwk import KeySet
 from fhir_server.smart import discovery
 from fhir_server.smart.client import RegisteredClient
 from fhir_server.smart.keys import SigningKeys
+from fhir_server.smart.narrowing import Enforceable
 from fhir_server.store import oauth_clients, oauth_codes
 from fhir_server.store.database import Session
 
@@ -40,7 +41,7 @@ class Here:
     Attributes:
         base_url: Public root; the issuer.
         fhir_base: FHIR service base URL; the audience of tokens.
-        types: Known resource types.
+        enforceable: Whether the gate can hold a caller to a scope (`narrowing`).
         signing: Keys of ID tokens.
         now: The instant of this request, aware UTC.
         session_max: So long somebody may stay signed in.
@@ -48,7 +49,7 @@ class Here:
 
     base_url: str
     fhir_base: str
-    types: Container[str]
+    enforceable: Enforceable
     signing: SigningKeys
     now: datetime
     session_max: timedelta
@@ -130,7 +131,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
     def query_client(self, client_id: str) -> RegisteredClient | None:
         """Return an active client."""
         found = oauth_clients.client(self.session, client_id)
-        return RegisteredClient(found, self.here.types) if found is not None and found.active else None
+        return RegisteredClient(found, self.here.enforceable) if found is not None and found.active else None
 
     def authenticate_client(self, request: OAuth2Request, methods: list[str], endpoint: str = "token") -> Any:
         """Return the client that proved itself, by exactly one method (RFC 6749 §2.3).

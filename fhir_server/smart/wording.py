@@ -56,6 +56,11 @@ _CATEGORIES = {
     "encounter-diagnosis": "diagnoses made at a visit",
     "problem-list-item": "the problem list",
 }
+_PREFIXES = {
+    "eq": "", "ne": "other than ", "gt": "above ", "lt": "below ", "ge": "from ", "le": "up to ", "sa": "after ",
+    "eb": "before ", "ap": "about ",
+}  # fmt: skip
+_COMPARED = re.compile(rf"(?P<prefix>{'|'.join(_PREFIXES)})?(?P<number>[\d.][^|]*)(?:\|[^|]*\|(?P<unit>[^|]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,23 @@ def _noun(resource_type: str) -> str:
 
 
 def _restriction(name: str, value: str) -> str:
-    codes = [code.rpartition("|")[2] for code in value.split(",")]
+    code, _, modifier = name.partition(":")
+    values = value.split(",")
     if name == "category":
-        return " or ".join(_CATEGORIES.get(code, f"“{code}”") for code in codes)
-    return f"where {name} is {' or '.join(codes)}"
+        return " or ".join(_CATEGORIES.get(each, f"“{each}”") for each in map(_shown, values))
+    match modifier:
+        case "missing":
+            return f"where {code} is {'not ' if value == 'true' else ''}recorded"
+        case "not" | "not-in":
+            return f"where {code} is not {' or '.join(map(_shown, values))}"
+        case "":
+            return f"where {code} is {' or '.join(map(_shown, values))}"
+    return f"where {code} ({modifier}) is {' or '.join(map(_shown, values))}"
+
+
+def _shown(value: str) -> str:
+    """Return a search value as a person reads it: a number with its unit, a date, or a code without its system."""
+    if compared := _COMPARED.fullmatch(value):
+        return f"{_PREFIXES[compared['prefix'] or 'eq']}{compared['number']} {compared['unit'] or ''}".strip()
+    system, _, code = value.rpartition("|")
+    return code or system

@@ -75,13 +75,24 @@ class Visibility(Protocol):
         ...
 
 
+class RowCondition(Hashable, Protocol):
+    """What a row has to meet by itself, such as the parameters of a granular scope; made by `search`.
+
+    INVARIANT: equal ones have the same text and values: they are part of a visibility's shape.
+    """
+
+    def on(self, row: FromClause) -> ColumnElement[bool]:
+        """Return the condition on a current row and its own index rows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The tables a visibility may join (under aliases of its own): never a road to content.
 
     Attributes:
         grant, resource_patient: Tables of those names.
-        token, reference: Index rows of search.
+        token, reference: Index rows that criteria on content look into.
         subject: The record that the row is part of (a Binary of a letter), joined to the row where criteria on content
             are asked, NULL where the row stands for itself.
         votes: What the grants of the row's patient come to, where that is joined to the row; else the predicate looks.

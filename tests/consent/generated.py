@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,10 +13,16 @@ from fhir_server.access import labels
 from fhir_server.access import purposes as purposes_of_use
 from fhir_server.access.verdict import Record
 from fhir_server.access.visibility import Gate, ScopeFilter
+from fhir_server.search.criteria import HotDate, Indexed, LogicalId, Missing
+from fhir_server.search.date import Comparison, DateTest
+from fhir_server.search.reference import ReferenceTest
+from fhir_server.search.scopes import Narrowing
+from fhir_server.search.token import TokenTest
 from fhir_server.spec.values import date_interval
 from fhir_server.store.grants import READ, WRITE
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import hash32, hash64, key_of_reference, type_key
+from fhir_server.store.visibility import RowCondition
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 PATIENTS = tuple(f"Patient/p{number}" for number in range(3))
@@ -35,6 +42,27 @@ KINDS = ("patient", "professional", "professional", "organization", "carer", "st
 NEVER_COVERED = labels.WITHHELD
 _REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _AROUND = (-2, -1, 0, 1, 2)
+_TEAM = key_of_reference("CareTeam/team")
+_MIDDLE = date_interval("2025-06-15")[0]
+_VITALS = Indexed("index_token", (CATEGORY,), TokenTest(of_system=((SYSTEM, (VITAL,)),)))
+_LATE = DateTest((Comparison("sa", 0, _MIDDLE),))
+NARROWINGS: dict[Narrowing, Callable[[Row], bool]] = {
+    Narrowing((_VITALS,)): lambda row: (CATEGORY, SYSTEM, VITAL) in row.record.tokens,
+    Narrowing((Indexed("index_token", (CATEGORY,), TokenTest((LAB, VITAL)), negated=True),)): lambda row: (
+        not any(param == CATEGORY for param, _, _ in row.record.tokens)
+    ),
+    Narrowing((Missing(("index_token",), (CATEGORY,), missing=True),)): lambda row: (
+        not any(param == CATEGORY for param, _, _ in row.record.tokens)
+    ),
+    Narrowing((HotDate(_LATE, Indexed("index_date", (1,), _LATE)),)): lambda row: (
+        row.record.dates is not None and row.record.dates[0] >= _MIDDLE
+    ),
+    Narrowing((Indexed("index_reference", (REFERRED,), ReferenceTest((_TEAM,))), _VITALS)): lambda row: (
+        (REFERRED, _TEAM) in row.record.references and (CATEGORY, SYSTEM, VITAL) in row.record.tokens
+    ),
+    Narrowing((LogicalId(("r0", "r1"), ()),)): lambda row: row.name.endswith(("/r0", "/r1")),
+}
+"""Restrictions of granular scopes as search makes them, and what each means."""
 
 
 def _moment(days: int) -> str:
@@ -187,6 +215,7 @@ def rows(draw: st.DrawFn, count: int) -> tuple[Row, ...]:
     for row in drawn:
         by = {other.key for other in drawn if any(target == row.key for _, target in other.record.references)}
         known.append(replace(row, record=replace(row.record, referred_by=frozenset(by))))
+    known = [replace(row, record=replace(row.record, meets=_met(row))) for row in known]
     first = known[0]
     return tuple(
         replace(row, record=replace(row.record, subject=first.record))
@@ -196,15 +225,19 @@ def rows(draw: st.DrawFn, count: int) -> tuple[Row, ...]:
     )
 
 
+def _met(row: Row) -> frozenset[RowCondition]:
+    return frozenset(narrowing for narrowing, holds in NARROWINGS.items() if holds(row))
+
+
 @st.composite
 def _scopes(draw: st.DrawFn) -> tuple[ScopeFilter, ...] | None:
     if draw(st.booleans()):
         return None
     launch = draw(st.sampled_from((0, *map(key_of_reference, PATIENTS[:2]))))
-    narrow = st.sampled_from(((), (), ((CATEGORY, SYSTEM, VITAL),), ((CATEGORY, 0, LAB),)))
+    narrow = st.sampled_from((None, None, *NARROWINGS))
     kinds = st.sampled_from((0, *map(type_key, TYPES)))
     found = draw(st.lists(st.tuples(kinds, narrow), max_size=3))
-    return tuple(ScopeFilter(kind, launch, tokens) for kind, tokens in found)
+    return tuple(ScopeFilter(kind, launch, narrowing) for kind, narrowing in found)
 
 
 def _some(references: tuple[str, ...]) -> st.SearchStrategy[tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Table, delete, insert, select
@@ -12,6 +13,7 @@ from fhir_server.access import tokens
 from fhir_server.access.decide import decide
 from fhir_server.access.principal import Principal
 from fhir_server.access.visibility import Gate
+from fhir_server.search import scopes
 from fhir_server.spec.definitions import load
 from fhir_server.store import index_tables, tables
 from fhir_server.store.database import Session
@@ -65,7 +67,7 @@ def remove_hidden(server: Server, token: str) -> int:
 
 def remove_hidden_from(session: Session, server: Server, principal: Principal) -> int:
     """Delete what does not exist for this principal; return how many resources."""
-    gate = decide(session, principal, load(), server.clock()).readable
+    gate = decide(session, principal, partial(scopes.narrowing, load(), ""), server.clock()).readable
     seen = set(execute(session, gate, select(readable(gate, deleted=True).c.key)).scalars())
     every = set(session.connection.execute(select(tables.resource.c.key)).scalars())
     hidden = every - seen - _identities(session)
