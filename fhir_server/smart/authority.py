@@ -13,6 +13,7 @@ from flask import Flask, current_app
 from joserfc.jwk import KeySet
 
 from fhir_server import web
+from fhir_server.access.dpop import Proof
 from fhir_server.identity.client_keys import ClientKeys
 from fhir_server.search import scopes
 from fhir_server.smart import keys
@@ -80,9 +81,9 @@ def here() -> Here:
     )
 
 
-def server(session: Session, at: Here, client_keys: KeySet | None = None) -> Server:
+def server(session: Session, at: Here, client_keys: KeySet | None = None, proof: Proof | None = None) -> Server:
     """Return the authorization server of one request, inside one transaction."""
-    made = Server(session, at, client_keys)
+    made = Server(session, at, client_keys, proof)
     made.register_client_auth_method(ASSERTION_METHOD, authenticate(made))
     made.register_grant(CodeGrant, [RequiredS256()])
     made.register_grant(RefreshGrant)

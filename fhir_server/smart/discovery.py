@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhir_server.access import dpop
 from fhir_server.smart import keys
 
 ASSERTION_ALGORITHMS = ("RS384", "ES384")
@@ -114,4 +115,5 @@ def _shared(base_url: str) -> dict[str, Any]:
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": list(_SCOPES),
         "authorization_response_iss_parameter_supported": True,
+        "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
     }

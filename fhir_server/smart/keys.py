@@ -18,6 +18,8 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
 ALGORITHM = "RS256"
+ALGORITHMS = ("RS256", "ES256")
+DEFAULT_ALGORITHM = "RS256"
 _BITS = 2048
 _PATTERN = "id-token-*.jwk"
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from fhir_server.access import tokens
+from fhir_server.interactions.model import Context
 from fhir_server.smart.server import Here
-from fhir_server.spec.outcome import FhirError
+from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import oauth
-from fhir_server.store.database import Store
 from fhir_server.store.oauth import Authorization
+from fhir_server.web import bearer, proof
 
 _LIFETIME = timedelta(minutes=5)
 
@@ -36,34 +36,35 @@ def id_token(here: Here, authorization: Authorization, *, scope: str, nonce: str
     return here.signing.sign(claims)
 
 
-def userinfo(here: Here, store: Store, authorization: str) -> Response:
-    """Answer who the bearer token's person is (OpenID Connect Core 1.0 §5.3): the claims of its ID token.
+def userinfo(here: Here, context: Context) -> Response:
+    """Answer who the access token's person is (OpenID Connect Core 1.0 §5.3): the claims of its ID token.
 
     401 with a challenge for a token that does not work, 403 for one without `openid` (RFC 6750 §3.1).
     """
-    scheme, _, token = authorization.partition(" ")
-    with store.read() as session:
-        found = oauth.live_access_token(session, token, here.now) if scheme.lower() == "bearer" else None
-        try:
-            if found is not None:
-                tokens.resolve(session, token, here.now)
-        except FhirError:  # its person may not sign in any more
-            found = None
+    try:
+        bearer.caller()
+        with context.store.read() as session:
+            found = oauth.live_access_token(session, bearer.presented()[1], here.now)
+    except FhirError as error:
+        if error.kind is not Kind.UNAUTHENTICATED:
+            raise
+        found = None
     if found is None:
-        return _challenge(401, "invalid_token")
+        return _challenge(401, "invalid_token", *proof.challenges("userinfo"))
     scopes = set(found.scope.split())
     if "openid" not in scopes or not found.account_id:
-        return _challenge(403, "insufficient_scope")
+        return _challenge(403, "insufficient_scope", 'Bearer error="insufficient_scope", scope="openid"')
     claims = {name: fhir_user(here, found.subject) for name in ("fhirUser", "profile") if name in scopes}
     answer = jsonify({"sub": found.account_id, **claims})
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
-def _challenge(status: int, error: str) -> Response:
+def _challenge(status: int, error: str, *challenges: str) -> Response:
     answer = jsonify({"error": error})
     answer.status_code = status
-    answer.headers["WWW-Authenticate"] = f'Bearer error="{error}"'
+    for challenge in challenges:
+        answer.headers.add("WWW-Authenticate", challenge)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

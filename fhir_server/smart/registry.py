@@ -7,10 +7,11 @@ import secrets
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import urlsplit
 
-from fhir_server.identity import client_keys, guarded_fetch
+from fhir_server.identity import client_keys
+from fhir_server.identity.app_addresses import is_redirect_address
 from fhir_server.smart.client import INTROSPECT
+from fhir_server.smart.keys import ALGORITHMS, DEFAULT_ALGORITHM
 from fhir_server.smart.narrowing import clinical
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import oauth_clients
@@ -22,7 +23,6 @@ APP_SCOPE = "openid fhirUser profile launch launch/patient online_access offline
 SYSTEM_SCOPE = "system/*.cruds"
 
 _ORGANIZATION = re.compile(r"Organization/[A-Za-z0-9.-]{1,64}")
-_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -40,6 +40,8 @@ def register_client(  # noqa: PLR0913 - a registration has this many fields
     organization: str = "",
     trusted: bool = False,
     client_id: str | None = None,
+    id_token_alg: str = DEFAULT_ALGORITHM,
+    dpop_bound: bool = False,
 ) -> tuple[str, str | None]:
     """Register a client and return its id and, for kind `secret`, its secret, which is shown this once.
 
@@ -56,6 +58,8 @@ def register_client(  # noqa: PLR0913 - a registration has this many fields
         organization: `Organization/…` a backend service acts for.
         trusted: The operator's own backend service, which consent does not filter; never an app.
         client_id: Instead of a random one.
+        id_token_alg: What its ID tokens are signed with, one of `keys.ALGORITHMS`.
+        dpop_bound: It gets tokens that are bound to a key only (RFC 9449 §5.2).
 
     Raises:
         FhirError: INVALID_VALUE naming the field and what is allowed.
@@ -72,6 +76,8 @@ def register_client(  # noqa: PLR0913 - a registration has this many fields
         launch_uri=launch_uri,
         organization=organization,
         trusted=trusted,
+        id_token_alg=id_token_alg,
+        dpop_bound=dpop_bound,
     )
     _check(new)
     secret = f"fhsec_{secrets.token_urlsafe(32)}" if kind == "secret" else None
@@ -86,7 +92,7 @@ def _check(new: Client) -> None:
     _check_keys(new)
     for uri in new.redirect_uris:
         _require(
-            _is_redirect_address(uri), "redirect_uri", "must be https, http on this machine, or an app's own scheme"
+            is_redirect_address(uri), "redirect_uri", "must be https, http on this machine, or an app's own scheme"
         )
     if new.launch_uri:
         _require(client_keys.is_safe_address(new.launch_uri), "launch_uri", "must be https, or http on this machine")
@@ -101,6 +107,8 @@ def _check(new: Client) -> None:
         _require(new.kind != "public", "kind", "must be secret or jwks for a resource server: it proves who it is")
     else:
         _require(bool(new.redirect_uris), "redirect_uri", "is missing: an app needs at least one")
+    allowed = ", ".join(ALGORITHMS)
+    _require(new.id_token_alg in ALGORITHMS, "id_token_signed_response_alg", f"must be one of {allowed}")
     if new.organization:
         _require(bool(_ORGANIZATION.fullmatch(new.organization)), "organization", "must be like Organization/x")
     if new.trusted:
@@ -120,21 +128,6 @@ def _check_keys(new: Client) -> None:
         client_keys.parse(new.jwks)
     except client_keys.KeysUnavailable as error:
         raise FhirError(Kind.INVALID_VALUE, f"jwks: {error}") from error
-
-
-def _is_redirect_address(uri: str) -> bool:
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return False
-    if parts.fragment or "#" in uri or not uri.isascii() or any(character <= " " for character in uri):
-        return False
-    if parts.scheme == "https":
-        return bool(parts.hostname) and not parts.username
-    if parts.scheme == "http":
-        return guarded_fetch.is_loopback(parts.hostname or "") and not parts.username
-    # RFC 8252 §7.1: a private-use scheme is a domain name of the app's maker, turned round; `javascript:` has no dot.
-    return bool(_PRIVATE_SCHEME.fullmatch(parts.scheme))
 
 
 def _require(condition: bool, field: str, text: str) -> None:  # noqa: FBT001 - the condition is the subject

@@ -13,7 +13,7 @@ from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc6749.requests import OAuth2Request
 
-from fhir_server.smart import openid, tokens
+from fhir_server.smart import openid, rfc9449, tokens
 from fhir_server.smart.client import RegisteredClient
 from fhir_server.store import oauth, oauth_codes
 from fhir_server.store.oauth import Authorization
@@ -118,6 +118,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships 
             raise InvalidRequestError("state is missing: it protects your users against forged answers")
         if len(parameters["state"]) > _MAX_STATE_CHARS:
             raise InvalidRequestError(f"state is longer than {_MAX_STATE_CHARS} characters")
+        rfc9449.check_thumbprint(parameters.get("dpop_jkt"))
         fhir_base = self.server.here.fhir_base
         # Some clients write the base with the slash that they resolve addresses against; it is the same server.
         if parameters.get("aud") not in {fhir_base, f"{fhir_base}/"}:
@@ -157,6 +158,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships 
             redirect_uri=parameters["redirect_uri"],
             code_challenge=parameters["code_challenge"],
             nonce=parameters.get("nonce", ""),
+            key_thumbprint=parameters.get("dpop_jkt", ""),
         )
         oauth_codes.add_code(self.server.session, code, bound, now=now, expires_in_s=CODE_S)
 
@@ -165,6 +167,8 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships 
         claimed = oauth_codes.claim_code(self.server.session, code, client.get_client_id(), self.server.here.now)
         if claimed is None:
             return None
+        if rfc9449.is_bound_elsewhere(claimed.key_thumbprint, self.server.proof):
+            raise InvalidGrantError("The code is bound to another key than the one of the DPoP proof")
         permission = oauth.authorization(self.server.session, claimed.grant_id)
         return _Claimed(claimed, permission) if permission is not None else None
 
@@ -180,8 +184,8 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships 
     def generate_token(self, user: Authorization, scope: str, **_: object) -> dict[str, Any]:
         """Issue the tokens that the granted scopes promise."""
         session, here = self.server.session, self.server.here
-        answer = tokens.for_person(session, here, user, scope)
-        tokens.add_refresh_token(session, here, user, answer)
+        answer = tokens.for_person(session, here, user, scope, rfc9449.key_of(self.server.proof))
+        tokens.add_refresh_token(session, here, user, answer, tokens.refresh_key(self.client, self.server.proof))
         if "openid" in scope.split():
             nonce = self.request.authorization_code.stored.nonce
             answer["id_token"] = openid.id_token(here, user, scope=scope, nonce=nonce)

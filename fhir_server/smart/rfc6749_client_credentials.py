@@ -7,7 +7,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 
-from fhir_server.smart import tokens
+from fhir_server.smart import rfc9449, tokens
 from fhir_server.smart.client import ASSERTION_METHOD
 
 
@@ -27,4 +27,5 @@ class SystemGrant(ClientCredentialsGrant):  # type: ignore[misc]  # Authlib ship
 
     def generate_token(self, **_: object) -> dict[str, Any]:
         """Issue the token of what is left."""
-        return tokens.for_system(self.server.session, self.server.here, self.client.stored, self.request.scope)
+        session, here, key = self.server.session, self.server.here, rfc9449.key_of(self.server.proof)
+        return tokens.for_system(session, here, self.client.stored, self.request.scope, key)

@@ -8,7 +8,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import InvalidGrantError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 
-from fhir_server.smart import tokens
+from fhir_server.smart import rfc9449, tokens
 from fhir_server.smart.client import RegisteredClient
 from fhir_server.store import oauth, oauth_codes
 from fhir_server.store.oauth import Authorization
@@ -44,6 +44,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib ships no
         if found is None:
             oauth_codes.claim_refresh_token(session, refresh_token, self.client.get_client_id(), here.now)
             raise InvalidGrantError(_UNUSABLE)
+        if rfc9449.is_bound_elsewhere(found.key_thumbprint, self.server.proof):
+            raise InvalidGrantError("The refresh token is bound to a key: a DPoP proof of it is needed")
         return _Presented(refresh_token, found)
 
     def authenticate_user(self, refresh_token: _Presented) -> Authorization:
@@ -60,8 +62,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib ships no
     def generate_token(self, user: Authorization, scope: str, **_: object) -> dict[str, Any]:
         """Issue an access token with this scope and the next refresh token of the family."""
         session, here = self.server.session, self.server.here
-        answer = tokens.for_person(session, here, user, scope)
-        tokens.add_refresh_token(session, here, user, answer)
+        answer = tokens.for_person(session, here, user, scope, rfc9449.key_of(self.server.proof))
+        tokens.add_refresh_token(session, here, user, answer, tokens.refresh_key(self.client, self.server.proof))
         return answer
 
     def revoke_old_credential(self, refresh_token: _Presented) -> None:

@@ -39,7 +39,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # Authlib shi
         if access is None:
             return oauth_codes.live_refresh_token(session, token_string, now)
         try:
-            access_tokens.resolve(session, token_string, now)
+            access_tokens.resolve(session, token_string, now, proven_key=access.key_thumbprint)
         except FhirError:  # its person may not sign in any more
             return None
         return access
@@ -62,9 +62,15 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # Authlib shi
             "iat": int(token.issued_at.timestamp()),
             "exp": int(token.expires_at.timestamp()),
         }
+        if token.key_thumbprint:
+            answer["cnf"] = {"jkt": token.key_thumbprint}  # RFC 9449 §6.2
         if isinstance(token, RefreshToken):
             return answer
-        answer |= {"token_type": "Bearer", "aud": here.fhir_base, "sub": token.account_id or token.client_id}
+        answer |= {
+            "token_type": tokens.token_type(token.key_thumbprint),
+            "aud": here.fhir_base,
+            "sub": token.account_id or token.client_id,
+        }
         if token.patient:
             answer["patient"] = token.patient.removeprefix("Patient/")
         permission = oauth.authorization(self.server.session, token.grant_id)

@@ -10,8 +10,9 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
-from fhir_server.smart import authority, authorize, discovery, ehr_launch, openid, rfc7523
-from fhir_server.smart.server import IncomingRequest, Server, refuse
+from fhir_server.access.dpop import Proof
+from fhir_server.smart import authority, authorize, discovery, ehr_launch, openid, rfc7523, rfc7591, rfc9449
+from fhir_server.smart.server import Here, IncomingRequest, Server, refuse
 
 blueprint = Blueprint("smart", __name__, template_folder="templates")
 
@@ -23,19 +24,19 @@ _PREFLIGHT_S = 600
 @blueprint.get("/fhir/.well-known/smart-configuration")
 def smart_configuration() -> Response:
     """Answer the SMART configuration."""
-    return _published(discovery.configuration(web.current().base_url))
+    return _published(discovery.configuration(web.current().base_url) | _registration())
 
 
 @blueprint.get("/.well-known/openid-configuration")
 def openid_configuration() -> Response:
     """Answer the OpenID Provider configuration."""
-    return _published(discovery.openid_configuration(web.current().base_url))
+    return _published(discovery.openid_configuration(web.current().base_url) | _registration())
 
 
 @blueprint.get("/.well-known/oauth-authorization-server")
 def authorization_server() -> Response:
     """Answer the authorization server metadata (RFC 8414)."""
-    return _published(discovery.authorization_server(web.current().base_url))
+    return _published(discovery.authorization_server(web.current().base_url) | _registration())
 
 
 @blueprint.get("/.well-known/jwks.json")
@@ -92,10 +93,22 @@ def introspect() -> Response:
     return _endpoint("introspection")
 
 
+@blueprint.post(rfc7591.PATH)
+def register() -> Response:
+    """Register a client that waits for an administrator (RFC 7591)."""
+    return rfc7591.register()
+
+
+@blueprint.route(f"{rfc7591.PATH}/<client_id>", methods=["GET", "PUT", "DELETE"])
+def manage_registration(client_id: str) -> Response:
+    """Read, replace or remove a registration (RFC 7592)."""
+    return rfc7591.manage(client_id)
+
+
 @blueprint.route("/oauth/userinfo", methods=["GET", "POST"])
 def userinfo() -> Response:
     """Tell an app who signed in (OpenID Connect Core 1.0 §5.3)."""
-    return openid.userinfo(authority.here(), web.context().store, request.headers.get("Authorization", ""))
+    return openid.userinfo(authority.here(), web.context())
 
 
 @blueprint.after_request
@@ -105,7 +118,7 @@ def allow_any_origin(response: Response) -> Response:
         response.headers["Access-Control-Allow-Origin"] = "*"
         if request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
-            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Accept"
+            response.headers["Access-Control-Allow-Headers"] = "Authorization, DPoP, Content-Type, Accept"
             response.headers["Access-Control-Max-Age"] = str(_PREFLIGHT_S)
     return response
 
@@ -115,10 +128,15 @@ def _endpoint(name: str) -> Response:
     try:
         incoming = _form()
         client_keys = rfc7523.keys_of_assertion(store, authority.current().client_keys, incoming)
+        proof = _proof(at) if name == "token" else None
         with store.write() as session:
-            return _run(authority.server(session, at, client_keys), name, incoming)
+            return _run(authority.server(session, at, client_keys, proof), name, incoming)
     except OAuth2Error as error:
         return refuse(error, at.base_url)
+
+
+def _proof(at: Here) -> Proof | None:
+    return rfc9449.proof_of(request.headers.get("DPoP"), token_endpoint=at.token_endpoint, now=at.now)
 
 
 def _run(server: Server, name: str, incoming: IncomingRequest) -> Response:
@@ -141,6 +159,13 @@ def _form() -> IncomingRequest:
     incoming = IncomingRequest(request, request.form.to_dict(flat=False))
     incoming.refuse_repeated()
     return incoming
+
+
+def _registration() -> dict[str, Any]:
+    """Return where clients are registered, where that is open to everybody."""
+    if not authority.current().registration:
+        return {}
+    return {"registration_endpoint": f"{web.current().base_url}{rfc7591.PATH}"}
 
 
 def _published(document: dict[str, Any]) -> Response:

@@ -5,11 +5,13 @@ A refusal is an answer, not a roll-back: what it did (a used code, a revoked fam
 
 from __future__ import annotations
 
+import base64
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from authlib.oauth2 import AuthorizationServer, OAuth2Error
 from authlib.oauth2.rfc6749 import (
@@ -23,7 +25,8 @@ from authlib.oauth2.rfc9207.parameter import IssuerParameter
 from flask import Request, Response, jsonify, make_response
 from joserfc.jwk import KeySet
 
-from fhir_server.smart import discovery
+from fhir_server.access.dpop import Proof
+from fhir_server.smart import discovery, rfc9449, waiting
 from fhir_server.smart.client import RegisteredClient
 from fhir_server.smart.keys import SigningKeys
 from fhir_server.smart.narrowing import Enforceable
@@ -120,12 +123,15 @@ class Issuer(IssuerParameter):  # type: ignore[misc]  # Authlib ships no types
 class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no types
     """Authorization and token endpoint of one request."""
 
-    def __init__(self, session: Session, here: Here, client_keys: KeySet | None = None) -> None:
-        """Serve inside this transaction; `client_keys` verify the request's client assertion."""
+    def __init__(
+        self, session: Session, here: Here, client_keys: KeySet | None = None, proof: Proof | None = None
+    ) -> None:
+        """Serve inside this transaction; `client_keys` verify a client assertion, `proof` binds tokens."""
         super().__init__()
         self.session = session
         self.here = here
         self.client_keys = client_keys
+        self.proof = proof
         self._issuer = Issuer(here.base_url)
 
     def query_client(self, client_id: str) -> RegisteredClient | None:
@@ -144,18 +150,29 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
         if sum(used) > 1:
             raise InvalidRequestError("More than one way of client authentication is used")
         if not any(used) and "client_id" not in form and (public := self._public_client_that_refreshes(form)):
-            return public
+            return self._with_proof(public, endpoint)
         try:
             client = super().authenticate_client(request, methods, endpoint)
         except InvalidClientError as error:
             # Authlib's text for "no method worked" lists its methods; say what the client can act upon.
             text = error.description if used[2] else _WRONG_CREDENTIALS
-            raise InvalidClientError(text, status_code=401) from error
+            raise InvalidClientError(self.why_not(_claimed(request)) or text, status_code=401) from error
         except ValueError as error:  # Authlib on an Authorization header that is not base64 of UTF-8
             raise InvalidClientError(_WRONG_CREDENTIALS, status_code=401) from error
         if "client_id" in form and form["client_id"] != client.get_client_id():
             raise InvalidClientError("client_id is not the client that authenticated", status_code=401)
+        return self._with_proof(client, endpoint)
+
+    def _with_proof(self, client: RegisteredClient, endpoint: str) -> RegisteredClient:
+        """Use the request's proof up, once it is known whose it is and before anything else is."""
+        if endpoint == "token":
+            rfc9449.claim(self.session, self.proof, client, self.here.now)
         return client
+
+    def why_not(self, client_id: str) -> str:
+        """Return why a registered client gets nothing, "" for one that is unknown or in order."""
+        found = oauth_clients.client(self.session, client_id) if client_id else None
+        return waiting.reason(self.session, found) if found is not None and not found.active else ""
 
     def _public_client_that_refreshes(self, form: Mapping[str, str]) -> RegisteredClient | None:
         """Return the public client whose refresh token this is.
@@ -200,6 +217,18 @@ def refuse(error: OAuth2Error, issuer: str) -> Response:
     """Return an error as JSON, or as a redirect to the client where its address is known to be right."""
     status, body, headers = error(None)
     return Issuer(issuer).add_to(_response(303 if status == _FOUND else status, body, headers))
+
+
+def _claimed(request: OAuth2Request) -> str:
+    """Return the client id that a request names, proved or not."""
+    if "client_id" in request.form:
+        return str(request.form["client_id"])
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    try:
+        named = base64.b64decode(value, validate=True).decode() if scheme.lower() == "basic" else ""
+    except ValueError:
+        return ""
+    return unquote(named.partition(":")[0])
 
 
 def _response(status: int, body: Any, headers: Iterable[tuple[str, str]]) -> Response:

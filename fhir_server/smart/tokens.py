@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from fhir_server.access import tokens
+from fhir_server.access.dpop import Proof
 from fhir_server.access.tokens import TokenGrant
+from fhir_server.smart.client import RegisteredClient
 from fhir_server.smart.server import Here
 from fhir_server.store import accounts, oauth, oauth_codes
 from fhir_server.store.database import Session
@@ -22,8 +24,8 @@ METHODS = ("private_key_jwt", "client_secret_basic", "client_secret_post", "none
 """Ways of client authentication in the order they are tried."""
 
 
-def for_person(session: Session, here: Here, authorization: Authorization, scope: str) -> dict[str, Any]:
-    """Issue an access token for what a person granted, and say whose record it opens."""
+def for_person(session: Session, here: Here, authorization: Authorization, scope: str, key: str) -> dict[str, Any]:
+    """Issue an access token for what a person granted, and say whose record it opens; `key` binds it, "" does not."""
     token = tokens.issue(
         session,
         TokenGrant(
@@ -39,10 +41,11 @@ def for_person(session: Session, here: Here, authorization: Authorization, scope
             # INVARIANT: what a refresh token keeps alive while nobody is there opens and carries no emergency.
             may_break_glass=authorization.may_break_glass and not LASTING & set(authorization.scope.split()),
             grant_id=authorization.id,
+            key_thumbprint=key,
         ),
         here.now,
     )
-    answer: dict[str, Any] = _bearer(token, USER_TOKEN_S, scope)
+    answer: dict[str, Any] = _answer(token, USER_TOKEN_S, scope, key)
     if authorization.patient:
         answer["patient"] = authorization.patient.removeprefix("Patient/")
         # INVARIANT: whoever was launched from the patient's page is no child of it: the portal opens apps on their own.
@@ -60,7 +63,7 @@ def launch_context(authorization: Authorization) -> dict[str, Any]:
     return found
 
 
-def for_system(session: Session, here: Here, client: Client, scope: str) -> dict[str, Any]:
+def for_system(session: Session, here: Here, client: Client, scope: str, key: str) -> dict[str, Any]:
     """Issue an access token for a backend service: its organisation, or the record's operator where it is trusted."""
     token = tokens.issue(
         session,
@@ -73,10 +76,11 @@ def for_system(session: Session, here: Here, client: Client, scope: str) -> dict
             organization=client.organization,
             trusted=client.trusted,
             grant_id=f"client:{client.client_id}",
+            key_thumbprint=key,
         ),
         here.now,
     )
-    return _bearer(token, SYSTEM_TOKEN_S, scope)
+    return _answer(token, SYSTEM_TOKEN_S, scope, key)
 
 
 def lifetime_s(session: Session, here: Here, authorization: Authorization) -> int:
@@ -92,7 +96,14 @@ def lifetime_s(session: Session, here: Here, authorization: Authorization) -> in
     return max(0, left)
 
 
-def add_refresh_token(session: Session, here: Here, authorization: Authorization, answer: dict[str, Any]) -> None:
+def refresh_key(client: RegisteredClient, proof: Proof | None) -> str:
+    """Return the key that a refresh token is bound to: a client with credentials proves itself (RFC 9449 §5)."""
+    return proof.key_thumbprint if proof is not None and client.stored.kind == "public" else ""
+
+
+def add_refresh_token(
+    session: Session, here: Here, authorization: Authorization, answer: dict[str, Any], key: str
+) -> None:
     """Add a refresh token with the whole scope of the permission (RFC 6749 §6), where it may have one."""
     expires_in_s = lifetime_s(session, here, authorization)
     if not expires_in_s:
@@ -104,6 +115,7 @@ def add_refresh_token(session: Session, here: Here, authorization: Authorization
         scope=authorization.scope,
         now=here.now,
         expires_in_s=expires_in_s,
+        key_thumbprint=key,
     )
 
 
@@ -113,5 +125,10 @@ def is_active(session: Session, account_id: str) -> bool:
     return account is not None and account.active
 
 
-def _bearer(token: str, expires_in_s: int, scope: str) -> dict[str, Any]:
-    return {"access_token": token, "token_type": "Bearer", "expires_in": expires_in_s, "scope": scope}
+def _answer(token: str, expires_in_s: int, scope: str, key: str) -> dict[str, Any]:
+    return {"access_token": token, "token_type": token_type(key), "expires_in": expires_in_s, "scope": scope}
+
+
+def token_type(key: str) -> str:
+    """Return how a token is presented that is bound to this key, "" for none (RFC 6750 §4, RFC 9449 §5)."""
+    return "DPoP" if key else "Bearer"

@@ -1,4 +1,4 @@
-"""Who a bearer token stands for: what the doors for programs ask first. A cookie is never looked at here."""
+"""Who an access token stands for: what the doors for programs ask first. A cookie is never looked at here."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from fhir_server.access.principal import Principal
 from fhir_server.interactions.audit_strangers import record_stranger
 from fhir_server.interactions.model import Context
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.web import proof
 from fhir_server.web.extension import context
 
 
 def caller() -> Principal:
-    """Return who the bearer token of this request stands for (RFC 6750 §2.1); looked up once per request.
+    """Return who the access token of this request stands for (RFC 6750 §2.1, RFC 9449 §7.1); looked up once.
 
     Raises:
         FhirError: UNAUTHENTICATED (401) without a valid token.
@@ -33,7 +34,7 @@ def caller() -> Principal:
 
 
 def caller_again() -> Principal:
-    """Return who the bearer token stands for now, looked up afresh.
+    """Return who the access token stands for now, looked up afresh.
 
     Raises:
         FhirError: UNAUTHENTICATED (401) where it has ended meanwhile.
@@ -42,12 +43,20 @@ def caller_again() -> Principal:
     return caller()
 
 
-def _resolved(here: Context) -> Principal:
+def presented() -> tuple[str, str]:
+    """Return scheme, in lower case, and token of this request's `Authorization` header, "" where they are not."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise FhirError(Kind.UNAUTHENTICATED, "A bearer access token is required")
+    return scheme.lower(), token.strip()
+
+
+def _resolved(here: Context) -> Principal:
+    scheme, token = presented()
+    if scheme == "dpop" and token:
+        return proof.resolved(here, token)
+    if scheme != "bearer" or not token:
+        raise FhirError(Kind.UNAUTHENTICATED, "An access token is required")
     with here.store.glance() as session:
-        return tokens.resolve(session, token.strip(), here.now())
+        return tokens.resolve(session, token, here.now())
 
 
 def known_client() -> str:

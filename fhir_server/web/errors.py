@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind, error_outcome
 from fhir_server.web.extension import current, request_id
+from fhir_server.web.proof import challenges
 from fhir_server.web.security import OAUTH_PAGES
 
 _LOG = logging.getLogger(__name__)
@@ -94,7 +95,8 @@ def _face(refusal: FhirError) -> Response:
         response = make_response(json.encode(error_outcome(refusal, request_id())))
         response.content_type = "application/fhir+json; charset=utf-8"
         if refusal.kind is Kind.UNAUTHENTICATED:
-            response.headers["WWW-Authenticate"] = 'Bearer realm="fhir"'
+            for challenge in challenges("fhir"):
+                response.headers.add("WWW-Authenticate", challenge)
         return response
     if path.startswith("/oauth/") and path not in OAUTH_PAGES:
         code = _OAUTH.get(refusal.kind, "invalid_request")
