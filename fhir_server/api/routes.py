@@ -29,7 +29,7 @@ EXTENSION = "fhir_api"
 _MODES = ("full", "normative", "terminology")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_HEADERS = (
-    "Authorization", "Content-Type", "Accept", "Prefer", "If-Match", "If-None-Match",
+    "Authorization", "DPoP", "Content-Type", "Accept", "Prefer", "If-Match", "If-None-Match",
     "If-Modified-Since", "If-None-Exist", "Content-Encoding", "X-Security-Context", "X-Request-Id",
 )  # fmt: skip
 _CORS = {
