@@ -52,6 +52,10 @@ CURRENT_PASSWORD = Limit("current-password", 10, _QUARTER)
 RESET_REQUEST = Limit("reset-request", 30, _HOUR)
 """Per member of the service desk."""
 RESET_ADDRESS = Limit("reset-address", 60, _QUARTER)
+APP_ADDRESS = Limit("app-address", 10, _HOUR)
+"""Per address: apps registered without an account (RFC 7591)."""
+APP_OWNER = Limit("app-owner", 30, _HOUR)
+"""Per developer: apps registered and key tests."""
 EMERGENCY_SEARCH = Limit("emergency-search", 10, _HOUR)
 """Per professional: numbers and dates of birth that match nobody."""
 

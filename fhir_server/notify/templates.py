@@ -245,6 +245,34 @@ class Notice(Enum):
         "Please ask the person whose record it is.\n\n"
         "You can choose here not to get these messages: {base_url}/account/messages" + _ENDING,
     )
+    APP_APPROVED = (
+        "app-approved",
+        EMAIL,
+        "Your app may use {brand}",
+        "Our administrator has approved your app (client id {client_id}). People can connect it now.\n\n{reason}"
+        + _ENDING,
+    )
+    APP_REFUSED = (
+        "app-refused",
+        EMAIL,
+        "About your app",
+        "Our administrator could not approve your app (client id {client_id}).\n\n{reason}\n\n"
+        "You can change its registration; it is then looked at again." + _ENDING,
+    )
+    APP_SUSPENDED = (
+        "app-suspended",
+        EMAIL,
+        "Your app is suspended",
+        "Our administrator has suspended your app (client id {client_id}). Every permission that people gave it has "
+        "ended.\n\n{reason}\n\nIf you think that this is wrong, contact us: {base_url}/contact" + _ENDING,
+    )
+    APP_RESUMED = (
+        "app-resumed",
+        EMAIL,
+        "Your app may be used again",
+        "Our administrator has let your app in again (client id {client_id}). People have to connect it anew."
+        + _ENDING,
+    )
     NEWS = (
         "news",
         EMAIL,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError
+from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidRequestError, UnauthorizedClientError
 from flask import Response, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -98,7 +98,10 @@ def _checked(query: str, at: Here) -> CodeGrant:
     incoming = IncomingRequest(request, values)
     incoming.refuse_repeated()
     with web.context().store.read() as session:
-        grant: CodeGrant = authority.server(session, at).get_consent_grant(incoming)
+        server = authority.server(session, at)
+        if why := server.why_not(incoming.payload.client_id or ""):
+            raise UnauthorizedClientError(why)
+        grant: CodeGrant = server.get_consent_grant(incoming)
     return grant
 
 

@@ -16,6 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from fhir_server.identity.client_keys import ClientKeys, KeysUnavailable
+from fhir_server.smart import waiting
 from fhir_server.smart.client import ASSERTION_METHOD, RegisteredClient
 from fhir_server.smart.discovery import ASSERTION_ALGORITHMS
 from fhir_server.smart.server import IncomingRequest, Server
@@ -44,6 +45,8 @@ def keys_of_assertion(store: Store, client_keys: ClientKeys, request: IncomingRe
         raise _refusal("sub is missing: it must be the client id")
     with store.read() as session:
         client = oauth_clients.client(session, subject)
+        if client is not None and not client.active:
+            raise _refusal(waiting.reason(session, client))
     if client is None or not client.active or client.kind != "jwks":
         raise _refusal("sub is not a client that is registered for private_key_jwt")
     try:

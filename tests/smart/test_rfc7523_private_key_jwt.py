@@ -114,7 +114,7 @@ def test_a_suspended_service_gets_nothing(world: World) -> None:
     with world.store.write() as session:
         oauth_clients.set_client_active(session, service, active=False)
 
-    assert "not a client" in refusal(world, world.assertion(service))
+    assert "suspended" in refusal(world, world.assertion(service))
 
 
 # -------------------------------------------------------------------- claims

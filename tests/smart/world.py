@@ -223,7 +223,7 @@ def make_world(url: str, keys: Path) -> World:
     web.install(app, web.Web(base=base, base_url=BASE, secret_key="x" * 32))
     app.register_blueprint(Blueprint("pages", "fhir_server.portal", template_folder="templates"))
     app.jinja_env.globals["asset"] = lambda name: f"/assets/{name}"
-    authority.install(app, keys, private_hosts={"127.0.0.1", "localhost"}, registration=True)
+    authority.install(app, keys, private_hosts={"127.0.0.1", "localhost"})
     app.register_blueprint(blueprint)
     return World(app, store, clock)
 
