@@ -80,6 +80,7 @@ class Tests:
         if any("postgresql" in item.name for item in self.items):
             self._share_cluster(session)
         definitions.load()
+        self._leave_an_application()
         # INVARIANT: before freezing, after which they are no longer listed.
         self._functions = [each for each in gc.get_objects() if isinstance(each, FunctionType)]
         # What is loaded is shared with every fork: nothing walks over it to look for garbage.
@@ -88,6 +89,12 @@ class Tests:
 
     def _give_folder(self, folder: Path) -> None:
         self._factory._basetemp = folder  # noqa: SLF001 - there is no other way to give a fork its own
+
+    def _leave_an_application(self) -> None:
+        """Build what the first test of each fork would build again: it takes longer than most tests."""
+        from tests.server import build  # noqa: PLC0415 - as below
+
+        build(f"sqlite:///{self._base / 'nothing.db'}", self._base).close()
 
     def _share_cluster(self, session: pytest.Session) -> None:
         """Give the fixture what runs already, so that no fork starts or stops a server of its own."""

@@ -90,7 +90,8 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     if settings.trusted_proxies:
         # INVARIANT: of the header only what our own proxies wrote counts; scheme and host are those of the base URL.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
-    metrics = Metrics(lambda: waiting_count(context.store))
+    # INVARIANT: what is asked later takes the context from the application, where a test may put another.
+    metrics = Metrics(lambda: waiting_count(_context_of(app).store))
     observe(app, metrics)
     install(app, _web(settings, context))
     authority.install(
@@ -102,7 +103,7 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     relying_party.install(app, providers(settings))
     capabilities = _capabilities(settings, context, context.definitions)
     app.extensions[api.EXTENSION] = api.Api(json.encode(capabilities), settings.max_body_mb * _MEGABYTE)
-    _restate(app, settings, context)
+    _restate(app, settings)
     for door in (api, smart, signin, portal):
         app.register_blueprint(door.blueprint)
     admin = Admin(version("fhir-server"), capabilities, registry.register_client, metrics)
@@ -196,17 +197,25 @@ def _end_emergencies(context: Context, person: SignedIn) -> None:
     end_break_glass.end_of_session(context, key_of_reference(person.principal.subject), person.session_id)
 
 
-def _restate(app: Flask, settings: Settings, context: Context) -> None:
+def _context_of(app: Flask) -> Context:
+    web: Web = app.extensions["fhir"]
+    return web.base
+
+
+def _restate(app: Flask, settings: Settings) -> None:
     """Make the CapabilityStatement anew when the operator's search parameters have changed since it was made."""
-    stated = [context.definitions]
+    first: api.Api = app.extensions[api.EXTENSION]
+    stated = [_context_of(app).definitions]
 
     def restate() -> None:
-        found = context.live() if context.live and request.path.endswith("/metadata") else stated[0]
+        if not request.path.endswith("/metadata"):
+            return
+        context = _context_of(app)
+        found = context.live() if context.live else context.definitions
         if found is not stated[0]:
             stated[0] = found
             made = json.encode(_capabilities(settings, context, found))
-            known = app.extensions[api.EXTENSION]
-            app.extensions[api.EXTENSION] = replace(known, capabilities=made, capabilities_xml={})
+            app.extensions[api.EXTENSION] = replace(first, capabilities=made, capabilities_xml={})
 
     app.before_request(restate)
 

@@ -110,7 +110,7 @@ def world(databases: Databases, tmp_path: Path) -> Iterator[World]:
     """Return the whole server over a small record with something to hide, once for each kind of database."""
     made = build(databases.prepared("small-world", fill), tmp_path)
     yield World(made).enter()
-    made.store.close()
+    made.close()
 
 
 @pytest.fixture
@@ -118,4 +118,4 @@ def server(databases: Databases, tmp_path: Path) -> Iterator[Server]:
     """Return the whole server over an empty record, once for each kind of database."""
     made = build(databases.prepared("schema", create_schema), tmp_path)
     yield made
-    made.store.close()
+    made.close()

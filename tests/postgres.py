@@ -79,7 +79,8 @@ class Cluster:
     def create(self, template: str = "template1") -> str:
         """Create a database of a new name and return the name."""
         name = f"test_{uuid.uuid4().hex}"
-        self._execute("CREATE DATABASE {} TEMPLATE {}", sql.Identifier(name), sql.Identifier(template))
+        statement = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"  # half the time of logging each page
+        self._execute(statement, sql.Identifier(name), sql.Identifier(template))
         return name
 
     def drop(self, name: str) -> None:

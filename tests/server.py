@@ -6,7 +6,7 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,8 @@ from werkzeug.test import TestResponse
 
 from fhir_server.access import tokens
 from fhir_server.app import create_app
+from fhir_server.assembly import make_context
+from fhir_server.interactions.model import Context
 from fhir_server.settings import Settings
 from fhir_server.smart.keys import load_or_create
 from fhir_server.store.database import Store
@@ -49,6 +51,13 @@ class Server:
     app: Flask
     store: Store
     clock: Clock
+    is_plain: bool = False
+
+    def close(self) -> None:
+        """Close the database; an application with the settings of every test serves the next one."""
+        self.store.close()
+        if self.is_plain:
+            _idle.append(self.app)
 
     def token(self, subject: str, scope: str = EVERYTHING, *, trusted: bool = False, **more: Any) -> str:
         """Return an access token, as `fhir-server token issue` mints it."""
@@ -115,8 +124,13 @@ class Server:
         return {f"{entry['resource']['resourceType']}/{entry['resource']['id']}" for entry in entries}
 
 
+_idle: list[Flask] = []
+"""Applications that were built with plain settings and whose test is over: routes take longer than most tests do."""
+
+
 def build(url: str, folder: Path, clock: Clock | None = None, **settings: Any) -> Server:
     """Return a server over a database whose schema is there; keys and messages go to the folder."""
+    is_plain = clock is None and not settings
     clock = clock or Clock()
     found = Settings(
         database_url=url,
@@ -127,7 +141,18 @@ def build(url: str, folder: Path, clock: Clock | None = None, **settings: Any) -
         **settings,
     )
     store = Store(url)
-    return Server(create_app(found, store=store, now=clock), store, clock)
+    if is_plain and _idle:
+        return Server(_again(_idle.pop(), make_context(found, store, now=clock)), store, clock, is_plain)
+    app = create_app(found, store=store, now=clock)
+    app.extensions["as built"] = dict(app.extensions)
+    return Server(app, store, clock, is_plain)
+
+
+def _again(app: Flask, context: Context) -> Flask:
+    """Return an application as it was built, with the database and the clock of another test."""
+    built = app.extensions["as built"]
+    app.extensions.update(built, fhir=replace(built["fhir"], base=context))
+    return app
 
 
 def _keys(folder: Path) -> Path:

@@ -68,4 +68,4 @@ def one(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     templates.mkdir(exist_ok=True)
     made = build(SqliteDatabases(tmp_path, templates).prepared("schema", create_schema), tmp_path)
     yield Desk(made)
-    made.store.close()
+    made.close()

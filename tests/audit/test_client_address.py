@@ -34,4 +34,4 @@ def test_of_forwarded_addresses_only_what_trusted_proxies_added_counts(
     addresses = {agent["network"]["address"] for agent in event["agent"] if agent.get("network", {}).get("type") == "2"}
     assert addresses == {named}
     assert "elsewhere.example" not in str(event)
-    server.store.close()
+    server.close()

@@ -73,7 +73,7 @@ def role_url(owner_url: str) -> Iterator[str]:
 def served(role_url: str, tmp_path: Path) -> Iterator[Server]:
     made = build(role_url, tmp_path)
     yield made
-    made.store.close()
+    made.close()
 
 
 def test_the_server_serves_and_seals_as_that_role(served: Server, tmp_path: Path) -> None:

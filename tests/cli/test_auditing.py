@@ -73,7 +73,7 @@ def _download(environment: dict[str, str], folder: Path, query: str) -> str:
     try:
         return server.call("GET", f"Patient/p0/$access-log-proof?{query}", server.token("Patient/p0")).text
     finally:
-        server.store.close()
+        server.close()
 
 
 def test_grants_are_one_transaction_of_sql(run: Run) -> None:

@@ -105,7 +105,7 @@ def run(databases: Databases, tmp_path: Path) -> Iterator[Run]:
     url = databases.prepared("schema", create_schema)
     made = build(url, tmp_path, Clock(datetime.now(UTC)))
     world = World(made).build()
-    made.store.close()
+    made.close()
     live = LiveServer(url, tmp_path)
     yield Run(live, world)
     live.stop()

@@ -56,7 +56,7 @@ class Interrupting(Clock):
 def world(databases: Databases, tmp_path: Path) -> Iterator[World]:
     made = build(databases.prepared("schema", create_schema), tmp_path, Interrupting())
     yield World(made).build()
-    made.store.close()
+    made.close()
 
 
 def _withdraw(world: World, number: int = 0) -> None:

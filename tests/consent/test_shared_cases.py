@@ -97,7 +97,7 @@ def server(databases: Databases, tmp_path: Path, file: CaseFile) -> Iterator[Ser
     before = min(case.at for case in file.cases) - timedelta(days=1)
     made = build(databases.prepared("schema", create_schema), tmp_path, Clock(before))
     yield made
-    made.store.close()
+    made.close()
 
 
 @pytest.mark.parametrize("loading", ["operator", "hospital"])

@@ -27,7 +27,7 @@ def world(databases: Databases, tmp_path: Path) -> Iterator[World]:
     found = World(made).build()
     found.share(consent(ANN, CARER))
     yield found
-    made.store.close()
+    made.close()
 
 
 def _nopat() -> Json:

@@ -203,4 +203,4 @@ def fill(url: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = build(url, Path(folder))
         World(made).build()
-        made.store.close()
+        made.close()

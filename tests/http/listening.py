@@ -30,4 +30,4 @@ def listening(url: str, folder: Path) -> Iterator[Server]:
         listener.shutdown()
         thread.join()
         listener.server_close()
-        made.store.close()
+        made.close()

@@ -80,7 +80,7 @@ def one(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     templates.mkdir(exist_ok=True)
     made = build(SqliteDatabases(tmp_path, templates).prepared("schema", create_schema), tmp_path)
     yield made
-    made.store.close()
+    made.close()
 
 
 def test_fhir_endpoints_answer_as_they_are_described(server: Server) -> None:

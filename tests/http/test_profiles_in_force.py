@@ -151,7 +151,7 @@ def test_what_the_settings_require_is_held_without_a_claim(databases: Databases,
     elements = {each["expression"][0] for each in refused(server, OBSERVATION, token)}
     assert elements == {"Observation", "Observation.category", "Observation.subject", "Observation.effective"}
     server.post("Patient", token, {"resourceType": "Patient"})
-    server.store.close()
+    server.close()
 
 
 def test_a_requirement_of_no_type_stops_the_start(tmp_path: Path) -> None:

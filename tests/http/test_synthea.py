@@ -57,11 +57,11 @@ def loaded(databases: Databases, tmp_path: Path) -> Iterator[Loaded]:
         create_schema(url)
         server = build(url, tmp_path)
         _filled[databases.kind] = _load(server)
-        server.store.close()
+        server.close()
 
     server = build(databases.prepared("synthea", fill), tmp_path)
     yield replace(_filled[databases.kind], server=server, sent=dict(_filled[databases.kind].sent))
-    server.store.close()
+    server.close()
 
 
 _filled: dict[str, Loaded] = {}

@@ -67,7 +67,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     few = _few(SEED)
     seeding._load(server.app.extensions["fhir"].base, few, PEOPLE)
     seeding._add_people(server.app.extensions["fhir"].base, few, str(folder / "keys"))
-    server.store.close()
+    server.close()
     return folder / "seed.db"
 
 

@@ -191,4 +191,4 @@ def running_world(url: str, folder: Path, *, name: str = "nhs_login") -> Iterato
         )
         issuer.now = lambda: server.clock().timestamp()
         yield NhsWorld(server, issuer, folder)
-        server.store.close()
+        server.close()

@@ -110,7 +110,7 @@ def site(installed: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFacto
     listener.shutdown()
     thread.join()
     listener.server_close()
-    server.store.close()
+    server.close()
 
 
 def submitted(browser: httpx.Client, page: httpx.Response, **fields: str) -> httpx.Response:

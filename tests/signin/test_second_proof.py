@@ -243,7 +243,7 @@ def test_of_whom_a_second_proof_is_demanded(
         other = _other(visitor)
         assert other.sign_in(password=PASSWORD).location == "/sign-in/proof?next=%2F"
         assert other.client.get("/sign-in/set-up").status_code == 403, "what is set up is not set up anew by a password"
-    server.store.close()
+    server.close()
 
 
 def test_every_part_is_on_the_log_and_no_code_or_key_is(visitor: Visitor) -> None:

@@ -33,7 +33,7 @@ def world(sqlite_url: str, signing_keys: Path) -> Iterator[World]:
     """Return a server with an empty SQLite database."""
     made = make_world(sqlite_url, signing_keys)
     yield made
-    made.store.close()
+    made.close()
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def stored(databases: Databases, signing_keys: Path) -> Iterator[World]:
     """Return a server with an empty database; the test runs once for each kind."""
     made = make_world(databases.prepared("schema", create_schema), signing_keys)
     yield made
-    made.store.close()
+    made.close()
 
 
 @pytest.fixture

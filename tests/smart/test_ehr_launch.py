@@ -52,14 +52,14 @@ def prepared(url: str, signing_keys: Path) -> Server:
 def world(sqlite_url: str, signing_keys: Path) -> Iterator[World]:
     server = prepared(sqlite_url, signing_keys)
     yield World(server.app, server.store, server.clock)
-    server.store.close()
+    server.close()
 
 
 @pytest.fixture
 def stored(databases: Databases, signing_keys: Path) -> Iterator[World]:
     server = prepared(databases.prepared("schema", create_schema), signing_keys)
     yield World(server.app, server.store, server.clock)
-    server.store.close()
+    server.close()
 
 
 @pytest.fixture

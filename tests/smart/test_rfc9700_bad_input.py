@@ -21,7 +21,7 @@ def server(sqlite_url: str, signing_keys: Path) -> Iterator[Server]:
     made = build(sqlite_url, signing_keys.parent)
     made.put({"resourceType": "Patient", "id": "1", "name": [{"family": "Byron"}]}, made.operator())
     yield made
-    made.store.close()
+    made.close()
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def own(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     made.put({"resourceType": "Patient", "id": "ann", "birthDate": "1980-01-02"}, operator)
     made.put({"resourceType": "Practitioner", "id": "consultant"}, operator)
     yield made
-    made.store.close()
+    made.close()
 
 
 def _check(resource: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         about = {"id": logical_id, "subject": {"reference": reference}, "valueString": name}
         server.put(OBSERVATION | about, operator)
     yield World(server, server.token(MINE), server.token("Practitioner/consultant"))
-    server.store.close()
+    server.close()
 
 
 def emergency(**changes: Any) -> dict[str, Any]:
