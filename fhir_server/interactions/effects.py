@@ -218,7 +218,12 @@ def settle(job: Job) -> None:
             _take_over(job, new, body)
     for key in job.pending.moved:
         _follow(job, job.pending.written[key])
-    changed = [new.key for new in job.pending.written.values() if new.type not in _LINKED]
+    moved = set(job.pending.moved)
+    changed = [
+        new.key
+        for new in job.pending.written.values()
+        if new.type not in _LINKED and (new.version == 1 or new.key in moved)
+    ]
     for key in belonging.contexts_among(job.session, changed):
         belonging.adopt(job.session, key, *belonging.owners(job.session, (key,)))
         belonging.hold_back(job.session, (key,), context=key)

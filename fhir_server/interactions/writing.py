@@ -137,7 +137,7 @@ def delete(job: Job, interaction: Interaction) -> Outcome:
     _check_version(interaction, old)
     if not _is_writable(job, old):
         raise _not_replaceable(old)
-    patients = belonging.owners(job.session, (old.key,))[0] if old.multi else tuple(filter(None, (old.patient,)))
+    patients = _patients_of(job, old)
     new = NewVersion(
         old.key, old.type, old.id, old.version + 1, _now_us(job, old), None, patients,
         old.label, old.confidentiality, old.author, old.context, old.released_at,
@@ -172,7 +172,7 @@ def replace_version(job: Job, old: Version, body: Mapping[str, Any]) -> Outcome:
     """Validate and store the next version of a resource; whose data it is does not change."""
     body = {**body, "id": old.id}
     validate(job, body)
-    body = _labelled(job, _content_before(job, old), body, belonging.owners(job.session, (old.key,))[0])
+    body = _labelled(job, _content_before(job, old), body, _patients_of(job, old))
     return _store_next(job, old, body, job.decision.writable)
 
 
@@ -285,7 +285,7 @@ def _replace(job: Job, interaction: Interaction, old: Version, body: Mapping[str
 def _decides(job: Job, gate: Gate, old: Version) -> bool:
     if old.version >= _HIGHEST_VERSION or resources.outside(job.session, gate, [old.key]):
         return False
-    patients = belonging.owners(job.session, (old.key,))[0]
+    patients = _patients_of(job, old)
     return relabelling.may_choose(job.session, job.decision.writable, patients)
 
 
@@ -318,6 +318,11 @@ def _existing(job: Job, found: conditional.Match) -> Outcome:
 def _may_read(job: Job, resource_type: str) -> bool:
     """Return whether a write may answer with stored content: a token to write only must not become one to read."""
     return job.principal.scopes.allows("r", resource_type)
+
+
+def _patients_of(job: Job, old: Version) -> tuple[int, ...]:
+    """Return the keys of all patients that a stored version belongs to."""
+    return belonging.owners(job.session, (old.key,))[0] if old.multi else _sole(old)
 
 
 def _sole(old: Version) -> tuple[int, ...]:

@@ -174,12 +174,13 @@ def _insert(session: Session, versions: Sequence[NewVersion], *, with_row: bool)
 
 def _replace(session: Session, new: NewVersion) -> None:
     values = {f"new_{name}": value for name, value in _row(new).items()}
-    old = {"old_key": new.key, "old_version": new.version - 1}
-    # The lock on the row first, so that of two writers one waits, and then finds the version gone.
+    values |= {"old_key": new.key, "old_version": new.version - 1}
     if session.is_postgresql:
-        prepared.run(session, "lock_row", _lock_statement, {"old_key": new.key})
-    prepared.change(session, "move_version", _move_statement, old)
-    if prepared.change(session, "replace_row", _replace_statement, {**values, **old}) != 1:
+        replaced = prepared.change(session, "replace_version", _replace_at_once, values)
+    else:
+        prepared.change(session, "move_version", _move_statement, values)
+        replaced = prepared.change(session, "replace_row", _replace_statement, values)
+    if replaced != 1:
         raise FhirError(Kind.CONFLICT, f"{new.type}/{new.id} was changed by another request; read it again")
     many_rows.clear(session, (*index_tables.ALL, tables.resource_patient), new.key)
 
@@ -193,21 +194,26 @@ def _old(name: str, type_: type[BigInteger | Integer]) -> ColumnElement[int]:
     return bindparam(f"old_{name}", NONE, type_)
 
 
-def _lock_statement() -> Select[Any]:
-    row = tables.resource.c
-    return select(row.version).where(row.key == _old("key", BigInteger)).with_for_update()
-
-
 def _move_statement() -> Insert:
-    row = tables.resource.c
-    moved = select(*(row[each.name] for each in _MOVED)).where(_expected())
-    return insert(tables.history).from_select([each.name for each in _MOVED], moved)
+    return _moved(select(*(tables.resource.c[each.name] for each in _MOVED)).where(_expected()))
+
+
+def _moved(rows: Select[Any]) -> Insert:
+    return insert(tables.history).from_select([each.name for each in _MOVED], rows)
 
 
 def _replace_statement() -> Update:
     columns = [each for each in tables.resource.c if each.name != "key"]
     values = {each.name: bindparam(f"new_{each.name}", type_=each.type) for each in columns}
     return update(tables.resource).where(_expected()).values(values)
+
+
+def _replace_at_once() -> Update:
+    """Lock the row first, so that of two writers one waits, and then finds the version gone."""
+    row = tables.resource.c
+    locked = select(*(row[each.name] for each in _MOVED)).where(_expected()).with_for_update().cte("locked")
+    moved = _moved(select(*(locked.c[each.name] for each in _MOVED))).cte("moved")
+    return _replace_statement().where(row.key == locked.c.key).add_cte(moved)
 
 
 def outside(session: Session, visibility: Visibility, keys: Sequence[int]) -> int:
