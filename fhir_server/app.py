@@ -21,8 +21,10 @@ from fhir_server.admin import install as administration
 from fhir_server.admin.extension import Admin
 from fhir_server.admin.metrics import Metrics
 from fhir_server.admin.observing import observe
+from fhir_server.api import exports
 from fhir_server.api import routes as api
 from fhir_server.assembly import audit_signer, configure_logging, make_context
+from fhir_server.identity import ehr_launch
 from fhir_server.identity.openid import Provider, private_key
 from fhir_server.identity.second_proof import Demand
 from fhir_server.interactions import own_parameters
@@ -30,7 +32,7 @@ from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
 from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import transport
-from fhir_server.operations import REGISTRY, end_break_glass, inviting_files, start_signing
+from fhir_server.operations import REGISTRY, end_break_glass, export_work, inviting_files, start_signing
 from fhir_server.portal import routes as portal
 from fhir_server.settings import Settings, SettingsError, vectors
 from fhir_server.settings import load as load_settings
@@ -104,7 +106,7 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     capabilities = _capabilities(settings, context, context.definitions)
     app.extensions[api.EXTENSION] = api.Api(json.encode(capabilities), settings.max_body_mb * _MEGABYTE)
     _restate(app, settings)
-    for door in (api, smart, signin, portal):
+    for door in (api, exports, smart, signin, portal):
         app.register_blueprint(door.blueprint)
     admin = Admin(version("fhir-server"), capabilities, registry.register_client, metrics)
     administration.install(app, admin, REGISTRY, base_url=settings.base_url)
@@ -136,9 +138,17 @@ def providers(settings: Settings) -> tuple[Provider, ...]:
             )
             for room, issuer, client_id, key_file in rows
             if issuer
-        )
+        ) + _hospitals(settings)
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+def _hospitals(settings: Settings) -> tuple[Provider, ...]:
+    """Return the hospital systems that may launch the portal."""
+    if not settings.ehr_launch_file:
+        return ()
+    is_demo = settings.environment == "demo"
+    return ehr_launch.registered(Path(settings.ehr_launch_file), settings.base_url, may_be_local=is_demo)
 
 
 def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
@@ -157,6 +167,8 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         Job("emergency-checkpoints", lambda: start_signing.sign_starts(context, signer)),
         Job("search-parameters", lambda: own_parameters.index_due(context), every_s=1.0),
         Job("invitation-files", lambda: inviting_files.work(context), every_s=1.0),
+        Job("exports", lambda: export_work.work(context)),
+        Job("export-upkeep", lambda: export_work.upkeep(context), every_s=5.0),
         Job("enrolment-upkeep", lambda: inviting_files.upkeep(context), every_s=600.0),
         Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),
         Job("audit-checkpoints", _sealing(signer, context), every_s=60.0),
@@ -227,5 +239,6 @@ def _capabilities(settings: Settings, context: Context, definitions: Definitions
         fhir_base=settings.fhir_base,
         software_version=version("fhir-server"),
         security=oauth_uris(settings.base_url),
+        deletes_several=settings.conditional_deletes > 1,
         now=context.now(),
     )

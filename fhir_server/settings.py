@@ -48,6 +48,7 @@ class Settings:
     sms_url: str = _setting("file://var/outbox", "Transport of text messages: file://folder", secret=True)
     key_directory: str = _setting("var/keys", "Folder of the server's own signing keys; made at first start")
     break_glass_minutes: int = _setting(60, "How long an emergency access lasts", unit="minutes")
+    export_hours: int = _setting(24, "How long a complete bulk export can be fetched", unit="hours")
     result_embargo_days: int = _setting(
         0, "A new result is hidden from patient and carers for this long, so that somebody can tell them", unit="days"
     )
@@ -83,6 +84,7 @@ class Settings:
     brand_organizations: str = _setting(
         "", "Organizations that apps show to people as this server's brands: Organization/ID, separated by spaces"
     )
+    ehr_launch_file: str = _setting("", "JSON list of the hospital systems that may launch the portal; empty for none")
     required_profiles: str = _setting(
         "", "Profiles that every resource of a type must satisfy: Type=canonical, several separated by spaces"
     )
@@ -90,6 +92,9 @@ class Settings:
         0, "How many proxies of ours pass a request on, each adding to X-Forwarded-For; 0 believes no header"
     )
     max_body_mb: int = _setting(32, "Largest request body accepted", unit="megabytes")
+    conditional_deletes: int = _setting(
+        1, "How many resources one conditional delete of the operator or a feed may delete; more matches are 412"
+    )
     brand_name: str = _setting("Care Information Exchange", "Name shown in the portal and in messages")
     brand_logo: str = _setting("", "URL path of a logo shown in the portal's header; empty shows the name only")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
@@ -101,14 +106,14 @@ class Settings:
         return self.second_factor or ("when-set-up" if self.environment == "demo" else "everybody")
 
     @property
-    def fhir_base(self) -> str:
-        """Return the FHIR service base URL, without a trailing slash."""
-    @property
     def hosts_of_our_own(self) -> frozenset[str]:
         """Return the hosts that may lead to private addresses; in the demo this machine is one."""
         demo = {"localhost", "127.0.0.1", "::1"} if self.environment == "demo" else set()
         return frozenset({*self.private_hosts.lower().split(), *demo})
 
+    @property
+    def fhir_base(self) -> str:
+        """Return the FHIR service base URL, without a trailing slash."""
         return f"{self.base_url}/fhir"
 
 
@@ -150,10 +155,10 @@ _CHOICES = {
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_format": ("console", "json"),
     "second_factor": ("", "when-set-up", "staff", "everybody"),
+    "client_registration": ("closed", "open"),
 }
 
 
-    "client_registration": ("closed", "open"),
 def _check(settings: Settings) -> list[str]:
     problems = []
     if settings.environment not in {"demo", "production"}:
@@ -173,11 +178,11 @@ def _check(settings: Settings) -> list[str]:
             named = [each for each in allowed if each]
             problems.append(f"{PREFIX}{name.upper()}: must be {', '.join(named[:-1])} or {named[-1]}")
     problems += _check_providers(settings)
+    if not all(_ORGANIZATION.fullmatch(item) for item in settings.brand_organizations.split()):
+        problems.append(f"{PREFIX}BRAND_ORGANIZATIONS: each must be like Organization/x")
     try:
         parse_required(settings.required_profiles)
     except ValueError as error:
-    if not all(_ORGANIZATION.fullmatch(item) for item in settings.brand_organizations.split()):
-        problems.append(f"{PREFIX}BRAND_ORGANIZATIONS: each must be like Organization/x")
         problems.append(f"{PREFIX}REQUIRED_PROFILES: {str(error)!r} is not Type=canonical")
     return problems + (_check_production(settings) if settings.environment == "production" else [])
 
@@ -209,6 +214,8 @@ def _check_providers(settings: Settings) -> list[str]:
             problems.append(
                 f"{prefix}_ISSUER: must be an https URL without query; plain http only for a demo's own machine"
             )
+    if settings.ehr_launch_file and not Path(settings.ehr_launch_file).is_file():
+        problems.append(f"{PREFIX}EHR_LAUNCH_FILE: there is no such file")
     if not vectors(settings.nhs_login_vtr):
         problems.append(f'{PREFIX}NHS_LOGIN_VTR: must be a JSON array such as ["P9.Cp.Cd"]')
     return problems

@@ -72,9 +72,10 @@ class _Code:
     issued_at: float
 
 
-def _signing_key() -> RSAKey:
+def signing_key(algorithm: str = ALGORITHM) -> RSAKey:
+    """Return a new key that signs tokens."""
     made = RSAKey.import_key(new_private_key())
-    return RSAKey.import_key(made.as_dict(private=True) | {"kid": secrets.token_hex(8), "use": "sig", "alg": ALGORITHM})
+    return RSAKey.import_key(made.as_dict(private=True) | {"kid": secrets.token_hex(8), "use": "sig", "alg": algorithm})
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Issuer:
     client: Client
     people: Sequence[NhsLoginPerson]
     clock: Callable[[], float] = time.time
-    key: RSAKey = field(default_factory=_signing_key)
+    key: RSAKey = field(default_factory=signing_key)
     _codes: dict[str, _Code] = field(default_factory=dict)
     _used: dict[str, str] = field(default_factory=dict)
     _jtis: set[str] = field(default_factory=set)
@@ -130,7 +131,7 @@ class Issuer:
             raise RefusedError("invalid_grant", "The code has expired")
         if form.get("redirect_uri") != found.asked.redirect_uri:
             raise RefusedError("invalid_grant", "redirect_uri is not the one of the authorization request")
-        challenge = _s256(form.get("code_verifier", ""))
+        challenge = s256(form.get("code_verifier", ""))
         if not hmac.compare_digest(challenge, found.asked.code_challenge):
             raise RefusedError("invalid_grant", "code_verifier does not match")
         return self._tokens_for(code, found)
@@ -148,31 +149,8 @@ class Issuer:
         return found[0]
 
     def _check_client(self, form: Mapping[str, str]) -> None:
-        """Hold the client to `private_key_jwt` (OpenID Connect Core §9)."""
-        if form.get("client_assertion_type") != ASSERTION_TYPE:
-            raise RefusedError("invalid_client", "client_assertion_type is wrong or missing", 401)
-        if form.get("client_id", self.client.client_id) != self.client.client_id:
-            raise RefusedError("invalid_client", "client_id is another one than the assertion's", 401)
-        try:
-            token = jwt.decode(form.get("client_assertion", ""), self.client.key, algorithms=[ALGORITHM])
-        except (JoseError, ValueError) as error:
-            raise RefusedError(
-                "invalid_client", f"client_assertion is not signed by the client with {ALGORITHM}", 401
-            ) from error
-        claims, now = token.claims, self.clock()
-        wanted = {"iss": self.client.client_id, "sub": self.client.client_id, "aud": f"{self.url}/token"}
-        for name, value in wanted.items():
-            if claims.get(name) != value:
-                raise RefusedError("invalid_client", f"{name} of the client_assertion is wrong", 401)
-        expires, issued, jti = claims.get("exp"), claims.get("iat", now), claims.get("jti")
-        if not isinstance(expires, int) or not now < expires <= now + _LONGEST_ASSERTION_S + _SKEW_S:
-            raise RefusedError("invalid_client", "exp of the client_assertion has passed or is too far ahead", 401)
-        if not isinstance(issued, int | float) or issued > now + _SKEW_S:
-            raise RefusedError("invalid_client", "iat of the client_assertion is in the future", 401)
         with self._lock:
-            if not isinstance(jti, str) or not jti or jti in self._jtis:
-                raise RefusedError("invalid_client", "jti of the client_assertion is missing or was used", 401)
-            self._jtis.add(jti)
+            check_client(form, self.client, f"{self.url}/token", ALGORITHM, now=self.clock(), used=self._jtis)
 
     def _tokens_for(self, code: str, found: _Code) -> dict[str, Any]:
         now, person, scopes = int(self.clock()), found.person, found.asked.scopes
@@ -223,6 +201,46 @@ class Issuer:
         return jwt.encode(header, dict(claims), self.key, algorithms=[ALGORITHM])
 
 
+def check_client(
+    form: Mapping[str, str], client: Client, audience: str, algorithm: str, *, now: float, used: set[str]
+) -> None:
+    """Hold a client to `private_key_jwt` (OpenID Connect Core §9).
+
+    Args:
+        form: Of the token request.
+        client: As registered.
+        audience: The token endpoint.
+        algorithm: The one `alg` that counts.
+        now: Seconds since the epoch.
+        used: Every `jti` so far; this one is added.
+
+    Raises:
+        RefusedError: `invalid_client` (401).
+    """
+    if form.get("client_assertion_type") != ASSERTION_TYPE:
+        raise RefusedError("invalid_client", "client_assertion_type is wrong or missing", 401)
+    if form.get("client_id", client.client_id) != client.client_id:
+        raise RefusedError("invalid_client", "client_id is another one than the assertion's", 401)
+    try:
+        token = jwt.decode(form.get("client_assertion", ""), client.key, algorithms=[algorithm])
+    except (JoseError, ValueError) as error:
+        raise RefusedError(
+            "invalid_client", f"client_assertion is not signed by the client with {algorithm}", 401
+        ) from error
+    claims = token.claims
+    for name, value in {"iss": client.client_id, "sub": client.client_id, "aud": audience}.items():
+        if claims.get(name) != value:
+            raise RefusedError("invalid_client", f"{name} of the client_assertion is wrong", 401)
+    expires, issued, jti = claims.get("exp"), claims.get("iat", now), claims.get("jti")
+    if not isinstance(expires, int) or not now < expires <= now + _LONGEST_ASSERTION_S + _SKEW_S:
+        raise RefusedError("invalid_client", "exp of the client_assertion has passed or is too far ahead", 401)
+    if not isinstance(issued, int | float) or issued > now + _SKEW_S:
+        raise RefusedError("invalid_client", "iat of the client_assertion is in the future", 401)
+    if not isinstance(jti, str) or not jti or jti in used:
+        raise RefusedError("invalid_client", "jti of the client_assertion is missing or was used", 401)
+    used.add(jti)
+
+
 def is_enough(vtr: Sequence[str], level: str) -> bool:
     """Return whether a level meets one of the vectors."""
     return any(_level(vector) <= LEVELS.index(level) for vector in vtr)
@@ -250,5 +268,6 @@ def _level(vector: str) -> int:
     return LEVELS.index(vector.partition(".")[0])
 
 
-def _s256(verifier: str) -> str:
+def s256(verifier: str) -> str:
+    """Return the PKCE challenge of a verifier (RFC 7636 §4.2)."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")

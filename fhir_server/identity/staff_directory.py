@@ -35,6 +35,11 @@ def only(session: Session, resource_type: str, system: str, value: str) -> dict[
     return found if has_it else None
 
 
+def is_taken(session: Session, resource_type: str, system: str, value: str) -> bool:
+    """Return whether anything of a type has an identifier, former and doubtful ones too."""
+    return bool(belonging.keys_with_identifier(session, resource_type, system, value))
+
+
 def _stored(session: Session, reference: str) -> dict[str, Any] | None:
     resource_type, _, logical_id = reference.partition("/")
     stored = resources.current(session, resource_type, logical_id) if logical_id else None

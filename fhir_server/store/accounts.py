@@ -202,6 +202,11 @@ def set_active(session: Session, account_id: str, *, active: bool, now: datetime
         session.connection.execute(statement.where(portal_session.c.ended_at.is_(None)).values(ended_at=to_us(now)))
 
 
+def allow_emergencies(session: Session, account_id: str, *, allowed: bool) -> None:
+    """Let a professional use emergency access, or not any more; running ones end with their session."""
+    _update(session, account_id, may_break_glass=allowed)
+
+
 def confirm_email(session: Session, account_id: str, now: datetime) -> None:
     """Make a registered account active, its e-mail address confirmed."""
     _update(session, account_id, active=True, email_confirmed_at=to_us(now))

@@ -22,6 +22,7 @@ _LEAVES = (
     "config",
     "bench",
     "nhs-login-stand-in",
+    "ehr-stand-in",
 )
 _GROUPED = ("client add", "user add", "token issue", "audit verify", "audit checkpoint")
 

@@ -1,0 +1,203 @@
+"""S3: a professional opens the portal from the hospital's record system, in a browser, with and without JavaScript.
+
+The hospital is the stand-in that `fhir-server ehr-stand-in` runs; the server knows its address and a key, no more.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+from werkzeug.serving import make_server
+
+from fhir_server.cli.ehr_stand_in_pages import application
+from fhir_server.cli.ehr_stand_in_system import Hospital
+from fhir_server.cli.nhs_login_stand_in_keys import registered_key
+from fhir_server.cli.nhs_login_stand_in_tokens import Client
+from seed_data.hospital_system import LEAVER, NAME, NEW_CLERK, NEW_CONSULTANT, ODS_CODE, patients, staff
+from tests.databases import SqliteDatabases
+from tests.stories.site import Site, running, seeded
+
+pytestmark = pytest.mark.browser
+NOT_SHARED = "You cannot see this record"
+REFUSED = "You cannot open this service from your hospital's system"
+
+
+@dataclass(frozen=True)
+class Story:
+    """The server and the hospital."""
+
+    site: Site
+    hospital: Hospital
+
+    def open(self, page: Page, who: str, patient: str = "Nobody") -> None:
+        """Open the shared record in the hospital's system."""
+        page.goto(self.hospital.url)
+        page.get_by_label("Signed in as").select_option(f"PractitionerRole/h-{who}")
+        page.get_by_label("Open patient").select_option(label=patient)
+        page.get_by_role("button", name="Open the shared record").click()
+
+    def roles(self, who: str) -> list[bool]:
+        """Return whether each role of somebody with this SDS user id is active here."""
+        number = self.hospital.staff[f"Practitioner/h-{who}"]["identifier"][0]["value"]
+        query = f"PractitionerRole?practitioner.identifier=https://fhir.nhs.uk/Id/sds-user-id|{number}"
+        found = self.site.system(self.feed).get(query)
+        return [entry["resource"]["active"] for entry in found.get("entry", ())]
+
+    @property
+    def feed(self) -> str:
+        """Return the client of the trust's data feed."""
+        return "epr-brentmoor-hospitals"
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder, templates = tmp_path_factory.mktemp("s3"), tmp_path_factory.getbasetemp() / "sqlite-templates"
+    templates.mkdir(exist_ok=True)
+    url, keys = seeded(SqliteDatabases(folder, templates), tmp_path_factory)
+    listener = make_server("127.0.0.1", 0, lambda _environ, _start: [], threaded=True)
+    key = registered_key(folder / "portal.pem")
+    hospital = Hospital(f"http://localhost:{listener.server_port}", Client("portal", key, ()), staff(), patients())
+    entry = {
+        "name": NAME,
+        "issuer": hospital.fhir_base,
+        "client_id": "portal",
+        "private_key_file": "portal.pem",
+        "organization": ODS_CODE,
+        "emergency_roles": ["consultant"],
+    }
+    (folder / "systems.json").write_text(json.dumps([entry]))
+    with running(url, keys, folder, ehr_launch_file=str(folder / "systems.json")) as site:
+        hospital.client = Client("portal", key, (f"{site.url}/launch/callback/{NAME}",))
+        listener.app = application(hospital, site.url)
+        hospital.clock = lambda: site.clock().timestamp()
+        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield Story(site, hospital)
+        listener.shutdown()
+        thread.join()
+    listener.server_close()
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def script(request: pytest.FixtureRequest) -> bool:
+    found: bool = request.param
+    return found
+
+
+@pytest.fixture
+def new_page(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  # noqa: FBT001 - a fixture
+    contexts = []
+
+    def open_page() -> Page:
+        contexts.append(browser.new_context(java_script_enabled=script, viewport={"width": 320, "height": 640}))
+        return contexts[-1].new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def checked(page: Page) -> None:
+    found = Axe().run(page)
+    assert not found.response["violations"], found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+
+
+def test_somebody_new_gets_an_account_and_role_and_sees_nobody_who_does_not_share(
+    story: Story,
+    new_page: Callable[[], Page],
+    script: bool,  # noqa: FBT001 - a fixture
+) -> None:
+    # One person for each kind of browser, as each is new once; only one of the two roles may use emergency access.
+    who = NEW_CONSULTANT if script else NEW_CLERK
+    page = new_page()
+    story.open(page, who, "Desmond Clarke")
+    expect(page.get_by_role("heading", name="Accept the agreement and the policy")).to_be_visible()
+    if script:
+        checked(page)
+    page.get_by_role("button", name="Open my account").click()
+    expect(page.get_by_text("Tick the box to accept the user agreement").first).to_be_visible()
+    page.get_by_label("I accept the user agreement").check()
+    page.get_by_label("I have read and accept the privacy policy").check()
+    page.get_by_role("button", name="Open my account").click()
+    expect(page.get_by_role("heading", name=NOT_SHARED)).to_be_visible()
+    assert "Desmond" not in page.content()
+    assert story.roles(who) == [True]
+    assert story.site.message("account-ready", f"{who.replace('-', '.')}@example.org")
+    story.open(page, who)
+    expect(page.get_by_role("heading", name="Patients")).to_be_visible()
+    assert story.roles(who) == [True]
+    story.open(page, who, "Desmond Clarke")
+    page.get_by_role("button", name="Emergency access").click()
+    if not script:
+        expect(page.get_by_role("heading", name="Your role has no emergency access")).to_be_visible()
+        return
+    expect(page.get_by_label("NHS number")).to_be_visible()
+    # What was proved too long ago is proved again where it was proved first.
+    story.site.clock.advance(minutes=6)
+    page.goto(f"{story.site.url}/emergency-access")
+    page.get_by_role("link", name="Use my hospital's system instead").click()
+    expect(page.get_by_label("NHS number")).to_be_visible()
+
+
+def test_a_known_consultant_gets_to_who_shares_and_to_one_page_for_everybody_else(
+    story: Story, new_page: Callable[[], Page]
+) -> None:
+    page = new_page()
+    story.open(page, "priya-raman", "Rajesh Nair")
+    expect(page.get_by_role("heading", name="Rajesh Nair")).to_be_visible()
+    shown = []
+    for patient in ("Nobody Known", "Chloe Bennett"):
+        story.open(page, "priya-raman", patient)
+        expect(page.get_by_role("heading", name=NOT_SHARED)).to_be_visible()
+        assert patient not in page.content()
+        shown.append(page.locator("main").inner_text().splitlines())
+    # Nothing but the number and the date of birth, which the hospital knows anyway, tells the two pages apart.
+    assert len([1 for one, other in zip(*shown, strict=True) if one != other]) <= 2
+
+
+def test_whom_the_hospital_lets_go_is_out_at_once_and_stays_out(browser: Browser, story: Story) -> None:
+    page = browser.new_page()
+    story.open(page, LEAVER)
+    expect(page.get_by_role("heading", name=REFUSED)).to_be_visible()
+    assert story.roles(LEAVER) == [False]
+    who = "yasmin-haddad"
+    story.open(page, who)
+    expect(page.get_by_role("heading", name="Patients")).to_be_visible()
+    other = browser.new_page()
+    story.site.sign_in(other, "yasmin.haddad@example.org")
+    story.hospital.staff[f"PractitionerRole/h-{who}"]["active"] = False
+    third = browser.new_page()
+    story.open(third, who)
+    expect(third.get_by_role("heading", name=REFUSED)).to_be_visible()
+    assert story.roles(who) == [False]
+    for left in (page, other):
+        left.goto(f"{story.site.url}/patients")
+        expect(left.get_by_role("heading", name="Sign in")).to_be_visible()
+    # INVARIANT of the door: what ended here is not revived by the hospital's word alone.
+    story.hospital.staff[f"PractitionerRole/h-{who}"]["active"] = True
+    story.open(third, who)
+    expect(third.get_by_role("heading", name=REFUSED)).to_be_visible()
+    page.close()
+
+
+def test_a_launch_from_elsewhere_is_refused_and_nobody_is_asked_anything(browser: Browser, story: Story) -> None:
+    page = browser.new_page()
+    for query in (
+        "iss=http://localhost:1/fhir&launch=x",
+        f"iss={story.hospital.fhir_base}",
+        f"iss={story.hospital.fhir_base}&iss=http://localhost:1/fhir&launch=x",
+        f"iss={story.hospital.url}&launch=x",
+    ):
+        answer = page.goto(f"{story.site.url}/launch?{query}")
+        assert answer is not None
+        assert answer.status == 403
+    page.goto(f"{story.site.url}/launch?iss={story.hospital.fhir_base}&launch=guessed")
+    expect(page.get_by_role("heading", name="You are not signed in")).to_be_visible()
+    page.goto(f"{story.site.url}/launch/callback/{NAME}?code=guessed&state=guessed")
+    expect(page.get_by_role("heading", name="This sign-in is not valid any more")).to_be_visible()
+    page.close()
