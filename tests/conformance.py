@@ -29,6 +29,7 @@ class Probe(NamedTuple):
     accept: str = "application/fhir+json"
     body: Mapping[str, Any] | str | None = None
     sent_type: str = "application/fhir+json"
+    prefer: str = ""
 
 
 _MATCH = {
@@ -92,7 +93,7 @@ _PROBES = (
     Probe("TerminologyCapabilities", "metadata?mode=terminology"),
     Probe("XML Patch", "Patient/probe", "PATCH", body=_XML_PATCH, sent_type="application/xml-patch+xml"),
     Probe("`$everything`", "Patient/probe/$everything"),
-    Probe("bulk `$export`", "$export"),
+    Probe("bulk `$export`", "$export?_type=Patient", prefer="respond-async"),
     Probe("`$validate`", "Patient/$validate", "POST", body={"resourceType": "Patient"}),
     Probe("`$meta`", "Patient/probe/$meta"),
     Probe("`$expand`", "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender"),
@@ -107,7 +108,7 @@ _BY_HAND = (
     "Operations cannot be entries of a transaction, nor those that change the record of a batch.",
     "Profiles held to: ours and an administrator's, where a resource claims one or the settings require it.",
     "A history says POST of every first version and PUT of every later one, also where an update made the first.",
-    "`Prefer: respond-async` is passed over: answers are always immediate.",
+    "`Prefer: respond-async` is for `$export`; all other answers are immediate.",
     "A conditional delete deletes one match; several are 412.",
     "U+FFFE and U+FFFF, which no XML document may hold, are kept in JSON and shown as U+FFFD in XML.",
 )
@@ -223,7 +224,7 @@ def _probes(server: LiveServer, token: str) -> Iterator[str]:
 
 
 def _ask(connection: http.client.HTTPConnection, probe: Probe, token: str) -> tuple[int, str]:
-    headers = {"Authorization": f"Bearer {token}", "Accept": probe.accept}
+    headers = {"Authorization": f"Bearer {token}", "Accept": probe.accept, "Prefer": probe.prefer}
     body = None
     if probe.method != "GET":
         headers["Content-Type"] = probe.sent_type

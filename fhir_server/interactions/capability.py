@@ -56,6 +56,7 @@ def statement(
         "status": "active",
         "date": instant_text(now),
         "kind": "instance",
+        "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "software": {"name": "fhir-server", "version": software_version},
         "implementation": {"description": "The record that belongs to the patient", "url": fhir_base},
         "fhirVersion": "4.0.1",

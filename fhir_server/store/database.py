@@ -25,6 +25,7 @@ from fhir_server.store import (
     carer_tables,
     enrolment_tables,
     event_tables,
+    export_tables,
     index_tables,
     login_tables,
     oauth_tables,
@@ -45,6 +46,7 @@ TABLE_MODULES = (
     login_tables,
     oauth_tables,
     parameter_tables,
+    export_tables,
 )
 
 # A prepared statement is planned once for all values unless it asks otherwise (`prepared.Plan`). Compiling a plan to

@@ -401,7 +401,7 @@ def bundles(draw: st.DrawFn) -> Request:
 
 # ---------------------------------------------------------------- operations
 
-_UNBUILT = ("everything", "lastn", "summary", "export", "meta", "validate", "diff", "graphql", "document")
+_UNBUILT = ("everything", "lastn", "summary", "meta", "validate", "diff", "graphql", "document")
 
 
 def _operation_value(draw: st.DrawFn, kind: str) -> tuple[str, Any]:

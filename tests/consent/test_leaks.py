@@ -1,9 +1,8 @@
 """The leak table of access.md §8: one test a row; what is hidden and what is absent must be one answer.
 
-Rows that wait for what is not built yet: `$lastn` and `$summary` (refused, tested here), `$export`, Subscription and
-delivery (bulk data, subscriptions), caches (there are none), invitation and look-up forms (tests of sign-in and
-portal). `_list`, `_text` and value sets are tested in tests/search as well, `$everything` in tests/http, timing in
-test_timing.
+Rows that wait for what is not built yet: `$lastn` and `$summary` (refused, tested here), Subscription and delivery,
+caches (there are none), invitation and look-up forms (tests of sign-in and portal). `_list`, `_text` and value sets are
+tested in tests/search as well, `$everything` and `$export` in tests/http, timing in test_timing.
 """
 
 from __future__ import annotations

@@ -235,7 +235,7 @@ def test_a_parameter_that_is_not_built_is_refused_by_its_name(world: World, para
 
 
 @pytest.mark.parametrize("where", ["Observation", "Patient/ann", "Patient/bob", "Patient/nowhere", ""])
-@pytest.mark.parametrize("operation", ["export", "lastn", "summary", "document", "graphql", "none"])
+@pytest.mark.parametrize("operation", ["lastn", "summary", "document", "graphql", "none"])
 def test_an_operation_that_is_not_registered_is_refused_by_its_name(world: World, where: str, operation: str) -> None:
     answer = world.server.call("GET", f"{where}/${operation}".lstrip("/"), world.practice)
     assert answer.status_code == 404

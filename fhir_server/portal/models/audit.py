@@ -81,6 +81,8 @@ _SPECIAL: Final = {
     "110114": "Signed in",
     "110106": "Took a copy",
     "export": "Took a copy",
+    "$export": "Asked for a copy",
+    "$export-file": "Took a copy",
 }
 _VERDICT: Final = {
     "appropriate": "and found it appropriate",
