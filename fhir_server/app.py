@@ -38,7 +38,7 @@ from fhir_server.settings import Settings, SettingsError, vectors
 from fhir_server.settings import load as load_settings
 from fhir_server.signin import cis2, nhs_login, relying_party
 from fhir_server.signin import routes as signin
-from fhir_server.smart import authority, registry
+from fhir_server.smart import authority, keys, registry
 from fhir_server.smart import routes as smart
 from fhir_server.smart.discovery import oauth_uris
 from fhir_server.spec import json
@@ -170,9 +170,17 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         Job("exports", lambda: export_work.work(context)),
         Job("export-upkeep", lambda: export_work.upkeep(context), every_s=5.0),
         Job("enrolment-upkeep", lambda: inviting_files.upkeep(context), every_s=600.0),
+        Job("signing-keys", lambda: _rotate_keys(settings, context), every_s=3_600.0),
         Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),
         Job("audit-checkpoints", _sealing(signer, context), every_s=60.0),
     )
+
+
+def _rotate_keys(settings: Settings, context: Context) -> int:
+    """Make the next key of ID tokens where one is due; workers that share the folder agree by what is in it."""
+    if not settings.signing_key_days:
+        return 0
+    return keys.rotate(Path(settings.key_directory), context.now(), timedelta(days=settings.signing_key_days))
 
 
 def _purge_tokens(context: Context) -> int:

@@ -47,6 +47,7 @@ class Settings:
     mail_url: str = _setting("file://var/outbox", "Transport of e-mail: file://folder, smtp://host:port", secret=True)
     sms_url: str = _setting("file://var/outbox", "Transport of text messages: file://folder", secret=True)
     key_directory: str = _setting("var/keys", "Folder of the server's own signing keys; made at first start")
+    signing_key_days: int = _setting(90, "A new key signs ID tokens after this long; 0 makes none", unit="days")
     break_glass_minutes: int = _setting(60, "How long an emergency access lasts", unit="minutes")
     export_hours: int = _setting(24, "How long a complete bulk export can be fetched", unit="hours")
     result_embargo_days: int = _setting(

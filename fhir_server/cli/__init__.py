@@ -19,6 +19,7 @@ COMMANDS: Commands = {
     "reindex": ("reindexing:reindex", "Rebuild index rows from content while serving."),
     "explain": ("explaining:explain", "Show how the database answers a search."),
     "client": ("clients:client", "OAuth clients."),
+    "key": ("signing_keys:key", "Keys that sign ID tokens."),
     "user": ("people:user", "Accounts of people."),
     "token": ("tokens:token", "Access tokens for scripts and load tests."),
     "audit": ("auditing:audit", "The tamper-evident audit log."),
