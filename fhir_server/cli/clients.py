@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from fhir_server.cli.frame import opened
+from fhir_server.smart.keys import DEFAULT_ALGORITHM
 from fhir_server.smart.registry import register_client
 
 
@@ -33,6 +34,8 @@ def client() -> None:
 @click.option("--scope", default="", help="The most that may be granted, separated by spaces.")
 @click.option("--organization", default="", help="Organization/ID a backend service acts for.")
 @click.option("--trusted", is_flag=True, help="The operator's own backend service: consent does not filter it.")
+@click.option("--id-token-alg", default=DEFAULT_ALGORITHM, help="What its ID tokens are signed with: RS256 or ES256.")
+@click.option("--dpop-bound", is_flag=True, help="It gets only tokens that are bound to a key of its own (DPoP).")
 def add(  # noqa: PLR0913 - one parameter per option
     *,
     name: str,
@@ -45,6 +48,8 @@ def add(  # noqa: PLR0913 - one parameter per option
     scope: str,
     organization: str,
     trusted: bool,
+    id_token_alg: str,
+    dpop_bound: bool,
 ) -> None:
     """Register a client; print its id, and its secret this once, as JSON."""
     kinds = [kind for kind, chosen in (("public", public), ("secret", secret), ("jwks", jwks or jwks_uri)) if chosen]
@@ -63,6 +68,8 @@ def add(  # noqa: PLR0913 - one parameter per option
             scope=scope,
             organization=organization,
             trusted=trusted,
+            id_token_alg=id_token_alg,
+            dpop_bound=dpop_bound,
         )
     click.echo(json.dumps({"client_id": client_id} | ({"client_secret": shown_once} if shown_once else {})))
 

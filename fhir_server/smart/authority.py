@@ -18,7 +18,7 @@ from fhir_server.identity.client_keys import ClientKeys
 from fhir_server.search import scopes
 from fhir_server.smart import keys
 from fhir_server.smart.client import ASSERTION_METHOD
-from fhir_server.smart.keys import SigningKeys
+from fhir_server.smart.keys import KeyFolder
 from fhir_server.smart.rfc6749_authorization_code import CodeGrant
 from fhir_server.smart.rfc6749_client_credentials import SystemGrant
 from fhir_server.smart.rfc6749_refresh import RefreshGrant
@@ -42,7 +42,7 @@ class Authority:
         registration: Anybody may register a client, which then waits for an administrator (RFC 7591).
     """
 
-    signing: SigningKeys
+    signing: KeyFolder
     client_keys: ClientKeys = field(default_factory=ClientKeys)
     registration: bool = False
 
@@ -75,7 +75,7 @@ def here() -> Here:
         base_url=web.current().base_url,
         fhir_base=context.fhir_base,
         enforceable=partial(scopes.enforceable, context.definitions, context.fhir_base),
-        signing=current().signing,
+        signing=current().signing.current(),
         now=context.now(),
         session_max=web.current().session_max,
     )

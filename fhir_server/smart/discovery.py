@@ -64,7 +64,7 @@ def openid_configuration(base_url: str) -> dict[str, Any]:
         **_shared(base_url),
         "userinfo_endpoint": f"{base_url}/oauth/userinfo",
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [keys.ALGORITHM],
+        "id_token_signing_alg_values_supported": list(keys.ALGORITHMS),
         "response_modes_supported": ["query"],
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser", "profile"],
         "request_uri_parameter_supported": False,

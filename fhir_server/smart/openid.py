@@ -17,8 +17,8 @@ from fhir_server.web import bearer, proof
 _LIFETIME = timedelta(minutes=5)
 
 
-def id_token(here: Here, authorization: Authorization, *, scope: str, nonce: str) -> str:
-    """Return a signed ID token for the person who gave this permission, addressed to the client."""
+def id_token(here: Here, authorization: Authorization, *, scope: str, nonce: str, algorithm: str) -> str:
+    """Return an ID token for the person who gave this permission, addressed to the client and signed as it wants."""
     claims: dict[str, Any] = {
         "iss": here.base_url,
         "sub": authorization.account_id,
@@ -33,7 +33,7 @@ def id_token(here: Here, authorization: Authorization, *, scope: str, nonce: str
     for name in ("fhirUser", "profile"):
         if name in scope.split():
             claims[name] = fhir_user(here, authorization.subject)
-    return here.signing.sign(claims)
+    return here.signing.sign(claims, algorithm, here.now)
 
 
 def userinfo(here: Here, context: Context) -> Response:

@@ -188,5 +188,6 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships 
         tokens.add_refresh_token(session, here, user, answer, tokens.refresh_key(self.client, self.server.proof))
         if "openid" in scope.split():
             nonce = self.request.authorization_code.stored.nonce
-            answer["id_token"] = openid.id_token(here, user, scope=scope, nonce=nonce)
+            algorithm = self.client.stored.id_token_alg
+            answer["id_token"] = openid.id_token(here, user, scope=scope, nonce=nonce, algorithm=algorithm)
         return answer

@@ -42,7 +42,7 @@ def authorization_server() -> Response:
 @blueprint.get("/.well-known/jwks.json")
 def jwks() -> Response:
     """Answer the public keys that ID tokens are verified with."""
-    return _published(authority.current().signing.jwks())
+    return _published(authority.current().signing.current().jwks(web.context().now()))
 
 
 @blueprint.get("/oauth/authorize")

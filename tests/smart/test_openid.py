@@ -1,23 +1,23 @@
 """OpenID Connect Core 1.0: ID tokens with `fhirUser`, verified by a client with the published keys."""
 
-import time
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from fhir_server.smart import keys
+from fhir_server.smart.discovery import openid_configuration
+from fhir_server.spec.outcome import FhirError
 from tests.smart.world import BASE, CALLBACK, FHIR, World, answered, fields
 
 
-def claims_of(world: World, id_token: str) -> dict[str, Any]:
+def claims_of(world: World, id_token: str, algorithm: str = "RS256") -> dict[str, Any]:
     jwks = world.programs.get("/.well-known/jwks.json").json
     assert jwks is not None
-    decoded = jwt.decode(id_token, KeySet.import_key_set(jwks), algorithms=["RS256"])
-    assert decoded.header["kid"] == jwks["keys"][-1]["kid"]
+    decoded = jwt.decode(id_token, KeySet.import_key_set(jwks), algorithms=[algorithm])
+    assert decoded.header["kid"] in {key["kid"] for key in jwks["keys"] if key["alg"] == algorithm}
     return dict(decoded.claims)
 
 
@@ -65,49 +65,17 @@ def test_the_profile_scope_of_smart_1_gives_the_profile_claim(world: World) -> N
     assert claims_of(world, answer["id_token"])["profile"] == f"{FHIR}/Patient/1"
 
 
-def test_the_published_keys_are_public(world: World) -> None:
-    response = world.programs.get("/.well-known/jwks.json")
+def test_a_client_gets_its_id_tokens_signed_as_it_asked_for_and_no_other_way(world: World) -> None:
+    ada = world.person()
 
-    (key,) = (response.json or {})["keys"]
-    assert (key["kty"], key["use"], key["alg"]) == ("RSA", "sig", "RS256")
-    assert key["kid"]
-    assert not {"d", "p", "q", "dp", "dq", "qi"} & set(key)
-
-
-def test_the_key_is_made_once_and_readable_by_its_user_only(tmp_path: Path) -> None:
-    first, second = keys.load_or_create(tmp_path / "keys"), keys.load_or_create(tmp_path / "keys")
-
-    assert first.jwks() == second.jwks()
-    (file,) = (tmp_path / "keys").iterdir()
-    assert file.stat().st_mode & 0o077 == 0
-
-
-def test_a_new_key_signs_and_the_old_one_still_verifies(tmp_path: Path) -> None:
-    before = keys.load_or_create(tmp_path)
-    token = before.sign({"exp": int(time.time()) + 60})
-    keys._create(tmp_path / "id-token-2.jwk")
-
-    after = keys.load_or_create(tmp_path)
-
-    published = KeySet(list(after.private))
-    assert len(published.keys) == 2
-    assert jwt.decode(token, published, algorithms=["RS256"]).claims
-    assert jwt.decode(after.sign({}), published).header["kid"] != jwt.decode(token, published).header["kid"]
-
-
-def test_a_key_made_by_another_worker_meanwhile_is_kept(tmp_path: Path) -> None:
-    before = keys.load_or_create(tmp_path)
-
-    keys._create(tmp_path / "id-token-1.jwk")
-
-    assert keys.load_or_create(tmp_path).jwks() == before.jwks()
-    assert [path.name for path in tmp_path.iterdir()] == ["id-token-1.jwk"]
-
-
-def test_the_private_key_is_not_in_a_representation(tmp_path: Path) -> None:
-    made = keys.load_or_create(tmp_path)
-
-    assert "RSAKey" not in repr(made)
+    for algorithm in openid_configuration(BASE)["id_token_signing_alg_values_supported"]:
+        token = world.login(world.client(id_token_alg=algorithm)[0], ada)["id_token"]
+        assert claims_of(world, token, algorithm)["sub"] == ada.id
+        with pytest.raises(JoseError):
+            claims_of(world, token, "RS256" if algorithm == "ES256" else "ES256")
+    for wrong in ("none", "HS256", "RS1"):
+        with pytest.raises(FhirError, match="id_token_signed_response_alg must be one of RS256, ES256"):
+            world.client(id_token_alg=wrong)
 
 
 def test_an_app_may_want_a_new_sign_in(world: World) -> None:
