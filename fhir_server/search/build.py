@@ -69,7 +69,7 @@ class Builder:
         if name.startswith("_has:"):
             source, parameter, rest = self.has(types, name)
             inner = self.criterion((source,), rest, value, depth + 1)
-            return Has(source, (parameter.key,), inner) if inner else None
+            return self.referring(source, parameter, inner) if inner else None
         head, dot, rest = name.partition(".")
         code, _, modifier = head.partition(":")
         if code in _SPECIAL and not dot:
@@ -293,6 +293,12 @@ class Builder:
             if by_url:
                 chains.append(Chain(params, group, inner, by_url=True))
         return chains[0] if len(chains) == 1 else AnyOf(tuple(chains))
+
+    def referring(self, source: str, parameter: SearchParameter, inner: Criterion) -> Criterion:
+        """Return that a resource of a type refers here with a parameter, by URL where it may, and meets a criterion."""
+        plain = Has(source, (parameter.key,), inner)
+        by_url = reference.by_url(self.reading.definitions, parameter)
+        return AnyOf((plain, replace(plain, by_url=True))) if by_url else plain
 
     def _groups(self, targets: Sequence[str], codes: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the target types that have the parameters that follow, grouped by the types of these."""

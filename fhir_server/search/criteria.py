@@ -19,6 +19,7 @@ from fhir_server.search.prepare import value as value_field
 from fhir_server.search.token import TokenTest
 from fhir_server.search.token_sets import CodesTest
 from fhir_server.store import index_rows
+from fhir_server.store.keys import NONE
 from fhir_server.store.visibility import readable
 
 _MANY = 9
@@ -196,6 +197,15 @@ class Composite:
         return _found(row, keys, scope, leads=leads, correlated=first[1].c.key == row.c.key)
 
 
+def names_by_url(pointing: FromClause, named: FromClause) -> ColumnElement[bool]:
+    """Return that a row of the index of references names, by URL and any version it says, what another row is of."""
+    return and_(
+        pointing.c.target == named.c.target,
+        of_parameters(named, (CANONICAL,)),
+        pointing.c.version.in_((NONE, named.c.version)),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """A reference parameter points to a readable resource of these types that meets a criterion."""
@@ -223,8 +233,7 @@ class Chain:
         hop = index.join(target, target.c.key == index.c.target)
         if self.by_url:
             named = index_rows.alias("index_reference")
-            same = and_(named.c.target == index.c.target, of_parameters(named, (CANONICAL,)))
-            hop = index.join(named, same).join(target, target.c.key == named.c.key)
+            hop = index.join(named, names_by_url(index, named)).join(target, target.c.key == named.c.key)
         return (
             select(index.c.key)
             .select_from(hop)
@@ -242,6 +251,8 @@ class Has:
     type: str
     params: tuple[int, ...]
     criterion: Criterion
+    by_url: bool = False
+    """Whether the reference names what it points to by a canonical URL."""
 
     @property
     def rank(self) -> int:
@@ -252,14 +263,19 @@ class Has:
         """Return the condition on a readable row."""
         index = index_rows.alias("index_reference")
         keys = self.keys(scope, index, leads=leads)
-        return _found(row, keys, scope, leads=leads, correlated=index.c.target == row.c.key)
+        (here,) = keys.selected_columns
+        return _found(row, keys, scope, leads=leads, correlated=here == row.c.key)
 
     def keys(self, scope: Scope, index: FromClause, *, leads: bool) -> Select[tuple[int]]:
         """Return the keys of what such a source points to, from rows of this alias of the index of references."""
-        source = readable(scope.visibility, (self.type,))
+        source, here = readable(scope.visibility, (self.type,)), index.c.target
+        hop = index.join(source, source.c.key == index.c.key)
+        if self.by_url:
+            named = index_rows.alias("index_reference")
+            hop, here = hop.join(named, names_by_url(index, named)), named.c.key
         return (
-            select(index.c.target)
-            .select_from(index.join(source, source.c.key == index.c.key))
+            select(here)
+            .select_from(hop)
             .where(
                 of_parameters(index, self.params),
                 self.criterion.condition(source, scope, leads=leads),

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from fhir_server.search import date, keys, string, syntax
 from fhir_server.search.build import Builder
-from fhir_server.search.criteria import AllOf, AnyOf, Composite, Has, LastUpdated, Not, Part
+from fhir_server.search.criteria import AllOf, AnyOf, Composite, LastUpdated, Not, Part
 from fhir_server.search.filter_syntax import Junction, Negation, Node, Step, Test, parse_filter
 from fhir_server.search.filter_tests import Around, Beyond, Otherwise, Whole
 from fhir_server.search.index import ON_THE_ROW
@@ -72,7 +72,7 @@ def _path(builder: Builder, types: tuple[str, ...], path: tuple[Step, ...], test
     if step.name.startswith("_has:"):
         source, parameter, rest = builder.has(types, step.name)
         inner = (Step(rest, step.inner), *further)
-        return Has(source, (parameter.key,), _path(builder, (source,), inner, test, depth + 1))
+        return builder.referring(source, parameter, _path(builder, (source,), inner, test, depth + 1))
     if not further:
         return _leaf(builder, types, step.name, test)
     code, _, modifier = step.name.partition(":")

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Select, select, union
 
-from fhir_server.search import keys, prepare
+from fhir_server.search import criteria, keys, prepare
 from fhir_server.search.model import Include, Row, SearchRequest
 from fhir_server.search.prepare import value as value_field
 from fhir_server.search.results import MAXIMUM_COUNT
@@ -108,8 +108,7 @@ def _by_url(hop: _Hop) -> Select[tuple[int]]:
     pointing, named = index_rows.alias("index_reference"), index_rows.alias("index_reference")
     here, there = (named, pointing) if include.reverse else (pointing, named)
     query = select(there.c.key).where(
-        pointing.c.target == named.c.target,
-        keys.of_parameters(named, (keys.CANONICAL,)),
+        criteria.names_by_url(pointing, named),
         pointing.c.param != keys.CANONICAL,
         keys.among(here.c.key, hop.rows),
     )

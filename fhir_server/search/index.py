@@ -40,7 +40,7 @@ ON_THE_ROW = frozenset({"_id", "_lastUpdated"})
 
 Valued = Sequence[tuple[SearchParameter, list[Node]]]
 
-_CANONICAL_URL = "url"
+_CANONICAL_URL, _CANONICAL_VERSION = "url", "version"
 _OCCURRENCES_LIMIT = 1_000
 
 
@@ -125,7 +125,8 @@ def _simple(valued: Valued, owner: _Owner, reading: Reading) -> Iterator[tuple[s
             for columns in shape.write(kind, value, parameter, reading):
                 yield shape.TABLE, owner.row(shape.TABLE, parameter.key, columns)
             if parameter.code == _CANONICAL_URL and parameter.type == "uri":
-                columns = reference.write_canonical(value, parameter.resource_type)
+                version = next((found[0][1] for each, found in valued if each.code == _CANONICAL_VERSION), None)
+                columns = reference.write_canonical(value, version, parameter.resource_type)
                 yield reference.TABLE, owner.row(reference.TABLE, keys.CANONICAL, columns)
         yield from _beside(parameter, values, owner, reading)
 

@@ -6,6 +6,7 @@ whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ _SUBSETTED = {
 }
 _INLINE = frozenset({"BackboneElement", "Element"})
 _ELEMENTS_LIMIT = 100
+_PATH = re.compile(r"[A-Za-z]+(\.[A-Za-z]+)*")
 
 
 def elements_projection(definitions: Definitions, value: str) -> _Elements:
@@ -31,10 +33,15 @@ def elements_projection(definitions: Definitions, value: str) -> _Elements:
         FhirError: 400 when it is no list of element names.
     """
     names = frozenset(filter(None, value.split(",")))
-    plain = {name.rpartition(".")[2] for name in names}
-    if len(names) > _ELEMENTS_LIMIT or not all(name.isascii() and name.isalpha() for name in plain):
+    if len(names) > _ELEMENTS_LIMIT or not all(_PATH.fullmatch(name) for name in names):
         raise syntax.invalid("_elements", f"is a list of at most {_ELEMENTS_LIMIT} top level element names.")
-    return _Elements(definitions, names)
+    return _Elements(definitions, frozenset(map(_top, names)))
+
+
+def _top(name: str) -> str:
+    """Return the top level element of a path, below its type where that stands first: more than asked for may come."""
+    parts = name.split(".")
+    return ".".join(parts[:2] if parts[0][0].isupper() else parts[:1])
 
 
 def summary_projection(definitions: Definitions, summary: str) -> _Summary:

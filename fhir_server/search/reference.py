@@ -52,9 +52,9 @@ def write(kind: str, value: Any, _parameter: SearchParameter, reading: Reading) 
         yield _row(parse_reference(value, reading.fhir_base))
 
 
-def write_canonical(url: Any, resource_type: str) -> Mapping[str, Any]:
+def write_canonical(url: Any, version: Any, resource_type: str) -> Mapping[str, Any]:
     """Return the columns of the row by which canonical references find a resource (`keys.CANONICAL`)."""
-    return {"target": hash64(str(url)), "target_type": type_key(resource_type), "version": NONE}
+    return {"target": hash64(str(url)), "target_type": type_key(resource_type), "version": keys.text_key(version)}
 
 
 def write_versions(value: str, reading: Reading) -> Iterator[Mapping[str, Any]]:

@@ -60,7 +60,7 @@ def compile_all(examples: Path, expansions: Path) -> Json:
         "compartments": {
             each["code"]: compile_compartment(each)
             for each in kinds["CompartmentDefinition"]
-            if each["code"] in COMPARTMENTS and each["url"].startswith("http://hl7.org/fhir/CompartmentDefinition/")
+            if each["code"] in COMPARTMENTS and _is_compartment(each)
         },
         "operations": sorted(map(compile_operation, kinds["OperationDefinition"]), key=lambda each: str(each["url"])),
         "value_sets": compile_value_sets(read_resources(expansions, ("ValueSet",)), required),
@@ -224,6 +224,12 @@ def parameter_key(resource_type: str, code: str) -> int:
 
 def _is_base(definition: Json) -> bool:
     return definition["kind"] != "logical" and definition.get("derivation") != "constraint"
+
+
+def _is_compartment(compartment: Json) -> bool:
+    # The package also holds the illustration of the CompartmentDefinition page, which has the code Device.
+    code = compartment["code"]
+    return bool(compartment["url"] == f"http://hl7.org/fhir/CompartmentDefinition/{code[:1].lower()}{code[1:]}")
 
 
 def _is_parameter(parameter: Json) -> bool:

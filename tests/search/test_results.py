@@ -32,6 +32,9 @@ RESOURCES: list[Json] = [
     {"resourceType": "QuestionnaireResponse", "id": "a1", "status": "completed",
      "questionnaire": "http://q.test/one|2", "subject": {"reference": "Patient/p1"}},
     {"resourceType": "QuestionnaireResponse", "id": "a2", "status": "completed", "questionnaire": "http://q.test/two"},
+    {"resourceType": "QuestionnaireResponse", "id": "a3", "status": "completed",
+     "questionnaire": "http://q.test/one|1", "subject": {"reference": "Patient/p2"}},
+    {"resourceType": "QuestionnaireResponse", "id": "a4", "status": "completed", "questionnaire": "http://q.test/one"},
     {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "weight"},
      "subject": {"reference": f"{BASE}/Patient/p1/_history/3"}, "performer": [{"display": "somebody"}],
      "valueQuantity": {"value": 5, "comparator": "<", "unit": "kg"}},
@@ -86,17 +89,21 @@ def test_includes_follow_references_of_the_named_parameter_and_type(world: World
     assert _included(world, "Patient", *chain) == ["g1", "g2"]
     assert _included(world, "Observation", ("_include", "*")) == ["p1"]
     assert _included(world, "Patient", ("_revinclude", "Observation:subject")) == ["o1"]
-    assert _included(world, "Patient", ("_revinclude", "*")) == ["a1", "o1"]
-    assert _included(world, "Patient", ("_revinclude", "QuestionnaireResponse:*")) == ["a1"]
+    assert _included(world, "Patient", ("_revinclude", "*")) == ["a1", "a3", "o1"]
+    assert _included(world, "Patient", ("_revinclude", "QuestionnaireResponse:*")) == ["a1", "a3"]
 
 
-def test_canonical_references_are_followed_by_url(world: World) -> None:
-    assert world.ids("QuestionnaireResponse", ("questionnaire", "http://q.test/one")) == ["a1"]
+def test_canonical_references_are_followed_by_url_to_the_version_they_say(world: World) -> None:
+    assert sorted(world.ids("QuestionnaireResponse", ("questionnaire", "http://q.test/one"))) == ["a1", "a3", "a4"]
     assert world.ids("QuestionnaireResponse", ("questionnaire", "http://q.test/one|2")) == ["a1"]
     assert world.ids("QuestionnaireResponse", ("questionnaire", "http://q.test/one|3")) == []
-    assert world.ids("QuestionnaireResponse", ("questionnaire.title", "asked")) == ["a1"]
+    assert sorted(world.ids("QuestionnaireResponse", ("questionnaire.title", "asked"))) == ["a1", "a4"]
+    answered = "_has:QuestionnaireResponse:questionnaire:subject"
+    assert world.ids("Questionnaire", (answered, "Patient/p1")) == ["q1"]
+    assert world.ids("Questionnaire", (answered, "Patient/p2")) == []
+    assert world.ids("Questionnaire", ("_id", "q1"), ("_filter", f"{answered} eq Patient/p1")) == ["q1"]
     assert _included(world, "QuestionnaireResponse", ("_include", "QuestionnaireResponse:questionnaire")) == ["q1"]
-    assert _included(world, "Questionnaire", ("_revinclude", "QuestionnaireResponse:questionnaire")) == ["a1"]
+    assert _included(world, "Questionnaire", ("_revinclude", "QuestionnaireResponse:questionnaire")) == ["a1", "a4"]
 
 
 def test_references_are_found_in_every_way_they_can_be_written(world: World) -> None:
@@ -132,6 +139,7 @@ def test_total_is_given_when_asked_for_or_known_for_nothing(world: World) -> Non
         (("_summary", "text"), {"text", "id"}, {"name", "birthDate"}),
         (("_summary", "data"), {"name", "contact"}, {"text"}),
         (("_elements", "birthDate,multipleBirth"), {"birthDate", "multipleBirthInteger"}, {"name", "text", "gender"}),
+        (("_elements", "name.family,Patient.contact.name"), {"name", "contact"}, {"birthDate", "text"}),
     ],
 )
 def test_a_cut_resource_keeps_what_was_asked_for_and_says_so(

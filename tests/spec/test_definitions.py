@@ -78,6 +78,8 @@ def test_compartments_follow_their_definitions(definitions: Definitions) -> None
     assert definitions.compartment_parameters("Patient", "Patient") == ("_id", "link")
     assert definitions.compartment_parameters("Encounter", "Encounter")[0] == "_id"
     assert definitions.compartment_parameters("Patient", "Medication") == ()
+    assert definitions.compartment_parameters("Device", "Observation") == ("subject", "device")
+    assert definitions.compartment_parameters("Device", "Device") == ("_id",)
 
 
 def test_elements_say_what_the_snapshot_says(definitions: Definitions) -> None:
