@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 Resource: TypeAlias = dict[str, Any]
 
-Role = Literal["patient", "carer", "professional", "coordinator", "service-desk", "privacy-officer", "admin"]
+Role = Literal[
+    "patient", "carer", "professional", "coordinator", "service-desk", "privacy-officer", "admin", "developer"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ def accounts() -> tuple[Account, ...]:
         _account(13, "privacy-officer", "Ruth Castellan", "ruth.castellan@example.org", None, acute),
         _account(14, "privacy-officer", "Imtiaz Malik", "imtiaz.malik@example.org", None, acute),
         _account(15, "admin", "Sandra Voss", "sandra.voss@example.org", None),
+        _account(16, "developer", "Mina Kovac", "mina.kovac@example.org", None),
     )
 
 

@@ -32,6 +32,7 @@ class Role(StrEnum):
     SERVICE_DESK = "service-desk"
     PRIVACY_OFFICER = "privacy-officer"
     ADMIN = "admin"
+    DEVELOPER = "developer"
 
 
 def opened(role: Role, reference: str, *, email: str, name: str, mobile: str, now: datetime) -> Account:

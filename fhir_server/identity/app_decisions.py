@@ -5,7 +5,7 @@ Knows no HTTP. Every decision is final when its transaction commits, and the app
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -16,8 +16,52 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import app_registry, oauth_clients, resources
 from fhir_server.store.database import Session
 
+STEPS: Final = ("approve", "refuse", "suspend", "resume", "limit")
 LONGEST_REASON: Final = 500
 MOST_REQUESTS_PER_MINUTE: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision.
+
+    Attributes:
+        step: One of `STEPS`.
+        by: Account of the administrator, or another caller's subject.
+        organization: `Organization/…` that a backend service acts for, with `approve` alone.
+        requests_per_minute: With `approve` and `limit`: None for what the settings say, 0 for no limit.
+        reason: What its maker is told.
+        is_operator: The record's operator decides.
+    """
+
+    step: str
+    by: str
+    organization: str = ""
+    requests_per_minute: int | None = None
+    reason: str = ""
+    is_operator: bool = False
+
+
+def decide(session: Session, client_id: str, decision: Decision, now: datetime) -> None:
+    """Do what was decided.
+
+    Raises:
+        FhirError: As the function of the step does; INVALID_VALUE (400) for a step that is none.
+    """
+    step, by, reason = decision.step, decision.by, decision.reason
+    if step == "approve":
+        limit, organization = decision.requests_per_minute, decision.organization
+        approve(session, client_id, by=by, now=now, organization=organization, requests_per_minute=limit, reason=reason)
+    elif step == "refuse":
+        refuse(session, client_id, by=by, reason=reason, now=now)
+    elif step == "suspend":
+        suspend(session, client_id, by=by, reason=reason, now=now)
+    elif step == "resume":
+        resume(session, client_id, by=by, now=now, is_operator=decision.is_operator)
+    elif step == "limit":
+        set_limit(session, client_id, decision.requests_per_minute)
+    else:
+        raise _wrong("step", f"must be one of {', '.join(STEPS)}")
 
 
 def approve(

@@ -70,6 +70,19 @@ ACCOUNT_ACTIONS = (
     "want-text-codes",
 )
 """What people do with accounts on pages; codes of the same system."""
+    "register-app",
+    "change-app",
+    "remove-app",
+    "new-app-secret",
+    "approve-app",
+    "refuse-app",
+    "suspend-app",
+    "resume-app",
+    "limit-app",
+    "list-apps",
+    "read-app",
+    "list-own-apps",
+    "read-own-app",
 _PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _ROLE_CLASS = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"

@@ -25,9 +25,11 @@ from fhir_server.portal.views import (
     account_proofs,
     account_resets,
     account_secrets,
+    administration,
     carer_invitation,
     carers,
     caring,
+    developer,
     emergency,
     home,
     invitation_files,
@@ -49,10 +51,20 @@ GET: Final = ("GET",)
 POST: Final = ("POST",)
 BOTH: Final = ("GET", "POST")
 EVERYBODY: Final = ()
-ANY_ROLE: Final = ("patient", "carer", "professional", "coordinator", "service-desk", "privacy-officer", "admin")
+ANY_ROLE: Final = (
+    "patient",
+    "carer",
+    "professional",
+    "coordinator",
+    "service-desk",
+    "privacy-officer",
+    "admin",
+    "developer",
+)
 PATIENT: Final = ("patient",)
 READER: Final = ("patient", "carer")
 PROFESSIONAL: Final = ("professional",)
+DEVELOPER: Final = ("developer",)
 
 
 class Page(NamedTuple):
@@ -145,6 +157,15 @@ PAGES: Final = (
     Page("/service-desk/messages/<message_id>/close", service_desk.close_message, ("service-desk",), POST),
     Page("/service-desk/account-resets", account_resets.account_resets, ("service-desk", "admin"), BOTH),
     Page("/service-desk", pages.service_desk, ("service-desk",)),
+    Page("/administration/apps", administration.apps, ("admin",)),
+    Page("/administration/apps/<client_id>", administration.one_app, ("admin",), BOTH),
+    Page("/developer", developer.apps, DEVELOPER),
+    Page("/developer/apps/register", developer.register, DEVELOPER, BOTH),
+    Page("/developer/apps/<client_id>", developer.one_app, DEVELOPER),
+    Page("/developer/apps/<client_id>/change", developer.change, DEVELOPER, BOTH),
+    Page("/developer/apps/<client_id>/secret", developer.new_secret, DEVELOPER, POST),
+    Page("/developer/apps/<client_id>/keys", developer.test_keys, DEVELOPER, POST),
+    Page("/developer/apps/<client_id>/remove", developer.remove, DEVELOPER, BOTH),
     Page("/carer/<token>", carer_invitation.carer_invitation, EVERYBODY, BOTH),
     Page("/contact", pages.contact, EVERYBODY),
     Page("/accessibility", pages.accessibility, EVERYBODY),

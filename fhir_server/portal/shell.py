@@ -49,7 +49,8 @@ MENUS: Final = {
     "coordinator": (("Invitations", "/organisation"), ("Team", "/organisation/team")),
     "privacy-officer": (("Privacy", "/privacy"), ("Audit log", "/privacy/audit")),
     "service-desk": (("Service desk", "/service-desk"),),
-    "admin": (("Administration", "/"),),
+    "admin": (("Administration", "/"), ("Apps", "/administration/apps")),
+    "developer": (("Your apps", "/developer"),),
 }
 
 

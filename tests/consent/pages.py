@@ -48,6 +48,7 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "batch_id": ("nowhere",),
     "message_id": ("nowhere",),
     "action": ("cancel",),
+    "client_id": ("nowhere",),
 }
 
 

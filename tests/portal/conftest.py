@@ -31,7 +31,7 @@ AMELIA, DESMOND = "amelia.hart@example.org", "desmond.clarke@example.org"
 THOMAS = "thomas.hart@example.org"
 GP, CONSULTANT, RECEPTIONIST = "helen.ashworth@example.org", "priya.raman@example.org", "dorothy.pike@example.org"
 COORDINATOR, PRIVACY, DESK = "nadia.lowe@example.org", "ruth.castellan@example.org", "gareth.pugh@example.org"
-ADMIN = "sandra.voss@example.org"
+ADMIN, DEVELOPER = "sandra.voss@example.org", "mina.kovac@example.org"
 _CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 

@@ -95,6 +95,7 @@ def test_the_deepest_menu_entry_is_current() -> None:
 def test_every_role_has_a_menu() -> None:
     assert set(MENUS) == {
         "patient", "carer", "professional", "coordinator", "service-desk", "privacy-officer", "admin",
+        "developer",
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from tests.portal.conftest import (
     AMELIA,
     COORDINATOR,
     DESK,
+    DEVELOPER,
     GP,
     PRIVACY,
     RECEPTIONIST,
@@ -29,6 +30,7 @@ WHO = {
     "service-desk": DESK,
     "privacy-officer": PRIVACY,
     "admin": ADMIN,
+    "developer": DEVELOPER,
 }
 EXAMPLES = {
     "patient_id": "amelia-hart",
@@ -51,6 +53,7 @@ EXAMPLES = {
     "batch_id": "unknown",
     "message_id": "unknown",
     "token": "unknown",
+    "client_id": "unknown",
 }
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
 READ_PAGES = [page for page in PAGES if "GET" in page.methods]
@@ -72,7 +75,7 @@ def test_each_page_answers_the_roles_it_is_for(people: dict[str, Person], page: 
         # Thomas has a share of one record, so his letters are those of it; some ids are somebody else's for him.
         allowed = {200, 302, 303} | ({404} if role == "carer" else set())
         # Nobody was sent such a link, shares such a record, made such a request or file, or is in the team.
-        unknown = {"<token>", "<choice>", "<request_id>", "<account_id>", "<batch_id>"}
+        unknown = {"<token>", "<choice>", "<request_id>", "<account_id>", "<batch_id>", "<client_id>"}
         allowed |= {404, 410} if unknown & set(page.path.split("/")) else set()
         assert answer.status_code in allowed, (role, page.path, answer.status_code)
 

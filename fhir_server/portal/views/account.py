@@ -23,6 +23,7 @@ _ROLES = {
     "service-desk": "Service desk",
     "privacy-officer": "Privacy officer",
     "admin": "Administrator",
+    "developer": "Developer of apps",
 }
 _DONE = {
     "password": "Your password is changed, and every other device is signed out",

@@ -21,6 +21,7 @@ _START: Final = {
     "coordinator": "/organisation",
     "privacy-officer": "/privacy",
     "service-desk": "/service-desk",
+    "developer": "/developer",
 }
 _NEW_DAYS: Final = 30
 _FEW: Final = 4
