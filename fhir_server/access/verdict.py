@@ -206,8 +206,8 @@ def _meets(record: Record, grant: Grant) -> bool:
     """Return whether the record meets the node's criteria on content; a deny hits where the record does not say."""
     if record.type == PROVENANCE:
         return not grant.permit
-    if record.type == BINARY:
-        return record.subject is not None and _meets(record.subject, grant)
+    if record.type == BINARY and record.subject is not None:
+        return _meets(record.subject, grant)
     if grant.type and grant.type != record.type:
         return False
     # What contains a permitted result may hold others beside it.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fhir_server.access import labels, requests
+from fhir_server.access import authorship, labels, requests
 from fhir_server.access.closure import CONTAINERS, compile_memberships
 from fhir_server.access.consent import compile_consent
 from fhir_server.access.decide import author_of
@@ -44,9 +44,11 @@ def before_write(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None
     """
     if new.type == "PractitionerRole":
         _check_role(job, resource)
-    # A patient's new label on what a hospital booked says nothing of the appointment.
-    if new.type == "Appointment" and new.author == author_of(job.principal):
-        requests.check(job.principal, resource, first=new.version == 1)
+    # A patient's new label on what a hospital wrote or booked says nothing of the rest.
+    if new.author == author_of(job.principal):
+        authorship.check(job.principal, resource, new.patients, job.context.fhir_base)
+        if new.type == "Appointment":
+            requests.check(job.principal, resource, first=new.version == 1)
     if new.type != "Patient":
         return
     for identifier in resource.get("identifier", ()):

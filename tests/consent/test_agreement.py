@@ -21,14 +21,14 @@ from fhir_server.access.consent import compile_consent
 from fhir_server.access.verdict import Reason, Record, verdict
 from fhir_server.access.visibility import Gate
 from fhir_server.spec.values import period_interval
-from fhir_server.store import grants, index_tables, resources
+from fhir_server.store import grants, resources
 from fhir_server.store.database import Session, Store
 from fhir_server.store.grants import READ, WRITE, Grant
 from fhir_server.store.keys import hash64, key_of_reference, type_key
-from fhir_server.store.resources import NewVersion
 from fhir_server.store.visibility import execute, readable
 from tests.consent import generated
 from tests.consent.generated import TYPES, Row
+from tests.consent.storing import put
 from tests.databases import Databases
 from tests.server import create_schema
 
@@ -44,40 +44,6 @@ def store(databases: Databases) -> Iterator[Store]:
     made = Store(databases.prepared("schema", create_schema))
     yield made
     made.close()
-
-
-def _put(session: Session, row: Row) -> None:
-    key, record = row.key, row.record
-    own = dict.fromkeys(index_tables.token.c.keys(), 0) | {"key": key, "head": ""}
-    tokens = [
-        {**own, "item": item, "param": param, "code": code, "system": system}
-        for item, found in ((0, record.tokens), (-1, record.contained))
-        for param, system, code in found
-    ]
-    references = [
-        {"key": key, "patient": 0, "item": 0, "param": param, "target": target, "target_type": 0, "version": 0}
-        for param, target in record.references
-    ]
-    resources.put(
-        session,
-        NewVersion(
-            key=key,
-            type=row.type,
-            id=row.name.partition("/")[2],
-            version=1,
-            updated_at=1,
-            content=b"{}",
-            patients=record.patients,
-            label=record.label,
-            confidentiality=record.confidentiality,
-            author=record.author,
-            context=record.subject.key if record.subject else 0,
-            released_at=record.released_at,
-            date_lo=record.dates[0] if record.dates else None,
-            date_hi=record.dates[1] if record.dates else None,
-            index={"index_token": tokens, "index_reference": references},
-        ),
-    )
 
 
 def _compiled(consents: list[dict[str, Any]]) -> list[Grant]:
@@ -103,7 +69,7 @@ def test_sql_and_memory_agree_on_every_caller_and_record(
     compiled = _compiled(consents)
     with suppress(_UndoneError), store.write() as session:
         for row in rows:
-            _put(session, row)
+            put(session, row.record, row.name)
         for number in range(len(consents)):
             grants.replace(session, number + 1, [grant for grant in compiled if grant.consent == number + 1])
         for gate in gates:

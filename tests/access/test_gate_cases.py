@@ -1,0 +1,100 @@
+"""Both faces of the gate on the table of the decision procedure: the verdict in memory, the predicate in SQL."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from sqlalchemy import insert, select
+
+from fhir_server.access.verdict import Record, Verdict, Vote, verdict
+from fhir_server.store import grants, index_tables
+from fhir_server.store.database import Session, Store
+from fhir_server.store.keys import type_key
+from fhir_server.store.visibility import execute, readable
+from tests.access.gate_cases import BOB, CASES, OBSERVATION, READER, RESULT, SHARED, VISIBLE, Case, deny, permit
+from tests.consent.storing import put
+from tests.databases import Databases
+from tests.server import create_schema
+
+_KINDS = {
+    type_key(kind): kind
+    for kind in (
+        "Observation",
+        "Consent",
+        "Task",
+        "Patient",
+        "Organization",
+        "Binary",
+        "Provenance",
+        "DocumentReference",
+    )
+}
+
+
+class _UndoneError(Exception):
+    """Takes a case back."""
+
+
+def test_the_verdict_says_what_the_table_says() -> None:
+    wrong = [
+        (number, case, found)
+        for number, case in enumerate(CASES)
+        if (found := verdict(case.gate, case.record, case.grants))[:2] != (case.says in VISIBLE, case.says)
+    ]
+    assert wrong == []
+
+
+def test_the_predicate_shows_what_the_table_says(databases: Databases) -> None:
+    store = Store(databases.prepared("schema", create_schema))
+    wrong = [case for case in CASES if _is_seen(store, case) is not (case.says in VISIBLE)]
+    store.close()
+    assert wrong == []
+
+
+def _is_seen(store: Store, case: Case) -> bool:
+    """Return whether the row exists for the caller, on which a first try and a look at many rows have to agree."""
+    seen = False
+    with suppress(_UndoneError), store.write() as session:
+        if case.record.subject is not None:
+            put(session, case.record.subject, "DocumentReference/letter")
+        put(session, case.record, f"{_KINDS[case.record.type]}/r")
+        for key in case.record.referred_by:
+            pointing = {"key": key, "param": 1, "patient": 0, "target": case.record.key, "target_type": 0, "version": 0}
+            session.connection.execute(insert(index_tables.reference).values(pointing))
+        for consent in {grant.consent for grant in case.grants}:
+            grants.replace(session, consent, [grant for grant in case.grants if grant.consent == consent])
+        seen = _found(session, case)
+        if session.is_postgresql:
+            assert _found(session, case, wide=True) is seen
+            assert seen or not _found(session, case, sure=True)
+        raise _UndoneError
+    return seen
+
+
+def _found(session: Session, case: Case, *, wide: bool = False, sure: bool = False) -> bool:
+    rows = readable(case.gate, wide=wide, sure=sure)
+    return case.record.key in set(execute(session, case.gate, select(rows.c.key)).scalars())
+
+
+def test_a_verdict_names_the_consents_and_nodes_that_decided() -> None:
+    inner = deny(consent=1, node="Consent.provision.provision[0]", position=1, ends=1, labels=2)
+    ours, theirs = permit(ends=1), permit(consent=2, patient=BOB)
+    yes = Vote(1, "Consent.provision", permit=True, stands=True)
+    both = verdict(READER, SHARED, (theirs, ours, inner))
+    assert (both.consents, set(both.votes)) == ((1, 2), {yes, yes._replace(consent=2)})
+    against = verdict(READER, SHARED, (ours, theirs, deny(consent=3, patient=BOB), deny(consent=4, ends=1)))
+    assert against == Verdict(
+        visible=False,
+        reason=against.reason,
+        consents=(4,),
+        votes=(yes, Vote(4, "Consent.provision", permit=False, stands=True)),
+    )
+    excepted = verdict(READER, RESULT, (deny(consent=1, ends=1, node="a"), permit(position=1, ends=1, node="b")))
+    assert excepted.votes == (Vote(1, "a", permit=False, stands=False), Vote(1, "b", permit=True, stands=True))
+    assert verdict(READER, RESULT, (permit(), permit())).votes == (yes,)
+
+
+def test_what_is_not_known_of_a_record_is_nothing() -> None:
+    bare = Record(OBSERVATION, (), 0, 0, 0)
+    assert (bare.key, bare.released_at, bare.dates, bare.subject) == (0, 0, None, None)
+    assert not any((bare.tokens, bare.references, bare.referred_by, bare.contained, bare.meets))
