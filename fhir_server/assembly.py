@@ -49,6 +49,7 @@ def make_context(settings: Settings, store: Store, *, now: Callable[[], datetime
         break_glass_minutes=settings.break_glass_minutes,
         export_hours=settings.export_hours,
         result_embargo=timedelta(days=settings.result_embargo_days),
+        conditional_deletes=settings.conditional_deletes,
         page_key=hashlib.blake2b(b"page cursor", key=settings.secret_key.encode()[:64], digest_size=32).digest(),
         operations=BY_CODE,
         recorder=Recorder(store),

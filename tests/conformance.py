@@ -109,7 +109,7 @@ _BY_HAND = (
     "Profiles held to: ours and an administrator's, where a resource claims one or the settings require it.",
     "A history says POST of every first version and PUT of every later one, also where an update made the first.",
     "`Prefer: respond-async` is for `$export`; all other answers are immediate.",
-    "A conditional delete deletes one match; several are 412.",
+    "A conditional delete is 412 for several matches, unless `FHIR_SERVER_CONDITIONAL_DELETES` allows as many.",
     "U+FFFE and U+FFFF, which no XML document may hold, are kept in JSON and shown as U+FFFD in XML.",
 )
 

@@ -63,6 +63,11 @@ def chooses_ids(principal: Principal) -> bool:
     return principal.caller in {Caller.OPERATOR, Caller.ORGANIZATION}
 
 
+def deletes_several(principal: Principal) -> bool:
+    """Return whether one condition of this caller may delete several resources: of a program, never of a person."""
+    return principal.caller in {Caller.OPERATOR, Caller.ORGANIZATION}
+
+
 def matches_everyone(principal: Principal) -> bool:
     """Return whether the caller's mandate includes finding a person by NHS number over the whole index (nhs.md §4)."""
     if principal.caller is Caller.STAFF:

@@ -139,7 +139,7 @@ PARAMETERS: dict[str, Described] = {
         "name": "_count",
         "in": "query",
         "description": "Size of a page, at most 1,000; 0 for the total alone",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 1_000},
+        "schema": {"type": "integer", "minimum": 0},
     },
     "total": {
         "name": "_total",

@@ -18,8 +18,10 @@ from fhir_server.interactions.patching import JSON_PATCH, MERGE_PATCH, parse_pat
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.values import parse_reference
 from fhir_server.spec.xml_patch import XML_PATCH, parse_xml_patch
 from fhir_server.spec.xml_read import read_xml
+from fhir_server.web import context
 
 FORM = "application/x-www-form-urlencoded"
 GENERAL_JSON = "application/json"
@@ -117,9 +119,15 @@ def _check_charset(request: Request) -> None:
 def _wrapped(raw: bytes, request: Request, interaction: Interaction) -> Mapping[str, Any]:
     if not request.mimetype or not raw:
         raise FhirError(Kind.MALFORMED, "A Binary needs a Content-Type and content")
-    binary: dict[str, Any] = {"resourceType": "Binary", "contentType": request.mimetype}
+    binary: dict[str, Any] = {
+        "resourceType": "Binary",
+        "contentType": " ".join(request.headers["Content-Type"].split()),
+    }
     if interaction.id:
         binary["id"] = interaction.id
-    if context := request.headers.get("X-Security-Context"):
-        binary["securityContext"] = {"reference": context}
+    if named := request.headers.get("X-Security-Context"):
+        # INVARIANT: whoever names a context is not told 201 for content that nothing protects.
+        if not parse_reference(named, context().fhir_base).id:
+            raise FhirError(Kind.INVALID_VALUE, "X-Security-Context is a reference such as DocumentReference/1")
+        binary["securityContext"] = {"reference": named}
     return {**binary, "data": b64encode(raw).decode()}

@@ -19,6 +19,7 @@ from fhir_server.spec.outcome import FhirError, position_extensions
 from fhir_server.spec.positions import LENGTH_LIMIT, Path, Position, find_positions
 
 _BODY = "fhir_server.body"
+_ENTRY_OUTCOME = b'"outcome":{"resourceType":"OperationOutcome"'
 
 
 def keep(request: Request, raw: bytes) -> None:
@@ -52,6 +53,30 @@ def located_in_answer(outcome: Outcome, interaction: Interaction, request: Reque
     for issue in issues:
         position = found.get(issue.get("expression", [""])[0])
         if position:
+            issue["extension"] = position_extensions(position)
+    return replace(outcome, content=json.encode(answer))
+
+
+def located_in_entries(outcome: Outcome, request: Request) -> Outcome:
+    """Return the answer to a batch with the line and column of each issue of its entries."""
+    if _BODY not in request.environ or _ENTRY_OUTCOME not in outcome.content:
+        return outcome
+    try:
+        answer = json.decode(outcome.content, len(outcome.content) + 1)
+    except FhirError:
+        # What is stored may be as deep as JSON is read; an answer around it is deeper.
+        return outcome
+    issues: list[tuple[str, dict[str, Any]]] = []
+    for index, entry in enumerate(answer.get("entry", ())):
+        for issue in entry["response"].get("outcome", {}).get("issue", ()):
+            where = f"Bundle.entry[{index}]"
+            expression = issue.get("expression", (where,))[0]
+            if not expression.startswith("Bundle.entry["):
+                expression = f"{where}.resource.{expression.partition('.')[2]}"
+            issues.append((expression, issue))
+    found = _positions(request, [expression for expression, _ in issues])
+    for expression, issue in issues:
+        if position := found.get(expression):
             issue["extension"] = position_extensions(position)
     return replace(outcome, content=json.encode(answer))
 

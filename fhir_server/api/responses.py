@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from datetime import datetime
 
@@ -17,6 +18,9 @@ from fhir_server.spec.outcome import Issue, operation_outcome
 
 _READS = frozenset({Code.READ, Code.VREAD})
 _WRITES = frozenset({Code.CREATE, Code.UPDATE, Code.PATCH})
+_PART = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,127}"
+_MEDIA_TYPE = re.compile(rf'{_PART}/{_PART}(?: ?; ?{_PART}=(?:{_PART}|"[ !#-\[\]-~]{{0,127}}")){{0,8}}')
+"""What may stand in a Content-Type (RFC 9110 §8.3.1); a Binary's code may be any text."""
 _ACCEPTED = 202
 
 
@@ -82,7 +86,11 @@ def _is_known(wishes: Wishes, outcome: Outcome) -> bool:
 def _raw(outcome: Outcome) -> Response:
     binary = json.decode(outcome.content, len(outcome.content) + 1)
     response = Response(b64decode(binary.get("data", "")), status=outcome.status)
-    response.content_type = str(binary.get("contentType", "application/octet-stream"))
+    kind = str(binary.get("contentType", ""))
+    response.content_type = kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
+    # INVARIANT: no browser runs, shows or guesses at what somebody else has stored; `nosniff` has every answer.
+    response.headers["Content-Disposition"] = "attachment"
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"
     return response
 
 

@@ -6,50 +6,29 @@ entries are rewritten to the ids they get; all or nothing.
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server.access.principal import Principal
 from fhir_server.interactions import conditional, references, road, writing
+from fhir_server.interactions.bundle_entries import Entry, located, parse_entry
 from fhir_server.interactions.job import Job
-from fhir_server.interactions.locating import locate_url, parse_query
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
-from fhir_server.interactions.patching import JSON_PATCH, MERGE_PATCH, parse_patch
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, error_outcome, operation_outcome
 from fhir_server.spec.values import instant_text
-from fhir_server.spec.xml_patch import XML_PATCH, parse_xml_patch
 from fhir_server.store import events
 from fhir_server.store.database import Session
+from fhir_server.store.instants import to_us
 
 Perform = Callable[[Interaction, Principal, Context], Outcome]
 
 MAX_ENTRIES = 10_000
 _ORDER = {Code.DELETE: 0, Code.CREATE: 1, Code.UPDATE: 2, Code.PATCH: 3}
 _GET_ORDER = 4
-_WITH_RESOURCE = frozenset({Code.CREATE, Code.UPDATE, Code.OPERATION})
+_MILLISECOND_US = 1_000
 _REASONS = {200: "200 OK", 201: "201 Created", 204: "204 No Content", 304: "304 Not Modified"}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One parsed entry.
-
-    Attributes:
-        index: Its place in the Bundle.
-        full_url: What other entries call it.
-        interaction: What it asks for.
-        new_id: What a create will be stored under.
-        changes: `Type/id` of what it changes, "" for nothing or something new.
-    """
-
-    index: int
-    full_url: str
-    interaction: Interaction
-    new_id: str = ""
-    changes: str = ""
 
 
 def process(interaction: Interaction, principal: Principal, context: Context, perform: Perform) -> Outcome:
@@ -70,7 +49,7 @@ def process(interaction: Interaction, principal: Principal, context: Context, pe
             _batch_entry(index, entry, interaction, principal, context, perform) for index, entry in enumerate(raw)
         ]
         return Outcome(200, _response("batch-response", answers), "Bundle")
-    entries = [_parse(index, entry, interaction, context) for index, entry in enumerate(raw)]
+    entries = [parse_entry(index, entry, interaction, context) for index, entry in enumerate(raw)]
     _check_full_urls(entries)
     refused: list[tuple[Interaction, Trace]] = []
     try:
@@ -87,7 +66,7 @@ def _batch_entry(
     index: int, raw: Any, bundle: Interaction, principal: Principal, context: Context, perform: Perform
 ) -> bytes:
     try:
-        entry = _parse(index, raw, bundle, context)
+        entry = parse_entry(index, raw, bundle, context)
         # A batch may take long, and each entry is a request of its own: who has lost the token or a role is nobody now.
         asking = context.again() if index and context.again else principal
         outcome = perform(entry.interaction, asking, context)
@@ -125,7 +104,7 @@ def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes
             outcome = _run(job, entry, interaction)
         except FhirError as error:
             transaction.refused.append((interaction, trace))
-            raise _located(error, entry.index) from error
+            raise located(error, entry.index) from error
         done.append((job, interaction, outcome.status))
         answers[entry.index] = _answer(entry, outcome)
     if shared is not None:
@@ -164,6 +143,9 @@ def _identify(entry: Entry, transaction: _Transaction, known: _Known) -> Entry:
     criteria = interaction.if_none_exist or interaction.conditional
     if criteria:
         job = road.open_job(transaction.session, interaction, transaction.principal, transaction.context, Trace())
+        if interaction.code is Code.DELETE:
+            found = conditional.find_several(job, interaction.type, criteria, writing.deleted_at_once(job))
+            return replace(entry, changes=tuple(f"{each.type}/{each.id}" for each in found))
         match = conditional.find(job, interaction.type, criteria)
         if match is not None:
             entry, logical_id = replace(entry, new_id=""), match.id
@@ -180,7 +162,7 @@ def _identify(entry: Entry, transaction: _Transaction, known: _Known) -> Entry:
         for name in references.names_of(entry.full_url, interaction.type):
             known.references[name] = f"{interaction.type}/{logical_id}"
     if interaction.code in _ORDER and interaction.code is not Code.CREATE and logical_id:
-        return replace(entry, changes=f"{interaction.type}/{logical_id}")
+        return replace(entry, changes=(f"{interaction.type}/{logical_id}",))
     return entry
 
 
@@ -215,7 +197,7 @@ def _check_full_urls(entries: Sequence[Entry]) -> None:
     for entry in entries:
         if entry.full_url:
             if entry.full_url in urls and entry.interaction.code in _ORDER:
-                raise _located(FhirError(Kind.INVALID_VALUE, "fullUrl is not unique in the Bundle"), entry.index)
+                raise located(FhirError(Kind.INVALID_VALUE, "fullUrl is not unique in the Bundle"), entry.index)
             urls.add(entry.full_url)
 
 
@@ -223,115 +205,14 @@ def _check_changes(entries: Sequence[Entry]) -> None:
     """Refuse two changes of one resource: whichever came last would win."""
     seen: set[str] = set()
     for entry in entries:
-        if entry.changes and entry.changes in seen:
+        if not seen.isdisjoint(entry.changes):
             text = "A resource is changed by more than one entry"
-            raise _located(FhirError(Kind.INVALID_VALUE, text), entry.index)
-        seen.add(entry.changes)
-
-
-def _parse(index: int, raw: Any, bundle: Interaction, context: Context) -> Entry:
-    """Return one entry as an interaction.
-
-    Raises:
-        FhirError: 400 naming the element of the entry.
-    """
-    where = f"Bundle.entry[{index}]"
-    request = raw.get("request") if isinstance(raw, Mapping) else None
-    if not isinstance(request, Mapping) or not isinstance(request.get("method"), str):
-        raise FhirError(Kind.MALFORMED, "Every entry needs a request with method and url", (f"{where}.request",))
-    url = request.get("url")
-    if not isinstance(url, str):
-        raise FhirError(Kind.MALFORMED, "request.url must be a string", (f"{where}.request.url",))
-    resource = raw.get("resource")
-    if resource is not None and not isinstance(resource, Mapping):
-        raise FhirError(Kind.MALFORMED, "resource must be an object", (f"{where}.resource",))
-    try:
-        interaction = locate_url(
-            context.definitions, request["method"], url.removeprefix(context.fhir_base).lstrip("/")
-        )
-    except FhirError as error:
-        raise _located(error, index) from error
-    if interaction.code in {Code.TRANSACTION, Code.CAPABILITIES} or not _may_be_entry(interaction, bundle, context):
-        raise FhirError(
-            Kind.NOT_SUPPORTED, "This interaction cannot be an entry of this Bundle", (f"{where}.request.url",)
-        )
-    full_url = raw.get("fullUrl", "")
-    fhirpath = interaction.code is Code.PATCH and (resource or {}).get("resourceType") == "Parameters"
-    if interaction.code is Code.PATCH and not fhirpath:
-        interaction = _with_patch(interaction, resource, where)
-    return Entry(
-        index,
-        full_url if isinstance(full_url, str) else "",
-        replace(
-            interaction,
-            resource=resource if interaction.code in _WITH_RESOURCE or fhirpath else None,
-            returns=bundle.returns,
-            handling=bundle.handling,
-            if_match=_version_of(request.get("ifMatch", "")),
-            if_none_match=tuple(map(_version_of, filter(None, str(request.get("ifNoneMatch", "")).split(",")))),
-            if_none_exist=_if_none_exist(request, where) or interaction.if_none_exist,
-        ),
-    )
-
-
-def _may_be_entry(interaction: Interaction, bundle: Interaction, context: Context) -> bool:
-    """Return whether an operation, if it is one, may be an entry: in a batch, where it changes nothing."""
-    if interaction.code is not Code.OPERATION:
-        return True
-    operation = context.operations.get(interaction.operation)
-    is_batch = bundle.resource is not None and bundle.resource.get("type") == "batch"
-    return is_batch and (operation is None or not operation.writes)
-
-
-def _with_patch(interaction: Interaction, resource: Mapping[str, Any] | None, where: str) -> Interaction:
-    """Return the interaction with the patch that a Binary holds."""
-    try:
-        binary = resource or {}
-        content_type = binary.get("contentType")
-        if binary.get("resourceType") != "Binary" or content_type not in {JSON_PATCH, MERGE_PATCH, XML_PATCH}:
-            raise ValueError  # noqa: TRY301 - said below, with what is allowed
-        raw = b64decode(str(binary["data"]), validate=True)
-        if content_type == XML_PATCH:
-            return replace(interaction, xml_patch=parse_xml_patch(raw, len(raw)))
-        if content_type == MERGE_PATCH:
-            return replace(interaction, merge_patch=json.decode(raw, len(raw)))
-        return replace(interaction, patch=parse_patch(raw))
-    except (KeyError, TypeError, ValueError) as error:
-        kinds = f"{JSON_PATCH}, {MERGE_PATCH} or {XML_PATCH}"
-        text = f"A PATCH entry needs Parameters (FHIRPath Patch) or a Binary of {kinds} with base64 data"
-        raise FhirError(Kind.MALFORMED, text, (f"{where}.resource",)) from error
-
-
-def _if_none_exist(request: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
-    criteria = parse_query(str(request.get("ifNoneExist", "")).removeprefix("?"))
-    if "ifNoneExist" in request and not criteria:
-        text = "ifNoneExist needs at least one search criterion"
-        raise FhirError(Kind.INVALID_VALUE, text, (f"{where}.request.ifNoneExist",))
-    return criteria
-
-
-def _version_of(etag: object) -> str:
-    return str(etag).strip().removeprefix("W/").strip('"')
-
-
-def _located(error: FhirError, index: int) -> FhirError:
-    """Return the same error with its expressions below the entry."""
-    where = f"Bundle.entry[{index}]"
-    issues = tuple(
-        Issue(
-            issue.severity,
-            issue.code,
-            issue.diagnostics,
-            tuple(f"{where}.resource.{path.partition('.')[2] or path}" for path in issue.expression) or (where,),
-        )
-        for issue in error.issues
-    )
-    return FhirError(error.kind, error.diagnostics, issues=issues)
+            raise located(FhirError(Kind.INVALID_VALUE, text), entry.index)
+        seen.update(entry.changes)
 
 
 def _answer(entry: Entry, outcome: Outcome) -> bytes:
-    known = {"*", str(outcome.version)} & set(entry.interaction.if_none_match)
-    if entry.interaction.code in {Code.READ, Code.VREAD} and outcome.version and known:
+    if entry.interaction.code in {Code.READ, Code.VREAD} and outcome.version and _is_known(entry, outcome):
         # The caller has this version (https://hl7.org/fhir/R4/http.html#cread).
         return b'{"response":%b}' % json.encode({"status": _REASONS[304], "etag": f'W/"{outcome.version}"'})
     response: dict[str, Any] = {"status": _REASONS.get(outcome.status, str(outcome.status))}
@@ -349,6 +230,16 @@ def _answer(entry: Entry, outcome: Outcome) -> bytes:
     if outcome.content and (entry.interaction.code not in _ORDER or returns == "representation"):
         body = b'"resource":' + outcome.content + b","
     return b"{" + body + b'"response":' + json.encode(response) + b"}"
+
+
+def _is_known(entry: Entry, outcome: Outcome) -> bool:
+    if not {"*", str(outcome.version)}.isdisjoint(entry.interaction.if_none_match):
+        return True
+    since = entry.modified_since
+    if since is None or outcome.updated_at is None:
+        return False
+    # An instant, as `lastUpdated` and the answer's `lastModified` write it, ends at the millisecond.
+    return to_us(outcome.updated_at) // _MILLISECOND_US * _MILLISECOND_US <= since
 
 
 def _response(kind: str, answers: Sequence[bytes]) -> bytes:

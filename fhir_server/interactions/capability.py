@@ -39,6 +39,7 @@ def statement(
     software_version: str,
     security: Mapping[str, Any],
     now: datetime,
+    deletes_several: bool = False,
 ) -> dict[str, Any]:
     """Return the CapabilityStatement of this server.
 
@@ -49,6 +50,7 @@ def statement(
         software_version: Version of this software.
         security: `rest.security`, from the authorization server.
         now: When it was generated.
+        deletes_several: Whether a conditional delete may delete more than one resource.
     """
     known = tuple(operations)
     return {
@@ -66,7 +68,10 @@ def statement(
             {
                 "mode": "server",
                 "security": dict(security),
-                "resource": [_resource(definitions, name, known) for name in sorted(definitions.resource_types)],
+                "resource": [
+                    _resource(definitions, name, known, deletes_several=deletes_several)
+                    for name in sorted(definitions.resource_types)
+                ],
                 "operation": [_operation(operation) for operation in known if "system" in operation.levels],
                 "interaction": [
                     {"code": "transaction"},
@@ -92,7 +97,9 @@ def _served(definitions: Definitions, parameters: Iterable[SearchParameter]) -> 
     return [item for item in parameters if item.type in SEARCH_TYPES and item.url not in definitions.unready]
 
 
-def _resource(definitions: Definitions, name: str, operations: tuple[Operation, ...]) -> dict[str, Any]:
+def _resource(
+    definitions: Definitions, name: str, operations: tuple[Operation, ...], *, deletes_several: bool
+) -> dict[str, Any]:
     if name == "AuditEvent":
         return {
             "type": name,
@@ -109,13 +116,13 @@ def _resource(definitions: Definitions, name: str, operations: tuple[Operation, 
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
         **_profiles(definitions, name),
         "interaction": [{"code": code} for code in _INTERACTIONS],
-        "versioning": "versioned-update",
+        "versioning": "versioned",
         "readHistory": True,
         "updateCreate": True,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
-        "conditionalDelete": "single",
+        "conditionalDelete": "multiple" if deletes_several else "single",
         "referencePolicy": ["literal", "logical"],
         "searchInclude": [f"{name}:{code}" for code in sorted(references)],
         "searchParam": [_parameter(item) for item in sorted(parameters, key=lambda item: item.code)],

@@ -45,6 +45,15 @@ def find(job: Job, resource_type: str, criteria: Sequence[tuple[str, str]]) -> M
     Raises:
         FhirError: MULTIPLE_MATCHES (412) for two or more; 400 for criteria that are not understood.
     """
+    return next(iter(find_several(job, resource_type, criteria, 1)), None)
+
+
+def find_several(job: Job, resource_type: str, criteria: Sequence[tuple[str, str]], most: int) -> list[Match]:
+    """Return the matches, at most so many; as `find` in everything else.
+
+    Raises:
+        FhirError: MULTIPLE_MATCHES (412) for more than `most`; 400 for criteria that are not understood.
+    """
     if not any(value for _, value in criteria):
         raise FhirError(Kind.INVALID_VALUE, "A conditional interaction needs at least one search criterion")
     job.session.lock(hash64(f"{resource_type}?{sorted(criteria)}"))
@@ -58,14 +67,15 @@ def find(job: Job, resource_type: str, criteria: Sequence[tuple[str, str]]) -> M
         criteria,
         definitions=job.definitions,
         fhir_base=job.context.fhir_base,
-        limit=2,
+        limit=most + 1,
     )
-    if len(found) > 1:
-        raise FhirError(Kind.MULTIPLE_MATCHES, f"More than one {resource_type} matches the criteria")
-    if not found:
-        return None
-    patients = belonging.owners(job.session, (found[0].key,))[0]
-    return Match(resource_type, found[0].id, found[0].version, patients, mandate)
+    if len(found) > most:
+        count = "one" if most == 1 else most
+        raise FhirError(Kind.MULTIPLE_MATCHES, f"More than {count} {resource_type} matches the criteria")
+    return [
+        Match(resource_type, each.id, each.version, belonging.owners(job.session, (each.key,))[0], mandate)
+        for each in found
+    ]
 
 
 def check_birth_date(job: Job, match: Match, body: Mapping[str, Any]) -> None:

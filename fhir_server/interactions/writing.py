@@ -44,6 +44,9 @@ def create(job: Job, interaction: Interaction) -> Outcome:
     With `If-None-Exist`, one visible match is the answer instead (200), more are 412.
     """
     body = _body(interaction)
+    if "id" in body and not (isinstance(body["id"], str) and body["id"]):
+        # Any id of a create is passed over, but what is no text is no FHIR.
+        raise FhirError(Kind.MALFORMED, "The id of a resource is text", (f"{interaction.type}.id",))
     if interaction.if_none_exist:
         found = conditional.find(job, interaction.type, interaction.if_none_exist)
         if found is not None:
@@ -123,13 +126,27 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
 
 
 def delete(job: Job, interaction: Interaction) -> Outcome:
-    """Delete a resource; one that is absent, hidden or deleted already is the same 204."""
-    logical_id = interaction.id
-    if interaction.conditional:
-        found = conditional.find(job, interaction.type, interaction.conditional)
-        if found is None:
-            return Outcome(204)
-        logical_id = found.id
+    """Delete a resource, or all that criteria find; one that is absent, hidden or deleted already is the same 204.
+
+    Raises:
+        FhirError: MULTIPLE_MATCHES (412) for more matches than the policy lets this caller delete at once, or for
+            several and `If-Match`; FORBIDDEN (403) for a row that it may not write: then none is deleted.
+    """
+    if not interaction.conditional:
+        return _delete_one(job, interaction, interaction.id)
+    found = conditional.find_several(job, interaction.type, interaction.conditional, deleted_at_once(job))
+    if len(found) > 1 and interaction.if_match:
+        raise FhirError(Kind.MULTIPLE_MATCHES, "If-Match names the version of one resource; several match the criteria")
+    deleted = [_delete_one(job, interaction, each.id) for each in found]
+    return deleted[0] if len(deleted) == 1 else Outcome(204)
+
+
+def deleted_at_once(job: Job) -> int:
+    """Return how many resources this caller may delete by one condition."""
+    return job.context.conditional_deletes if policy.deletes_several(job.principal) else 1
+
+
+def _delete_one(job: Job, interaction: Interaction, logical_id: str) -> Outcome:
     job.pending.flush(job.session)
     old = resources.get(job.session, job.decision.readable, interaction.type, logical_id)
     if old is None or old.deleted:

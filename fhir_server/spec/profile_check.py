@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.spec.checks import Json, Place, Run
 from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.extension_contexts import contexts_of, may_stand_at
 from fhir_server.spec.profile_elements import check_element
 from fhir_server.spec.profile_nodes import Node, ProfileError, build
 from fhir_server.spec.profile_registry import CORE
@@ -147,7 +148,19 @@ def check_extension(value: Json, place: Place, run: Run) -> None:
     """Hold an extension to its definition, where that is known."""
     url = value.get("url")
     if type(url) is str and url in run.definitions.profiles.extensions:
+        _check_context(url, place, run)
         conforms_to(url, Item(value, None, "Extension", "Extension", place), run)
+
+
+def _check_context(url: str, place: Place, run: Run) -> None:
+    """Hold an extension to the elements that its definition says it is for."""
+    kept = run.definitions.profiles.compiled
+    key = ("contexts", url)
+    if key not in kept:
+        kept[key] = contexts_of(run.definitions.profiles.find(url) or {})
+    allowed = kept[key]
+    if allowed and not may_stand_at(run.definitions, allowed, place, str(run.resource.get("resourceType"))):
+        run.add(place, "extension", f"may stand on {', '.join(allowed)} only, says the definition of {url}")
 
 
 def conforms_to(canonical: str, item: Item, run: Run) -> bool:

@@ -14,6 +14,7 @@ from fhir_server.spec.checks import Json, Place, reference_type
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.elements import Child
 from fhir_server.spec.profile_codes import check_binding
+from fhir_server.spec.profile_limits import find_excess
 from fhir_server.spec.profile_nodes import Node
 from fhir_server.spec.profile_registry import CORE
 from fhir_server.spec.profile_rules import NOTHING, Rule, TypeRule
@@ -35,6 +36,8 @@ def check_element(node: Node, item: Item, scope: Scope) -> None:
         scope.refuse(item.place, "value", f"must be {_shown(rule.fixed)}")
     if rule.pattern is not NOTHING and not is_like(rule.pattern, item.value):
         scope.refuse(item.place, "value", f"must have {_shown(rule.pattern)}")
+    if rule.limits and (excess := find_excess(rule.limits, item.type, item.value)):
+        scope.refuse(item.place, "value", excess)
     if rule.value_set:
         check_binding(rule, item, scope)
     for broken in _broken(rule.invariants, item, scope):

@@ -13,6 +13,7 @@ from fhir_server.spec import invariants
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.invariant_functions import UncompilableError
 from fhir_server.spec.invariants import Rule as Invariant
+from fhir_server.spec.profile_limits import Limits, limits_of
 from fhir_server.spec.profile_nodes import Node, ProfileError
 
 Json = Mapping[str, Any]
@@ -46,6 +47,7 @@ class Rule:
         min, max: Occurrences; None is no limit.
         types: Types it may have; none where the profile says nothing of them.
         fixed, pattern: What it must be, or be like; `NOTHING` where it may be anything.
+        limits: The least, the most and the longest; None where there is none.
         strength, value_set: Of its binding; empty where it has none.
         invariants: FHIRPath of severity error.
         advice: FHIRPath of severity warning.
@@ -61,6 +63,7 @@ class Rule:
     types: tuple[TypeRule, ...]
     fixed: Any
     pattern: Any
+    limits: Limits | None
     strength: str
     value_set: str
     invariants: tuple[Invariant, ...]
@@ -93,6 +96,7 @@ def compile_rule(definitions: Definitions, node: Node) -> Rule:
         tuple(_types(definition)),
         _exact(node, "fixed"),
         _exact(node, "pattern"),
+        limits_of(definition),
         binding.get("strength", ""),
         binding.get("valueSet", ""),
         errors,

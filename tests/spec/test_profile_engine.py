@@ -345,7 +345,9 @@ def test_every_profile_of_fhir_compiles_and_refuses_no_example_that_claims_one(d
         plain = [each for each in find_issues(definitions, resource) if each.severity == "error"]
         if not plain:
             claims += b'"profile":' in raw.replace(b" ", b"")
-            assert [each for each in find_issues(known, resource) if each.severity == "error"] == []
+            found_now = [each for each in find_issues(known, resource) if each.severity == "error"]
+            # FHIR itself puts this one of its extensions where its own definition does not say that it may stand.
+            assert [each for each in found_now if "structuredefinition-normative-version" not in each.diagnostics] == []
     assert claims > 30
 
 
@@ -457,3 +459,87 @@ def test_an_invariant_that_makes_very_many_items_counts_as_broken(definitions: D
     stated = {"key": "x-1", "severity": "error", "human": "x", "expression": doubled}
     known = profile("Observation", {"id": "Observation", "constraint": [stated]})
     assert found(definitions, observation(note=[{"text": "x"}]), known)["Observation"].severity == "error"
+
+
+def test_values_keep_within_the_limits_of_a_profile(definitions: Definitions) -> None:
+    def amount(value: Any, code: str, system: str = "http://unitsofmeasure.org") -> Json:
+        return {"value": value, "unit": code, "system": system, "code": code}
+
+    def least(name: str, value: Any) -> Json:
+        return {f"minValue{name}": value}
+
+    def most(name: str, value: Any) -> Json:
+        return {f"maxValue{name}": value}
+
+    table: list[tuple[Json, str, Any, bool]] = [
+        (least("Integer", 5), "valueInteger", 5, True),
+        (least("Integer", 5), "valueInteger", 4, False),
+        (most("Integer", 5), "valueInteger", 6, False),
+        (least("DateTime", "2020-05-01"), "valueDateTime", "2020", True),
+        (least("DateTime", "2020-05-01"), "valueDateTime", "2020-04-30T23:59:59Z", False),
+        (least("DateTime", "2020-05-01"), "valueDateTime", "2019", False),
+        (most("DateTime", "2020-05-01"), "valueDateTime", "2020-05-01T23:59:59Z", True),
+        (most("DateTime", "2020-05-01"), "valueDateTime", "2020-05-02", False),
+        (most("Time", "12:00:00"), "valueTime", "12:00:01", False),
+        (most("Time", "12:00:00"), "valueTime", "12:00:00", True),
+        (most("Quantity", amount(1, "kg")), "valueQuantity", amount(999, "g"), True),
+        (most("Quantity", amount(1, "kg")), "valueQuantity", amount(1001, "g"), False),
+        (most("Quantity", amount(1, "kg")), "valueQuantity", amount(9, "L"), True),
+        (least("Quantity", amount(1, "x", "urn:own")), "valueQuantity", amount(0, "x", "urn:own"), False),
+        (least("Quantity", amount(1, "x", "urn:own")), "valueQuantity", amount(0, "x", "urn:other"), True),
+        (least("Quantity", {"value": 1}), "valueQuantity", {"comparator": ">"}, True),
+        ({"maxLength": 3}, "valueString", "üüü", True),
+        ({"maxLength": 3}, "valueString", "four", False),
+        (least("Integer", 5), "valueString", "x", True),
+    ]
+    for limit, name, value, fits in table:
+        limited = profile("Observation", {"id": "Observation.value[x]", **limit})
+        issues = found(definitions, observation(**{name: value}), limited)
+        kind = {"valueDateTime": "dateTime"}.get(name, name.removeprefix("value"))
+        kind = kind if kind == "Quantity" else kind[0].lower() + kind[1:]
+        assert issues.keys() == (set() if fits else {f"Observation.value.ofType({kind})"}), (limit, value, issues)
+
+
+def test_an_extension_stands_where_its_definition_says(definitions: Definitions) -> None:
+    url = "http://example.org/StructureDefinition/only-here"
+
+    def element(*expressions: str) -> list[Json]:
+        return [{"type": "element", "expression": each} for each in expressions]
+
+    extension = {"url": url, "valueString": "x"}
+    on_root = observation(extension=[extension])
+    on_code = observation(code={"text": "x", "extension": [extension]})
+    on_status = observation(_status={"extension": [extension]})
+    on_value = observation(valueQuantity={"value": 1, "_value": {"extension": [extension]}})
+    inside = observation(
+        contained=[{"resourceType": "Patient", "id": "p", "name": [{"extension": [extension]}]}],
+        subject={"reference": "#p"},
+    )
+    table: list[tuple[list[Json], Json, bool]] = [
+        (element("Observation"), on_root, True),
+        (element("Patient"), on_root, False),
+        (element("Patient", "DomainResource"), on_root, True),
+        (element("Resource"), on_root, True),
+        (element("Element"), on_root, True),
+        (element("Observation.code"), on_code, True),
+        (element("CodeableConcept"), on_code, True),
+        (element("Element"), on_code, True),
+        (element("Observation"), on_code, False),
+        (element("Observation.status"), on_status, True),
+        (element("code"), on_status, True),
+        (element("Observation.code"), on_status, False),
+        (element("Observation.value[x].value"), on_value, True),
+        (element("Quantity.value"), on_value, True),
+        (element("Quantity"), on_value, False),
+        (element("Patient.name"), inside, True),
+        (element("HumanName"), inside, True),
+        (element("Observation"), inside, False),
+        ([{"type": "fhirpath", "expression": "Patient"}], on_root, True),
+        ([{"type": "extension", "expression": "http://example.org/y"}], on_root, True),
+        ([], on_root, True),
+    ]
+    anything = profile("Observation", url="http://example.org/StructureDefinition/anything")
+    for context, resource, fits in table:
+        definition = profile("Extension", url=url, context=context)
+        issues = found(definitions, resource, definition, anything)
+        assert bool(issues) is not fits, (context, resource, issues)

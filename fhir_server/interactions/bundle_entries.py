@@ -1,0 +1,161 @@
+"""One entry of a batch or transaction: what its `request` and `resource` ask for (https://hl7.org/fhir/R4/bundle.html).
+
+Comes in: an entry as it was sent, of which nothing is known. Goes out: an `Entry` with its interaction, or a refusal
+that names the element of the Bundle.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fhir_server.interactions.locating import locate_url, parse_query
+from fhir_server.interactions.model import Code, Context, Interaction
+from fhir_server.interactions.patching import JSON_PATCH, MERGE_PATCH, parse_patch
+from fhir_server.spec import json
+from fhir_server.spec.outcome import FhirError, Issue, Kind
+from fhir_server.spec.primitives import PRIMITIVES
+from fhir_server.spec.values import date_interval
+from fhir_server.spec.xml_patch import XML_PATCH, parse_xml_patch
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
+_WITH_RESOURCE = frozenset({Code.CREATE, Code.UPDATE, Code.OPERATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One parsed entry.
+
+    Attributes:
+        index: Its place in the Bundle.
+        full_url: What other entries call it.
+        interaction: What it asks for.
+        new_id: What a create will be stored under.
+        modified_since: `ifModifiedSince` of a read, microseconds since the epoch; None where absent.
+        changes: `Type/id` of all that it changes, none for something new.
+    """
+
+    index: int
+    full_url: str
+    interaction: Interaction
+    new_id: str = ""
+    modified_since: int | None = None
+    changes: tuple[str, ...] = ()
+
+
+def parse_entry(index: int, raw: Any, bundle: Interaction, context: Context) -> Entry:
+    """Return one entry as an interaction.
+
+    Raises:
+        FhirError: 400 naming the element of the entry.
+    """
+    where = f"Bundle.entry[{index}]"
+    request = raw.get("request") if isinstance(raw, Mapping) else None
+    if not isinstance(request, Mapping) or not isinstance(request.get("method"), str):
+        raise FhirError(Kind.MALFORMED, "Every entry needs a request with method and url", (f"{where}.request",))
+    if request["method"] not in _METHODS:
+        allowed = ", ".join(_METHODS)
+        raise FhirError(Kind.INVALID_VALUE, f"request.method is one of {allowed}", (f"{where}.request.method",))
+    url = request.get("url")
+    if not isinstance(url, str):
+        raise FhirError(Kind.MALFORMED, "request.url must be a string", (f"{where}.request.url",))
+    resource = raw.get("resource")
+    if resource is not None and not isinstance(resource, Mapping):
+        raise FhirError(Kind.MALFORMED, "resource must be an object", (f"{where}.resource",))
+    try:
+        interaction = locate_url(
+            context.definitions, request["method"], url.removeprefix(context.fhir_base).lstrip("/")
+        )
+    except FhirError as error:
+        raise located(error, index) from error
+    if interaction.code in {Code.TRANSACTION, Code.CAPABILITIES} or not _may_be_entry(interaction, bundle, context):
+        raise FhirError(
+            Kind.NOT_SUPPORTED, "This interaction cannot be an entry of this Bundle", (f"{where}.request.url",)
+        )
+    full_url = raw.get("fullUrl", "")
+    fhirpath = interaction.code is Code.PATCH and (resource or {}).get("resourceType") == "Parameters"
+    if interaction.code is Code.PATCH and not fhirpath:
+        interaction = _with_patch(interaction, resource, where)
+    return Entry(
+        index,
+        full_url if isinstance(full_url, str) else "",
+        replace(
+            interaction,
+            resource=resource if interaction.code in _WITH_RESOURCE or fhirpath else None,
+            returns=bundle.returns,
+            handling=bundle.handling,
+            if_match=_version_of(request.get("ifMatch", "")),
+            if_none_match=tuple(map(_version_of, filter(None, str(request.get("ifNoneMatch", "")).split(",")))),
+            if_none_exist=_if_none_exist(request, where) or interaction.if_none_exist,
+        ),
+        modified_since=_modified_since(request, where),
+    )
+
+
+def _may_be_entry(interaction: Interaction, bundle: Interaction, context: Context) -> bool:
+    """Return whether an operation, if it is one, may be an entry: in a batch, where it changes nothing."""
+    if interaction.code is not Code.OPERATION:
+        return True
+    operation = context.operations.get(interaction.operation)
+    is_batch = bundle.resource is not None and bundle.resource.get("type") == "batch"
+    return is_batch and (operation is None or not operation.writes)
+
+
+def _with_patch(interaction: Interaction, resource: Mapping[str, Any] | None, where: str) -> Interaction:
+    """Return the interaction with the patch that a Binary holds."""
+    try:
+        binary = resource or {}
+        content_type = binary.get("contentType")
+        if binary.get("resourceType") != "Binary" or content_type not in {JSON_PATCH, MERGE_PATCH, XML_PATCH}:
+            raise ValueError  # noqa: TRY301 - said below, with what is allowed
+        raw = b64decode(str(binary["data"]), validate=True)
+        if content_type == XML_PATCH:
+            return replace(interaction, xml_patch=parse_xml_patch(raw, len(raw)))
+        if content_type == MERGE_PATCH:
+            return replace(interaction, merge_patch=json.decode(raw, len(raw)))
+        return replace(interaction, patch=parse_patch(raw))
+    except (KeyError, TypeError, ValueError) as error:
+        kinds = f"{JSON_PATCH}, {MERGE_PATCH} or {XML_PATCH}"
+        text = f"A PATCH entry needs Parameters (FHIRPath Patch) or a Binary of {kinds} with base64 data"
+        raise FhirError(Kind.MALFORMED, text, (f"{where}.resource",)) from error
+
+
+def _if_none_exist(request: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
+    criteria = parse_query(str(request.get("ifNoneExist", "")).removeprefix("?"))
+    if "ifNoneExist" in request and not criteria:
+        text = "ifNoneExist needs at least one search criterion"
+        raise FhirError(Kind.INVALID_VALUE, text, (f"{where}.request.ifNoneExist",))
+    return criteria
+
+
+def _modified_since(request: Mapping[str, Any], where: str) -> int | None:
+    """Return `ifModifiedSince` in microseconds since the epoch; like the header it yields to `ifNoneMatch`."""
+    text = request.get("ifModifiedSince")
+    if text is None or "ifNoneMatch" in request:
+        return None
+    instant = PRIMITIVES["instant"]
+    if not instant.accepts(text):
+        expected = f"ifModifiedSince is {instant.rule}"
+        raise FhirError(Kind.INVALID_VALUE, expected, (f"{where}.request.ifModifiedSince",))
+    return date_interval(text)[0]
+
+
+def _version_of(etag: object) -> str:
+    return str(etag).strip().removeprefix("W/").strip('"')
+
+
+def located(error: FhirError, index: int) -> FhirError:
+    """Return the same error with its expressions below the entry."""
+    where = f"Bundle.entry[{index}]"
+    issues = tuple(
+        Issue(
+            issue.severity,
+            issue.code,
+            issue.diagnostics,
+            tuple(f"{where}.resource.{path.partition('.')[2] or path}" for path in issue.expression) or (where,),
+        )
+        for issue in error.issues
+    )
+    return FhirError(error.kind, error.diagnostics, issues=issues)
