@@ -75,6 +75,9 @@ class World:
     def __post_init__(self) -> None:
         self.programs = self.app.test_client(use_cookies=False)
 
+    def close(self) -> None:
+        self.store.close()
+
     # ---------------------------------------------------------------- people and clients
 
     def person(self, reference: str = "Patient/1", role: str = "patient", name: str = "Ada Byron") -> Account:
