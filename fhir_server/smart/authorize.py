@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.interactions.perform import record_sign_in
-from fhir_server.smart import authority, launch, narrowing, wording
+from fhir_server.smart import authority, launch, narrowing, remembering, wording
 from fhir_server.smart.launch import Record
 from fhir_server.smart.rfc6749_authorization_code import CodeGrant, Yes
 from fhir_server.smart.server import Here, IncomingRequest, refuse
@@ -174,6 +174,8 @@ def _answer(grant: CodeGrant, at: Here, person: SignedIn, yes: Yes | None) -> Re
     context = web.context()
     with context.store.write() as session:
         server = authority.server(session, at)
+        if yes is not None:
+            remembering.keep(session, grant.request, yes, at.now)
         # The request was valid a moment ago; the client may have been suspended since.
         again = server.get_consent_grant(grant.request)
         _use_up_launch(session, grant, at, person)
@@ -197,12 +199,15 @@ def _page(grant: CodeGrant, person: SignedIn, query: str, records: tuple[Record,
     # Browsers hold `form-action` also against the redirect that answers the form.
     web.allow_form_target(grant.redirect_uri)
     again = bool(error)
+    items = wording.items(grant.request.scope)
+    remembered = remembering.of(grant.request, person.account.id, items)
     page = render_template(
         "smart/authorize.html",
         client=grant.request.client.stored,
         destination=urlsplit(grant.redirect_uri).hostname or urlsplit(grant.redirect_uri).scheme,
-        items=wording.items(grant.request.scope),
-        ticked=frozenset(request.form.getlist("allow")) if again else None,
+        items=items,
+        ticked=frozenset(request.form.getlist("allow")) if again else remembered.ticked,
+        remembered=remembered,
         records=records,
         own_record=person.account.reference.startswith("Patient/"),
         chosen=request.form.get("record", ""),

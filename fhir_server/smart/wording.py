@@ -100,6 +100,11 @@ def chosen(scope: str, ticked: frozenset[str]) -> str:
     return " ".join(item for item in scope.split() if item in LAUNCH or _box(item) in ticked)
 
 
+def scopes_of(item: Item, scope: str) -> tuple[str, ...]:
+    """Return the scopes, of those asked for, that one box stands for."""
+    return tuple(each for each in scope.split() if _box(each) == item.value)
+
+
 def _box(item: str) -> str:
     return IDENTITY if item in _IDENTITY_SCOPES else item
 
