@@ -52,8 +52,8 @@ class Asked:
     reason: str
 
 
-def ask(session: Session, asked: Asked, *, address: str, now: datetime) -> None:
-    """Take a request for an account; the answer is the same whether the person is known here or not.
+def ask(session: Session, asked: Asked, *, address: str, now: datetime) -> str:
+    """Take a request for an account and return its id; the answer is the same whether the person is known or not.
 
     Raises:
         FhirError: INVALID_VALUE with one issue per field; THROTTLED (429) when one network address sends too many.
@@ -69,10 +69,11 @@ def ask(session: Session, asked: Asked, *, address: str, now: datetime) -> None:
     }
     _refuse(wrong)
     _limit(session, address, now)
+    request_id = str(uuid.uuid4())
     account_requests.add(
         session,
         AccountRequest(
-            id=str(uuid.uuid4()),
+            id=request_id,
             name=asked.name,
             email=email,
             job=asked.job,
@@ -83,12 +84,13 @@ def ask(session: Session, asked: Asked, *, address: str, now: datetime) -> None:
         ),
     )
     _answer(session, email, now)
+    return request_id
 
 
 def send_message(
     session: Session, *, name: str, email: str, topic: str, body: str, address: str, now: datetime
-) -> None:
-    """Take a message to the service desk.
+) -> str:
+    """Take a message to the service desk and return its id.
 
     Raises:
         FhirError: INVALID_VALUE with one issue per field; THROTTLED (429) when one network address sends too many.
@@ -102,8 +104,10 @@ def send_message(
     }
     _refuse(wrong)
     _limit(session, address, now)
-    account_requests.add_message(session, ContactMessage(str(uuid.uuid4()), name, plain, topic, body, now))
+    message_id = str(uuid.uuid4())
+    account_requests.add_message(session, ContactMessage(message_id, name, plain, topic, body, now))
     _answer(session, plain, now)
+    return message_id
 
 
 def open_requests(session: Session, *, after: str = "", limit: int = 100) -> tuple[AccountRequest, ...]:

@@ -217,6 +217,13 @@ def administration_event(
     return _event(shape, agent, context, patient=NONE, entities=[*subject, *_request(context)])
 
 
+def stranger_event(agent: Agent, context: Context, *, action: str, description: str) -> Event:
+    """Return the event of an act that needs no account, such as a message to the service desk: from where, no more."""
+    shape = _Shape(_APPLICATION_ACTIVITY, parts.coding(parts.ADMINISTRATION, action), action, _EXECUTE, "0", "")
+    entities = [parts.subject_entity(description), *_request(context)]
+    return _event(shape, agent, context, patient=NONE, entities=entities)
+
+
 def decision_event(
     principal: Principal,
     context: Context,

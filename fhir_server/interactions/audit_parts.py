@@ -46,6 +46,7 @@ ADMINISTRATION_ACTIONS = (
 ACCOUNT_ACTIONS = (
     "add-authenticator",
     "add-passkey",
+    "ask-for-account",
     "ask-new-email",
     "change-memorable-question",
     "change-mobile",
@@ -65,11 +66,10 @@ ACCOUNT_ACTIONS = (
     "rename-passkey",
     "renew-recovery-codes",
     "resend-carer-invitation",
+    "send-contact-message",
     "sign-out-everywhere",
     "unlink-nhs-login",
     "want-text-codes",
-)
-"""What people do with accounts on pages; codes of the same system."""
     "register-app",
     "change-app",
     "remove-app",
@@ -83,6 +83,8 @@ ACCOUNT_ACTIONS = (
     "read-app",
     "list-own-apps",
     "read-own-app",
+)
+"""What people do with accounts on pages; codes of the same system."""
 _PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _ROLE_CLASS = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from fhir_server import web
 from fhir_server.identity import account_requests
 from fhir_server.identity.account_requests import TOPICS, Asked
+from fhir_server.interactions.audit_strangers import record_act
 from fhir_server.interactions.perform import record_sign_in
 from fhir_server.signin.entering import CLIENT
 from fhir_server.signin.forms import field, message, page, secret
@@ -34,7 +35,7 @@ def send_message() -> Response:
     here = web.context()
     try:
         with here.store.write() as session:
-            account_requests.send_message(
+            message_id = account_requests.send_message(
                 session,
                 name=field("name"),
                 email=field("email"),
@@ -43,6 +44,7 @@ def send_message() -> Response:
                 address=here.address,
                 now=here.now(),
             )
+            record_act(here, session, "send-contact-message", f"message {message_id}")
     except FhirError as error:
         return _again("contact-message", error, topics=TOPICS)
     return _thanks()
@@ -68,7 +70,8 @@ def send_request() -> Response:
     )
     try:
         with here.store.write() as session:
-            account_requests.ask(session, asked, address=here.address, now=here.now())
+            request_id = account_requests.ask(session, asked, address=here.address, now=here.now())
+            record_act(here, session, "ask-for-account", f"request {request_id}")
     except FhirError as error:
         return _again("contact-account", error)
     return _thanks()

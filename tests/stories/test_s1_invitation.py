@@ -1,46 +1,18 @@
 """S1: a coordinator invites a patient, who registers and signs in to her own record; mail goes over real SMTP."""
 
-import email
 import re
-import socket
-import time
 from collections.abc import Callable, Iterator
-from email.policy import default
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from playwright.sync_api import Browser, Page, expect
 
 from tests.databases import SqliteDatabases
+from tests.stories.mailbox import Mailbox, running_mailbox
 from tests.stories.site import Site, running, seeded
 
 pytestmark = pytest.mark.browser
 COORDINATOR = "nadia.lowe@example.org"
 PASSWORD = "walrus kettle orbit 41"
-_WAIT_S = 20
-
-
-class Mailbox:
-    """A mail server that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[str, str, str]] = []
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        message = email.message_from_bytes(envelope.original_content or b"", policy=default)
-        self.messages.append((envelope.rcpt_tos[0], str(message["Subject"]), str(message.get_content())))
-        return "250 OK"
-
-    def link(self, to: str, pattern: str) -> str:
-        deadline = time.monotonic() + _WAIT_S
-        while time.monotonic() < deadline:
-            for recipient, _, body in self.messages:
-                found = re.search(pattern, body)
-                if recipient == to and found:
-                    return found[0]
-            time.sleep(0.1)
-        raise AssertionError(f"no e-mail to {to} has {pattern}")
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +20,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Mail
     folder, templates = tmp_path_factory.mktemp("s1"), tmp_path_factory.getbasetemp() / "sqlite-templates"
     templates.mkdir(exist_ok=True)
     url, keys = seeded(SqliteDatabases(folder, templates), tmp_path_factory)
-    mailbox = Mailbox()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    with running(url, keys, folder, mail_url=f"smtp://127.0.0.1:{port}") as site:
+    with running_mailbox() as (mailbox, mail_url), running(url, keys, folder, mail_url=mail_url) as site:
         yield site, mailbox
-    controller.stop()
 
 
 @pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])

@@ -1,0 +1,149 @@
+"""S4: a professional asks for an account, two people of the service desk agree; mail goes over real SMTP."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.databases import SqliteDatabases
+from tests.stories.mailbox import Mailbox, running_mailbox
+from tests.stories.site import Site, running, seeded
+
+pytestmark = pytest.mark.browser
+CHECKS, AGREES = "gareth.pugh@example.org", "ifeoma.obi@example.org"
+PASSWORD = "walrus kettle orbit 41"
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Mailbox]]:
+    folder, templates = tmp_path_factory.mktemp("s4"), tmp_path_factory.getbasetemp() / "sqlite-templates"
+    templates.mkdir(exist_ok=True)
+    url, keys = seeded(SqliteDatabases(folder, templates), tmp_path_factory)
+    with running_mailbox() as (mailbox, mail_url), running(url, keys, folder, mail_url=mail_url) as site:
+        yield site, mailbox
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def script(request: pytest.FixtureRequest) -> bool:
+    found: bool = request.param
+    return found
+
+
+@pytest.fixture
+def new_page(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  # noqa: FBT001 - a fixture
+    contexts = []
+
+    def open_page() -> Page:
+        contexts.append(browser.new_context(java_script_enabled=script, viewport={"width": 320, "height": 640}))
+        return contexts[-1].new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def checked(page: Page) -> None:
+    found = Axe().run(page)
+    assert not found.response["violations"], found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+
+
+def fill_in(page: Page, **answers: str) -> None:
+    for label, answer in answers.items():
+        page.get_by_label(label, exact=True).fill(answer)
+
+
+def two_people_agree(site: Site, new_page: Callable[[], Page], who: str, entry: str, *, script: bool) -> None:
+    first = new_page()
+    site.sign_in(first, CHECKS)
+    first.goto(f"{site.url}/service-desk/requests")
+    first.get_by_role("link", name=re.compile(who)).click()
+    first.get_by_label("How you checked who it is").fill("Called the practice on its published number.")
+    first.get_by_label("Entry of the person in the directory").fill(entry)
+    first.get_by_label("Entry of the organisation").fill("Organization/kenbourne-road-surgery")
+    first.get_by_role("button", name="Save the check").click()
+    first.get_by_role("link", name=re.compile(who)).click()
+    if script:
+        checked(first)
+    expect(first.get_by_role("button", name="Agree")).to_have_count(0)
+    second = new_page()
+    site.sign_in(second, AGREES)
+    second.goto(f"{site.url}/service-desk/requests")
+    second.get_by_role("link", name=re.compile(who)).click()
+    second.get_by_role("button", name="Agree").click()
+
+
+def test_a_gp_asks_two_people_agree_and_the_account_sees_nobody(
+    story: tuple[Site, Mailbox],
+    new_page: Callable[[], Page],
+    script: bool,  # noqa: FBT001 - a fixture
+) -> None:
+    site, mailbox = story
+    # One person for each kind of browser, as an address has one account. Nobody shares with them: they have no role.
+    given = "Tamsin" if script else "Rhodri"
+    who, address = f"Dr {given} Fourways", f"{given.lower()}.s4@example.org"
+    person = {"resourceType": "Practitioner", "active": True, "name": [{"family": "Fourways", "given": [given]}]}
+    made = site.system("epr-brentmoor-hospitals").call("POST", "Practitioner", person)
+    assert made.status_code == 201, made.text
+    entry = f"Practitioner/{made.json()['id']}"
+    gp = new_page()
+    gp.goto(f"{site.url}/contact")
+    gp.get_by_role("link", name=re.compile("account", re.IGNORECASE)).first.click()
+    gp.get_by_role("button", name=re.compile("Continue|Send")).click()
+    expect(gp.get_by_text("Enter your full name").first).to_be_visible()
+    if script:
+        checked(gp)
+    typed = {"Full name": who, "Work e-mail address": address, "Job": "GP", "Where you work": "The surgery in our road"}
+    fill_in(gp, **typed)
+    gp.get_by_label("What you need the account for").fill("To see what my patients share with me.")
+    gp.get_by_role("button", name=re.compile("Continue|Send")).click()
+    expect(gp.get_by_role("heading", name="We have your message")).to_be_visible()
+
+    two_people_agree(site, new_page, who, entry, script=script)
+    link = mailbox.link(address, rf"{re.escape(site.url)}/set-up/\S+")
+    gp.goto(link)
+    gp.get_by_label("Password", exact=True).fill(PASSWORD)
+    gp.get_by_role("button", name=re.compile("Continue|Set up")).click()
+    expect(gp.get_by_text("Tick the box to accept the terms of use").first).to_be_visible()
+    gp.get_by_label("Password", exact=True).fill(PASSWORD)
+    gp.get_by_label("I accept the terms of use").check()
+    gp.get_by_role("button", name=re.compile("Continue|Set up")).click()
+    gp.goto(link)
+    expect(gp.get_by_role("heading", name="This link does not work")).to_be_visible()
+    site.sign_in(gp, address, PASSWORD)
+    gp.goto(f"{site.url}/patients")
+    expect(gp.get_by_role("heading", name="Patients")).to_be_visible()
+    assert gp.locator("table a[href^='/patients/']").count() == 0
+    for patient, name in (("desmond-clarke", "Desmond"), ("amelia-hart", "Amelia")):
+        gp.goto(f"{site.url}/patients/{patient}")
+        expect(gp.get_by_role("heading", level=1)).to_be_visible()
+        assert name not in gp.content()
+    for recipient, subject, body in mailbox.messages:
+        if recipient == address:
+            assert not [hint for hint in ("patient", "nhs", "health") if hint in (subject + body).lower()]
+
+
+def test_a_message_to_the_service_desk_is_read_and_closed(
+    story: tuple[Site, Mailbox],
+    new_page: Callable[[], Page],
+    script: bool,  # noqa: FBT001 - a fixture
+) -> None:
+    site, mailbox = story
+    body = f"My phone is broken {script}."
+    stranger = new_page()
+    stranger.goto(f"{site.url}/contact/message")
+    stranger.get_by_label("Your name").fill("Ann Other")
+    stranger.get_by_label("Your e-mail address").fill("ann.other@example.org")
+    stranger.get_by_label("What is it about?").select_option("I cannot sign in")
+    stranger.get_by_label("Your message").fill(body)
+    stranger.get_by_role("button", name=re.compile("Continue|Send")).click()
+    expect(stranger.get_by_role("heading", name="We have your message")).to_be_visible()
+    assert mailbox.link("ann.other@example.org", "Our service desk has your message")
+    desk = new_page()
+    site.sign_in(desk, CHECKS)
+    desk.goto(f"{site.url}/service-desk/requests")
+    expect(desk.get_by_text(body)).to_be_visible()
+    desk.get_by_role("button", name="Answered the message of Ann Other").click()
+    expect(desk.get_by_text(body)).to_have_count(0)
