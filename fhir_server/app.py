@@ -25,6 +25,7 @@ from fhir_server.api import exports
 from fhir_server.api import routes as api
 from fhir_server.assembly import audit_signer, configure_logging, make_context
 from fhir_server.identity import ehr_launch
+from fhir_server.identity.client_limits import ClientLimits
 from fhir_server.identity.openid import Provider, private_key
 from fhir_server.identity.second_proof import Demand
 from fhir_server.interactions import own_parameters
@@ -209,6 +210,7 @@ def _web(settings: Settings, context: Context) -> Web:
         session_max=timedelta(hours=settings.session_max_hours),
         child_until_years=settings.child_until_years,
         second_factor=Demand(settings.demanded_second_factor),
+        client_limits=ClientLimits(settings.client_requests_per_minute),
         on_sign_out=(_end_emergencies,),
     )
 

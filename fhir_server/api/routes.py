@@ -21,7 +21,7 @@ from fhir_server.interactions.terminology_capabilities import terminology_statem
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import context
-from fhir_server.web.bearer import caller, caller_again
+from fhir_server.web.bearer import caller, caller_again, spend
 from fhir_server.web.errors import render_error
 
 blueprint = Blueprint("fhir", __name__)
@@ -36,7 +36,9 @@ _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": ", ".join(_METHODS),
     "Access-Control-Allow-Headers": ", ".join(_REQUEST_HEADERS),
-    "Access-Control-Expose-Headers": "ETag, Location, Content-Location, Last-Modified, X-Request-Id, WWW-Authenticate",
+    "Access-Control-Expose-Headers": (
+        "ETag, Location, Content-Location, Last-Modified, X-Request-Id, WWW-Authenticate, Retry-After"
+    ),
     "Access-Control-Max-Age": "600",
 }
 
@@ -75,7 +77,9 @@ def fhir(path: str = "") -> Response:
     if interaction.code is Code.CAPABILITIES:
         content, kept = _statement(api, dict(interaction.query).get("mode") or "full")
         return answer(interaction, wishes, Outcome(200, content), here.definitions, kept)
-    outcome = perform(interaction, caller(), replace(here, again=caller_again))
+    principal = caller()
+    spend(principal.client_id)
+    outcome = perform(interaction, principal, replace(here, again=caller_again))
     if interaction.operation == "validate":
         outcome = located_in_answer(outcome, interaction, request)
     return answer(interaction, wishes, outcome, here.definitions)

@@ -32,6 +32,7 @@ from fhir_server.smart.keys import SigningKeys
 from fhir_server.smart.narrowing import Enforceable
 from fhir_server.store import oauth_clients, oauth_codes
 from fhir_server.store.database import Session
+from fhir_server.web.bearer import spend
 
 _FOUND = 302
 _WRONG_CREDENTIALS = "Unknown client, wrong credentials or wrong way to present them"
@@ -166,6 +167,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no typ
     def _with_proof(self, client: RegisteredClient, endpoint: str) -> RegisteredClient:
         """Use the request's proof up, once it is known whose it is and before anything else is."""
         if endpoint == "token":
+            spend(client.get_client_id(), self.session)
             rfc9449.claim(self.session, self.proof, client, self.here.now)
         return client
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from fhir_server.store.account_tables import rate_limit
 from fhir_server.store.database import Session
-from fhir_server.store.instants import to_us
+from fhir_server.store.instants import from_us, to_us
 
 
 def hit(session: Session, key: str, window: timedelta, now: datetime) -> int:
@@ -26,6 +26,30 @@ def hit(session: Session, key: str, window: timedelta, now: datetime) -> int:
         },
     ).returning(rate_limit.c.hit_count)
     return int(session.connection.execute(statement).scalar_one())
+
+
+def take(session: Session, key: str, wanted: int, limit: int, window: timedelta, now: datetime) -> tuple[int, datetime]:
+    """Take up to `wanted` of the `limit` tries of the present window at once; atomic.
+
+    Windows are those of the clock, such as its whole minutes, so that every process ends them alike.
+
+    Returns:
+        How many were taken, and when the window ends (aware UTC).
+    """
+    window_us = int(window.total_seconds() * 1_000_000)
+    started_us = to_us(now) // window_us * window_us
+    insert = postgresql.insert if session.is_postgresql else sqlite.insert
+    is_over = rate_limit.c.window_started_at < started_us
+    new = insert(rate_limit).values(key_hash=_hash(key), window_started_at=started_us, hit_count=wanted)
+    statement = new.on_conflict_do_update(
+        index_elements=[rate_limit.c.key_hash],
+        set_={
+            "hit_count": case((is_over, wanted), else_=rate_limit.c.hit_count + wanted),
+            "window_started_at": case((is_over, started_us), else_=rate_limit.c.window_started_at),
+        },
+    ).returning(rate_limit.c.hit_count)
+    before = int(session.connection.execute(statement).scalar_one()) - wanted
+    return max(0, min(wanted, limit - before)), from_us(started_us + window_us)
 
 
 def refund(session: Session, key: str) -> None:

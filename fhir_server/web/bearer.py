@@ -11,8 +11,9 @@ from fhir_server.access.principal import Principal
 from fhir_server.interactions.audit_strangers import record_stranger
 from fhir_server.interactions.model import Context
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store.database import Session
 from fhir_server.web import proof
-from fhir_server.web.extension import context
+from fhir_server.web.extension import context, current
 
 
 def caller() -> Principal:
@@ -57,6 +58,23 @@ def _resolved(here: Context) -> Principal:
         raise FhirError(Kind.UNAUTHENTICATED, "An access token is required")
     with here.store.glance() as session:
         return tokens.resolve(session, token, here.now())
+
+
+def spend(client_id: str, session: Session | None = None) -> None:
+    """Count one request of a client that is who it says.
+
+    Args:
+        client_id: Who asks.
+        session: The write transaction that is open already, where there is one.
+
+    Raises:
+        FhirError: THROTTLED (429, with Retry-After) where its minute is used up.
+    """
+    limits, here = current().client_limits, current().base
+    wait_s = limits.spend(client_id, here.now(), session or here.store) if limits is not None else 0
+    if wait_s:
+        g.retry_after_s = wait_s
+        raise FhirError(Kind.THROTTLED, f"This client asks more often than it may. Try again in {wait_s} seconds")
 
 
 def known_client() -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Response, make_response, render_template, request
+from flask import Response, g, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from jinja2 import TemplateError
 from werkzeug.exceptions import HTTPException
@@ -32,6 +32,7 @@ _KINDS = {
     412: Kind.VERSION_REQUIRED,
     413: Kind.TOO_LARGE,
     415: Kind.UNSUPPORTED_MEDIA_TYPE,
+    416: Kind.RANGE,
     422: Kind.INVALID_CONTENT,
     429: Kind.THROTTLED,
     503: Kind.UNAVAILABLE,
@@ -82,7 +83,7 @@ def render_error(error: Exception) -> Response:
     response.status_code = refusal.status
     response.headers["Cache-Control"] = "no-store"  # a 404 may be kept by default, and outlive the consent that ends it
     if refusal.kind is Kind.THROTTLED:
-        response.headers.setdefault("Retry-After", "60")
+        response.headers.setdefault("Retry-After", str(g.get("retry_after_s", 60)))
     if isinstance(error, HTTPException) and refusal.kind is Kind.METHOD_NOT_ALLOWED:
         response.headers.update({key: value for key, value in error.get_headers() if key == "Allow"})
     return response

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from flask import Request, current_app, g, request
 
+from fhir_server.identity.client_limits import ClientLimits
 from fhir_server.identity.passkeys import RelyingParty
 from fhir_server.identity.second_proof import Demand
 from fhir_server.identity.vault import Vault
@@ -37,6 +38,7 @@ class Web:
         session_max: A session ends after this long in any case.
         child_until_years: What a child shares with a parent ends at this birthday.
         second_factor: Of whom a second proof is demanded (`identity.second_proof.Demand`).
+        client_limits: How often clients may ask; None counts nothing.
         on_sign_out: Called with the request's context before a session ends (an emergency access ends with it).
     """
 
@@ -49,6 +51,7 @@ class Web:
     session_max: timedelta = timedelta(hours=12)
     child_until_years: int = 16
     second_factor: Demand = Demand.WHEN_SET_UP
+    client_limits: ClientLimits | None = None
     on_sign_out: tuple[Callable[[Context, SignedIn], None], ...] = ()
 
     @property
