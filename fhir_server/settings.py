@@ -44,8 +44,16 @@ class Settings:
         DEMO_SECRET, "Signs sessions, page cursors and links; at least 32 characters", secret=True
     )
     environment: str = _setting("demo", "`demo` or `production`; production refuses demo secrets, accounts and http")
-    mail_url: str = _setting("file://var/outbox", "Transport of e-mail: file://folder, smtp://host:port", secret=True)
-    sms_url: str = _setting("file://var/outbox", "Transport of text messages: file://folder", secret=True)
+    mail_url: str = _setting(
+        "file://var/outbox",
+        "Transport of e-mail: file://folder, smtp://host:port or govuk-notify://host?key=…&template=…",
+        secret=True,
+    )
+    sms_url: str = _setting(
+        "file://var/outbox",
+        "Transport of text messages: file://folder or govuk-notify://host?key=…&template=…",
+        secret=True,
+    )
     key_directory: str = _setting("var/keys", "Folder of the server's own signing keys; made at first start")
     signing_key_days: int = _setting(90, "A new key signs ID tokens after this long; 0 makes none", unit="days")
     break_glass_minutes: int = _setting(60, "How long an emergency access lasts", unit="minutes")
@@ -170,10 +178,11 @@ def _check(settings: Settings) -> list[str]:
         problems.append(f"{PREFIX}BASE_URL: must be an absolute http or https URL")
     if len(settings.secret_key) < _SHORTEST_SECRET:
         problems.append(f"{PREFIX}SECRET_KEY: at least 32 characters")
-    if not settings.mail_url.startswith(("file://", "smtp://")):
-        problems.append(f"{PREFIX}MAIL_URL: must start with file:// or smtp://")
-    if not settings.sms_url.startswith("file://"):
-        problems.append(f"{PREFIX}SMS_URL: must start with file://")
+    notify = ("govuk-notify://", "govuk-notify+http://")
+    if not settings.mail_url.startswith(("file://", "smtp://", *notify)):
+        problems.append(f"{PREFIX}MAIL_URL: must start with file://, smtp:// or govuk-notify://")
+    if not settings.sms_url.startswith(("file://", *notify)):
+        problems.append(f"{PREFIX}SMS_URL: must start with file:// or govuk-notify://")
     for name, allowed in _CHOICES.items():
         if getattr(settings, name) not in allowed:
             named = [each for each in allowed if each]

@@ -64,7 +64,15 @@ def _deliver(
         rendered = render(message.kind, message.details, letterhead)
         sent_at = now()
         transports[message.channel].send(
-            Delivery(message.id, message.recipient, rendered.subject, rendered.body, message.kind, sent_at)
+            Delivery(
+                message.id,
+                message.recipient,
+                rendered.subject,
+                rendered.body,
+                message.kind,
+                sent_at,
+                is_repeat=message.attempt_count > 1,
+            )
         )
     except Exception as error:  # noqa: BLE001 - one message must not hold up the others, whatever is wrong with it
         _failed(store, message, error, now())

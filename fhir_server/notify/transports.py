@@ -1,4 +1,4 @@
-"""How a message leaves: into a folder (demo, tests) or to a mail server."""
+"""How a message leaves: into a folder (demo, tests), to a mail server, or by GOV.UK Notify."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import smtplib
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -15,30 +15,13 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from fhir_server.notify import govuk_notify
+from fhir_server.notify.delivery import Delivery, UndeliverableError
+
+__all__ = ["Delivery", "FileTransport", "SmtpTransport", "Transport", "UndeliverableError", "transport"]
+
 _TIMEOUT_S = 20
 _PERMANENT = range(500, 600)
-
-
-class UndeliverableError(Exception):
-    """The receiver refused this message for good; trying again is pointless."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message on its way.
-
-    Attributes:
-        id: The same for every try.
-        to: E-mail address or mobile number.
-        subject: "" for a text message.
-    """
-
-    id: str
-    to: str
-    subject: str
-    body: str
-    kind: str
-    sent_at: datetime
 
 
 class Transport(Protocol):
@@ -133,7 +116,8 @@ def transport(url: str, *, sender_host: str = "localhost") -> Transport:
     """Return the transport of a URL.
 
     Args:
-        url: `file://folder` (relative or absolute) or `smtp://[user:password@]host[:port][?from=address][&starttls=1]`.
+        url: `file://folder` (relative or absolute), `smtp://[user:password@]host[:port][?from=address][&starttls=1]` or
+            `govuk-notify://host?key=…&template=…`.
         sender_host: Host of the default sender `no-reply@…`.
 
     Raises:
@@ -141,9 +125,11 @@ def transport(url: str, *, sender_host: str = "localhost") -> Transport:
     """
     if url.startswith("file://"):
         return FileTransport(Path(url.removeprefix("file://")))
+    if url.startswith(govuk_notify.SCHEMES):
+        return govuk_notify.transport(url)
     parts = urlsplit(url)
     if parts.scheme != "smtp" or not parts.hostname:
-        raise ValueError("a transport starts with file:// or smtp://host")
+        raise ValueError("a transport starts with file://, smtp://host or govuk-notify://host")
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     found = SmtpTransport(
         host=parts.hostname,

@@ -135,7 +135,7 @@ def test_details_are_put_in_as_they_are_but_for_control_characters(store: Store,
 
 @pytest.mark.parametrize("notice", list(Notice))
 def test_no_subject_names_a_person_or_hints_at_health(notice: Notice) -> None:
-    names = ("given", "name", "token", "code", "reference", "what", "provider", "batch")
+    names = ("given", "name", "token", "code", "reference", "what", "provider", "batch", "client_id", "app")
     details = dict.fromkeys(names, "Béatrice") | {"last_day": "3 December 2026"}
     rendered = render(notice.kind, details, LETTERHEAD)
     assert bool(rendered.subject) is (notice.channel == "email")
