@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
 from datetime import datetime
 
 import msgspec
-from flask import Response
+from flask import Response, request
 
 from fhir_server.api.formats import render_xml
+from fhir_server.api.raw_binary import raw_binary
 from fhir_server.api.requests import Wishes
 from fhir_server.interactions.model import Code, Interaction, Outcome
 from fhir_server.spec import json
@@ -18,9 +17,6 @@ from fhir_server.spec.outcome import Issue, operation_outcome
 
 _READS = frozenset({Code.READ, Code.VREAD})
 _WRITES = frozenset({Code.CREATE, Code.UPDATE, Code.PATCH})
-_PART = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,127}"
-_MEDIA_TYPE = re.compile(rf'{_PART}/{_PART}(?: ?; ?{_PART}=(?:{_PART}|"[ !#-\[\]-~]{{0,127}}")){{0,8}}')
-"""What may stand in a Content-Type (RFC 9110 §8.3.1); a Binary's code may be any text."""
 _ACCEPTED = 202
 
 
@@ -49,7 +45,7 @@ def answer(
     elif interaction.code is Code.DELETE and wishes.returns == "OperationOutcome":
         content, status = _told("Deleted"), 200
     elif wishes.binary and outcome.type == "Binary":
-        return _headers(_raw(outcome), interaction, outcome)
+        return _headers(raw_binary(request, outcome.content), interaction, outcome)
     if content and wishes.format.xml:
         content = render_xml(definitions, content, pretty=wishes.pretty, kept=kept)
     elif wishes.pretty and content:
@@ -81,17 +77,6 @@ def _is_known(wishes: Wishes, outcome: Outcome) -> bool:
     since = wishes.modified_since
     # The header has whole seconds, and so has the Last-Modified that it repeats.
     return since is not None and outcome.updated_at is not None and outcome.updated_at.replace(microsecond=0) <= since
-
-
-def _raw(outcome: Outcome) -> Response:
-    binary = json.decode(outcome.content, len(outcome.content) + 1)
-    response = Response(b64decode(binary.get("data", "")), status=outcome.status)
-    kind = str(binary.get("contentType", ""))
-    response.content_type = kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
-    # INVARIANT: no browser runs, shows or guesses at what somebody else has stored; `nosniff` has every answer.
-    response.headers["Content-Disposition"] = "attachment"
-    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"
-    return response
 
 
 def _headers(response: Response, interaction: Interaction, outcome: Outcome) -> Response:

@@ -35,6 +35,7 @@ class Kind(Enum):
     VERSION_REQUIRED = (412, "conflict", True)
     MULTIPLE_MATCHES = (412, "multiple-matches", True)
     TOO_LARGE = (413, "too-long", True)
+    RANGE = (416, "value", True)
     UNSUPPORTED_MEDIA_TYPE = (415, "not-supported", True)
     THROTTLED = (429, "throttled", True)
     TIMEOUT = (503, "timeout", True)

@@ -104,7 +104,10 @@ def test_nobody_changes_what_our_profiles_mean(server: Server) -> None:
     "hostile, element",
     [
         (definition({"id": "Observation.note", "max": "many"}), "Observation.note max"),
-        (definition({"id": "Patient.name", "path": "Patient.name"}), "StructureDefinition.differential.element[1].id"),
+        (
+            definition({"id": "Patient.name", "path": "Observation.note"}),
+            "StructureDefinition.differential.element[1].id",
+        ),
         (definition(*({"id": f"Observation.note:n{n}"} for n in range(2_001))), "StructureDefinition.differential"),
         (
             definition(type="Nonsense", differential={"element": [{"id": "Nonsense", "path": "Nonsense"}]}),
