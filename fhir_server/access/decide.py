@@ -71,10 +71,7 @@ def decide(session: Session, principal: Principal, narrow: Narrow, now: datetime
     if principal.caller is Caller.OPERATOR:
         everything = Gate(at_us, everything=True, scopes=readable_scopes)
         return Decision(everything, everything)
-    emergencies: tuple[EmergencyAccess, ...] = ()
-    if principal.in_emergency and principal.may_break_glass and principal.caller is Caller.PROFESSIONAL:
-        running = live_emergencies(session, key_of_reference(principal.subject), at_us)
-        emergencies = tuple(access for access in running if access.session == principal.session_id)
+    emergencies = running_emergencies(session, principal, now)
     own = key_of_reference(principal.subject) if principal.caller is Caller.PATIENT else NONE
     authored = principal.organizations
     own_data_types: tuple[int, ...] = ()
@@ -102,6 +99,14 @@ def decide(session: Session, principal: Principal, narrow: Narrow, now: datetime
         scopes=readable_scopes,
     )
     return Decision(readable, _writable(principal, readable), emergencies)
+
+
+def running_emergencies(session: Session, principal: Principal, now: datetime) -> tuple[EmergencyAccess, ...]:
+    """Return the emergency accesses that are live in this sign-in of the caller, newest first."""
+    if not principal.in_emergency or not principal.may_break_glass or principal.caller is not Caller.PROFESSIONAL:
+        return ()
+    running = live_emergencies(session, key_of_reference(principal.subject), to_us(now))
+    return tuple(access for access in running if access.session == principal.session_id)
 
 
 def gate_of(session: Session, reference: str, purpose: str, now: datetime) -> Gate:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from fhir_server.access.decide import Decision, decide, gate
+from fhir_server.access.decide import Decision, decide, gate, running_emergencies
 from fhir_server.access.principal import Principal
 from fhir_server.access.visibility import NOTHING
 from fhir_server.interactions import audit, history, reading, searching, writing
@@ -93,7 +93,9 @@ def record_refusal(
         if interaction.type and interaction.id and not trace.patients:
             key = reference_key(interaction.type, interaction.id)
             trace.touch(belonging.owners(session, (key,))[0], interaction.type, interaction.id)
-        refused = Decision(NOTHING, NOTHING, trace.emergencies)
+        # What the role or token may never do was refused before anybody looked for an emergency.
+        emergencies = trace.emergencies or running_emergencies(session, principal, context.now())
+        refused = Decision(NOTHING, NOTHING, emergencies)
         job = Job(session, principal, context, refused, trace, Pending())
         found = events_of(job, interaction, error.status, error)
     record(context, found)

@@ -372,9 +372,16 @@ def test_what_is_refused_during_it_is_logged_under_it(world: World) -> None:
     assert _start(world, world.gp) == 200
     hidden = f"Consent/{world.consents[-1]}"
     assert world.server.call("GET", hidden, world.gp).status_code == 404
-    (refused,) = _events(world, "read")
-    assert (refused["outcome"], refused["purposeOfEvent"][0]["coding"][0]["code"]) == ("4", "BTG")
-    assert _grant(refused) == _grant(_events(world, "110127")[0])
+    assert world.server.call("GET", "Observation/b-1/_history/9", world.gp).status_code == 404
+    assert world.server.call("PUT", "Observation/b-1", world.gp, observation(BOB, "b-1")).status_code == 403
+    # What the role never does is refused before anything is looked up.
+    assert world.server.call("DELETE", BOB, world.gp).status_code == 403
+    assert world.server.get("Observation?patient=Patient/bob&code=nothing", world.gp)["total"] == 0
+    grant = _grant(_events(world, "110127")[0])
+    for kind, outcome in (("read", "4"), ("vread", "4"), ("update", "4"), ("delete", "4"), ("search-type", "0")):
+        (event,) = [each for each in _events(world, kind) if "Practitioner/gp" in str(each["agent"])]
+        assert (event["outcome"], event["purposeOfEvent"][0]["coding"][0]["code"]) == (outcome, "BTG"), kind
+        assert _grant(event) == grant, kind
 
 
 def test_nobody_guesses_numbers_for_long(world: World) -> None:
