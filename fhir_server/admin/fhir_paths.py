@@ -28,6 +28,7 @@ _WRITTEN = {200: ("The new version, as `Prefer` says", "Resource")}
 _CREATED = {201: ("Created; the first version, as `Prefer` says", "Resource")}
 _DELETED = {204: ("Deleted, or not there", ""), 200: ("Deleted: `Prefer: return=OperationOutcome`", "OperationOutcome")}
 _ANSWERED = {200: ("The answer of the operation", "Resource")}
+_BEGUN = {202: ("Begun, with `Prefer: respond-async`; `Content-Location` says where its progress is told", "")}
 _SEARCHED = (*_SHOWN, "count", "total", "summary", "elements", "criteria")
 _LISTED = (*_SHOWN, "since", "at", "count")
 _NAMED_TYPES_COUNT = 10
@@ -276,9 +277,10 @@ def _operation_endpoints(operation: Operation) -> Iterator[_Endpoint]:
         # Without a body the parameters are those of the URL.
         body = resource_body("Anything" if operation.code == "validate" else "Resource", required=False)
         names = (*_SHOWN, "criteria")
-        yield _Endpoint("", "post", path, summary, _ANSWERED, names, body, refused)
+        done = _BEGUN if operation.code == "export" else _ANSWERED
+        yield _Endpoint("", "post", path, summary, done, names, body, refused)
         if not operation.writes:
-            yield _Endpoint("", "get", path, summary, _ANSWERED, names, refused=refused)
+            yield _Endpoint("", "get", path, summary, done, names, refused=refused)
 
 
 def _operation_paths(operation: Operation) -> Iterator[str]:

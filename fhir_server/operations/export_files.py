@@ -64,7 +64,7 @@ def progress(context: Context, principal: Principal, job_id: str) -> Progress:
     if known is None or known.state == exports.COMPLETE:
         return Progress(outcome, expires_at=known.expires_at if known else None)
     steps = len(steps_of(wanted_of(known.wanted)))
-    told = f"{known.resource_count} resources found, type {known.step + 1} of {steps}"
+    told = f"{known.resource_count} resources found, {known.step} of {steps} types listed"
     return Progress(outcome, told, _pause_s(context, known))
 
 

@@ -1,11 +1,13 @@
 """List what an export holds, page by page down the road, as its caller would see it at that moment.
 
-A step is one type, in the order of the last update; deletions come last. INVARIANT: what a page leaves behind is keys,
-and nothing leaves the server here: `export_files` asks anew for each of them.
+A step is one type, in the order of the last update; deletions come last. A page takes as many steps as it has room for:
+most types are empty. INVARIANT: what a page leaves behind is keys, and nothing leaves the server here: `export_files`
+asks anew for each of them.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -29,20 +31,23 @@ from fhir_server.store.instants import to_us
 from fhir_server.store.keys import reference_key
 
 LISTING: Final = "export-page"
+_TURN_S: Final = 1.0
 DELETIONS: Final = ""
 """Type of the step that lists deletions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One page of a step.
+    """One page.
 
     Attributes:
-        keys: By resource type, in order.
-        cursor: Where the next page begins, "" where there is none.
+        found: Resource type, whether they are deletions, and keys, in order.
+        step: Where the next page begins; beyond the last step there is none.
+        cursor: Where in that step, "" at its start.
     """
 
-    keys: tuple[tuple[str, tuple[int, ...]], ...]
+    found: tuple[tuple[str, bool, tuple[int, ...]], ...]
+    step: int
     cursor: str
 
 
@@ -73,10 +78,33 @@ def with_listing(context: Context, found: ExportJob) -> Context:
 
 def _page(job: Job, found: ExportJob) -> Listed:
     wanted = wanted_of(found.wanted)
-    name = steps_of(wanted)[found.step]
+    steps = steps_of(wanted)
     members = _members(job, wanted.group) if wanted.group else {}
-    if name == DELETIONS:
-        return _deletions(job, found, wanted, members)
+    listed: list[tuple[str, bool, tuple[int, ...]]] = []
+    stored = {DELETIONS, *export_pages.stored_types(job.session, wanted.types)}
+    step, cursor, ends_at_s = found.step, found.cursor, time.monotonic() + _TURN_S
+    while step < len(steps) and sum(len(keys) for *_, keys in listed) < exported.PAGE_COUNT:
+        here = replace(found, step=step, cursor=cursor)
+        if steps[step] not in stored:
+            step += 1
+            continue
+        if steps[step] == DELETIONS:
+            more, cursor = _deletions(job, here, wanted, members)
+        else:
+            more, cursor = _of_type(job, here, wanted, members)
+        listed += more
+        step += not cursor
+        if cursor or time.monotonic() > ends_at_s:
+            break
+    return Listed(tuple(listed), step, cursor)
+
+
+_Part = tuple[list[tuple[str, bool, tuple[int, ...]]], str]
+"""What was found, and where to go on in the same step, "" where nothing is left."""
+
+
+def _of_type(job: Job, found: ExportJob, wanted: Wanted, members: Mapping[int, bool]) -> _Part:
+    name = wanted.types[found.step]
     terms = Terminology(job.definitions, job.context.fhir_base, job.session, job.decision.readable)
     asked = exported.request_of(
         wanted.listing(name),
@@ -94,7 +122,7 @@ def _page(job: Job, found: ExportJob) -> Listed:
         definitions=job.definitions,
     )
     rows = _told(job, found, name, _of_records(job, wanted, members, page.matches))
-    return Listed(((name, tuple(row.key for row in rows)),), page.next_cursor or "")
+    return ([(name, False, tuple(row.key for row in rows))] if rows else []), page.next_cursor or ""
 
 
 def _told(job: Job, found: ExportJob, name: str, rows: list[Row]) -> list[Row]:
@@ -144,7 +172,7 @@ def _is_member(member: Mapping[str, Any], now_us: int) -> bool:
     return not member.get("inactive", False) and (not ends or date_interval(str(ends))[1] > now_us)
 
 
-def _deletions(job: Job, found: ExportJob, wanted: Wanted, members: Mapping[int, bool]) -> Listed:
+def _deletions(job: Job, found: ExportJob, wanted: Wanted, members: Mapping[int, bool]) -> _Part:
     assert wanted.since_us is not None  # noqa: S101 - `steps_of`
     after = int(found.cursor) if found.cursor else None
     limit = exported.PAGE_COUNT
@@ -159,4 +187,4 @@ def _deletions(job: Job, found: ExportJob, wanted: Wanted, members: Mapping[int,
         if not wanted.records or (patient in of if is_limited else patient):
             keys.setdefault(names[kind], []).append(key)
     cursor = str(rows[-1][0]) if len(rows) == limit else ""
-    return Listed(tuple((name, tuple(keys[name])) for name in sorted(keys)), cursor)
+    return [(name, True, tuple(keys[name])) for name in sorted(keys)], cursor

@@ -17,7 +17,7 @@ from fhir_server.access.principal import Principal
 from fhir_server.interactions.model import Context
 from fhir_server.interactions.perform import perform
 from fhir_server.operations.export import LONGEST, principal_of, wanted_of
-from fhir_server.operations.export_listing import DELETIONS, Listed, listed_of, next_page, steps_of, with_listing
+from fhir_server.operations.export_listing import Listed, listed_of, next_page, steps_of, with_listing
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import export_pages, exports
 from fhir_server.store.database import Session
@@ -50,7 +50,7 @@ def work(context: Context) -> int:
     try:
         carried: ExportJob | None = job
         while carried is not None and time.monotonic() < ends_at_s:
-            carried = _carry_on(here, carried)
+            carried = carry_on(here, carried)
             done += 1
     except FhirError as error:
         _stumbled(here, job, error)
@@ -77,7 +77,7 @@ def _is_over(session: Session, job: ExportJob, context: Context) -> bool:
     return job.expires_at <= now or not exports.is_permitted(session, job.grant_id, role, now)
 
 
-def _carry_on(context: Context, job: ExportJob) -> ExportJob | None:
+def carry_on(context: Context, job: ExportJob) -> ExportJob | None:
     """List one page of a job; return the job as it stands then, None where there is nothing more to do for it."""
     principal = _caller(context, job)
     if principal is None:
@@ -107,22 +107,16 @@ def _caller(context: Context, job: ExportJob) -> Principal | None:
 
 
 def _after(context: Context, job: ExportJob, listed: Listed) -> ExportJob:
-    count = job.resource_count + sum(len(keys) for _, keys in listed.keys)
-    if listed.cursor:
-        return replace(job, cursor=listed.cursor, resource_count=count)
-    step, steps = job.step + 1, steps_of(wanted_of(job.wanted))
-    if step < len(steps):
-        return replace(job, step=step, cursor="", resource_count=count)
-    expires_at = context.now() + timedelta(hours=context.export_hours)
-    return replace(job, state=exports.COMPLETE, cursor="", resource_count=count, expires_at=expires_at)
+    count = job.resource_count + sum(len(keys) for *_, keys in listed.found)
+    changed = replace(job, step=listed.step, cursor=listed.cursor, resource_count=count)
+    if listed.step < len(steps_of(wanted_of(job.wanted))):
+        return changed
+    return replace(changed, state=exports.COMPLETE, expires_at=context.now() + timedelta(hours=context.export_hours))
 
 
 def _keep(session: Session, job: ExportJob, listed: Listed) -> None:
     """Store the keys of a page: in the last file, while that is of the same type and not full."""
-    deleted = steps_of(wanted_of(job.wanted))[job.step] == DELETIONS
-    for name, keys in listed.keys:
-        if not keys:
-            continue
+    for name, deleted, keys in listed.found:
         last, length = export_pages.last(session, job.id, of_file=_PAGES_OF_FILE)
         number, file = (last.number, last.file) if last else (0, 0)
         same = last is not None and (last.type, last.deleted) == (name, deleted) and length < _PAGES_OF_FILE

@@ -7,16 +7,16 @@ deleted meanwhile is not there.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Result, Select, bindparam, insert, select
+from sqlalchemy import BigInteger, Integer, Result, Select, bindparam, insert, select
 
-from fhir_server.store import prepared
+from fhir_server.store import prepared, tables
 from fhir_server.store.database import Session
 from fhir_server.store.export_tables import export_page
-from fhir_server.store.keys import NONE
+from fhir_server.store.keys import NONE, type_key
 from fhir_server.store.visibility import Visibility, execute, readable
 
 _CHUNK = 256
@@ -123,6 +123,21 @@ def _behind(
     padded = [*keys, *[keys[-1]] * (size - len(keys))]
     values = {**visibility.parameters(), **{f"key_{index}": key for index, key in enumerate(padded)}}
     return prepared.run(session, ("exported", visibility.shape, size, names, deleted), build, values)
+
+
+def stored_types(session: Session, types: Iterable[str]) -> frozenset[str]:
+    """Return those types of which the store has a row, whoever may see it: of the others nothing need be looked for.
+
+    INVARIANT: it decides how long a listing takes, in the background, and never what is in it.
+    """
+
+    def build() -> Select[Any]:
+        row = tables.resource.c
+        return select(row.type).where(row.type == bindparam("type", NONE, Integer)).limit(1)
+
+    return frozenset(
+        name for name in types if prepared.run(session, "stored type", build, {"type": type_key(name)}).first()
+    )
 
 
 def deletions(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 from base64 import b64decode
+from datetime import timedelta
 from urllib.parse import quote
 
 import orjson
 
 from fhir_server.operations import export_work
+from fhir_server.store import export_pages, exports
+from fhir_server.store.keys import reference_key
 from tests.consent.world import ANN, BOB, GP, World, observation, ref
-from tests.http.exporting import ASYNC, FILE, base, begin, exported, fetch, names_of, work
+from tests.http.exporting import ASYNC, FILE, base, begin, exported, fetch, files_of, names_of, work
+from tests.server import Server
 
 _SHARED = {
     "Patient/ann", "RelatedPerson/carer", "Observation/a-1", "Observation/a-2", "Encounter/a-enc",
@@ -28,7 +32,7 @@ def test_an_export_is_begun_asked_for_fetched_and_deleted(world: World) -> None:
     assert url.startswith("http://localhost/fhir/export/")
     running = server.call("GET", url, token)
     assert (running.status_code, running.data) == (202, b"")
-    assert running.headers["X-Progress"] == "0 resources found, type 1 of 145"
+    assert running.headers["X-Progress"] == "0 resources found, 0 of 145 types listed"
     assert running.headers["Retry-After"] == "1"
     assert server.call("GET", url, token).status_code == 429, "asked again at once"
     fetch(server, token, f"{url}/1.ndjson", 404)
@@ -223,3 +227,35 @@ def test_every_download_is_on_the_log_of_the_patients_in_it(world: World) -> Non
         told.setdefault(b64decode(query).decode().partition("?")[0], []).extend(targets)
     assert {each.partition("/_history")[0] for each in told["$export-file"]} == _SHARED
     assert server.get(f"AuditEvent?patient={BOB}&agent={GP}", world.bob).get("entry", []) == []
+
+
+def test_what_changes_while_it_is_listed_comes_once_and_as_it_is_when_fetched(server: Server) -> None:
+    token, here = server.operator(), base(server)
+    people = [{"resourceType": "Patient", "id": f"p-{n:04}"} for n in range(1_100)]
+    entry = [{"resource": each, "request": {"method": "PUT", "url": f"Patient/{each['id']}"}} for each in people]
+    server.post("", token, {"resourceType": "Bundle", "type": "transaction", "entry": entry}, 200)
+    url = begin(server, token, "$export?_type=Patient")
+    server.clock.advance(seconds=2)
+    with server.store.write() as session:
+        job = exports.lease(session, here.now(), until=here.now() + timedelta(minutes=2), name="first")
+    assert job is not None
+    halfway = export_work.carry_on(here, job)
+    assert halfway is not None
+    assert (halfway.resource_count, halfway.cursor != "") == (1_000, True)
+    with server.store.read() as session:
+        (page,) = export_pages.of_job(session, job.id)
+    listed = {each["id"]: reference_key("Patient", each["id"]) in page.keys for each in people}
+    early, late = (next(name for name, was in listed.items() if was is wanted) for wanted in (True, False))
+    for name in (early, late, "new"):
+        server.put({"resourceType": "Patient", "id": name, "gender": "other"}, token)
+    gone = next(name for name, was in listed.items() if was and name != early)
+    assert server.call("DELETE", f"Patient/{gone}", token).status_code == 204
+    server.clock.advance(minutes=2)
+    work(server)
+    files = files_of(server, token, server.get(url, token))
+    assert set(files) == {"output Patient 1.ndjson"}, "pages of one type share a file"
+    assert names_of(files) == {f"Patient/{each['id']}" for each in people} - {f"Patient/{gone}"}
+    changed = {
+        line["id"] for line in map(orjson.loads, files["output Patient 1.ndjson"].splitlines()) if "gender" in line
+    }
+    assert changed == {early, late}
