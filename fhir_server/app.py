@@ -41,6 +41,7 @@ from fhir_server.signin import cis2, nhs_login, relying_party
 from fhir_server.signin import routes as signin
 from fhir_server.smart import authority, keys, registry
 from fhir_server.smart import routes as smart
+from fhir_server.smart.brands import Brands
 from fhir_server.smart.discovery import oauth_uris
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions
@@ -102,6 +103,9 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
         Path(settings.key_directory),
         private_hosts=settings.hosts_of_our_own,
         registration=settings.client_registration == "open",
+        brands=Brands(
+            settings.brand_name, settings.base_url, settings.brand_logo, tuple(settings.brand_organizations.split())
+        ),
     )
     relying_party.install(app, providers(settings))
     capabilities = _capabilities(settings, context, context.definitions)

@@ -13,6 +13,7 @@ from fhir_server.admin import schemas
 from fhir_server.admin.extension import current
 from fhir_server.admin.parsing import StrictParser, refusal_of
 from fhir_server.admin.rights import administrator, audit
+from fhir_server.identity import app_registry
 from fhir_server.spec.key_sets import check_key_set
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import accounts, oauth_clients
@@ -116,9 +117,10 @@ def deactivate_client(client_id: str) -> None:
     Its tokens are dead at once. The registration stays, for the audit log names it.
     """
     with context().store.write() as session:
-        if oauth_clients.client(session, client_id) is None:
+        found = oauth_clients.client(session, client_id)
+        if found is None:
             raise _unknown()
-        oauth_clients.set_client_active(session, client_id, active=False)
+        app_registry.end(session, found, context().now())
         audit(administrator(), f"client {client_id}", status=204, session=session)
 
 

@@ -79,6 +79,7 @@ ACCOUNT_ACTIONS = (
     "suspend-app",
     "resume-app",
     "limit-app",
+    "decide-app",
     "list-apps",
     "read-app",
     "list-own-apps",

@@ -17,6 +17,7 @@ from fhir_server.access.dpop import Proof
 from fhir_server.identity.client_keys import ClientKeys
 from fhir_server.search import scopes
 from fhir_server.smart import keys
+from fhir_server.smart.brands import Brands
 from fhir_server.smart.client import ASSERTION_METHOD
 from fhir_server.smart.keys import KeyFolder
 from fhir_server.smart.rfc6749_authorization_code import CodeGrant
@@ -40,14 +41,23 @@ class Authority:
         signing: Keys of ID tokens.
         client_keys: Public keys of clients.
         registration: Anybody may register a client, which then waits for an administrator (RFC 7591).
+        brands: What apps show people who look for this server.
     """
 
     signing: KeyFolder
     client_keys: ClientKeys = field(default_factory=ClientKeys)
     registration: bool = False
+    brands: Brands = field(default_factory=Brands)
 
 
-def install(app: Flask, key_directory: Path, *, private_hosts: Container[str] = (), registration: bool = False) -> None:
+def install(
+    app: Flask,
+    key_directory: Path,
+    *,
+    private_hosts: Container[str] = (),
+    registration: bool = False,
+    brands: Brands | None = None,
+) -> None:
     """Give an application its authorization server; the first start makes its signing key.
 
     Args:
@@ -55,11 +65,12 @@ def install(app: Flask, key_directory: Path, *, private_hosts: Container[str] = 
         key_directory: Where the signing keys are.
         private_hosts: Hosts of clients' key addresses that may lead into private networks.
         registration: Anybody may register a client, which then waits for an administrator (RFC 7591).
+        brands: What apps show people who look for this server; without it nothing is published.
     """
     # Authlib writes whole token responses at DEBUG; tokens never go to a log.
     logging.getLogger("authlib").setLevel(logging.INFO)
     app.extensions[_EXTENSION] = Authority(
-        keys.load_or_create(key_directory), ClientKeys(private_hosts=private_hosts), registration
+        keys.load_or_create(key_directory), ClientKeys(private_hosts=private_hosts), registration, brands or Brands()
     )
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError, UnsupportedGrantTypeError
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.access.dpop import Proof
-from fhir_server.smart import authority, authorize, discovery, ehr_launch, openid, rfc7523, rfc7591, rfc9449
+from fhir_server.smart import authority, authorize, brands, discovery, ehr_launch, openid, rfc7523, rfc7591, rfc9449
 from fhir_server.smart.server import Here, IncomingRequest, Server, refuse
 
 blueprint = Blueprint("smart", __name__, template_folder="templates")
@@ -24,7 +24,8 @@ _PREFLIGHT_S = 600
 @blueprint.get("/fhir/.well-known/smart-configuration")
 def smart_configuration() -> Response:
     """Answer the SMART configuration."""
-    return _published(discovery.configuration(web.current().base_url) | _registration())
+    branding = authority.current().brands.configuration()
+    return _published(discovery.configuration(web.current().base_url) | _registration() | branding)
 
 
 @blueprint.get("/.well-known/openid-configuration")
@@ -43,6 +44,20 @@ def authorization_server() -> Response:
 def jwks() -> Response:
     """Answer the public keys that ID tokens are verified with."""
     return _published(authority.current().signing.current().jwks(web.context().now()))
+
+
+@blueprint.get(brands.PATH)
+def user_access_brands() -> Response:
+    """Answer the brands of this server, which apps keep for as long as their ETag holds."""
+    known = authority.current().brands
+    if not known.base_url:
+        abort(404)
+    found = known.published(web.context())
+    response = Response(found.content, content_type="application/fhir+json; charset=utf-8")
+    response.headers["Cache-Control"] = f"public, max-age={_DISCOVERY_S}"
+    response.set_etag(found.etag)
+    response.make_conditional(request)
+    return response
 
 
 @blueprint.get("/oauth/authorize")
@@ -116,9 +131,12 @@ def allow_any_origin(response: Response) -> Response:
     """Let browser apps ask, never with cookies (CORS); the page that asks the person stays closed to scripts."""
     if request.path not in _PAGES:
         response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Expose-Headers"] = "ETag, Retry-After, WWW-Authenticate"
         if request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
-            response.headers["Access-Control-Allow-Headers"] = "Authorization, DPoP, Content-Type, Accept"
+            response.headers["Access-Control-Allow-Headers"] = (
+                "Authorization, DPoP, Content-Type, Accept, If-None-Match"
+            )
             response.headers["Access-Control-Max-Age"] = str(_PREFLIGHT_S)
     return response
 
