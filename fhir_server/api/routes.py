@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, g, request
 
 from fhir_server.api.compression import deflate
 from fhir_server.api.formats import JSON, negotiate_refusal, render_xml
-from fhir_server.api.positions import located, located_in_answer
+from fhir_server.api.positions import located, located_in_answer, located_in_entries
 from fhir_server.api.requests import read_request
 from fhir_server.api.responses import answer
 from fhir_server.interactions.locating import locate
@@ -82,6 +82,8 @@ def fhir(path: str = "") -> Response:
     outcome = perform(interaction, principal, replace(here, again=caller_again))
     if interaction.operation == "validate":
         outcome = located_in_answer(outcome, interaction, request)
+    elif interaction.code is Code.TRANSACTION:
+        outcome = located_in_entries(outcome, request)
     return answer(interaction, wishes, outcome, here.definitions)
 
 

@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.server import Server
@@ -198,3 +199,55 @@ def test_creates_that_race_for_one_identity_make_one_resource(server: Server, op
     for value in range(_EACH):
         path = f"Patient?identifier=http://race.test|{value}&_summary=count"
         assert server.get(path, operator)["total"] == 1
+
+
+def test_issues_of_a_batch_are_told_by_line_and_column_in_the_bundle(server: Server, operator: str) -> None:
+    good = '{"resource":{"resourceType":"Patient"},\n "request":{"method":"POST","url":"Patient"}}'
+    bad = (
+        '{"resource":{"resourceType":"Patient",\n  "gender":"martian"},\n "request":{"method":"POST","url":"Patient"}}'
+    )
+    no_method = '{"request":{\n   "method":"FROB","url":"Patient"}}'
+    absent = '\n{"request":{"method":"GET","url":"Patient/none"}}'
+    text = f'{{"resourceType":"Bundle","type":"batch","entry":[\n{good},\n{bad},\n{no_method},{absent}]}}'
+    answer = orjson.loads(server.call("POST", "", operator, text.encode()).data)
+    found = [
+        [each["valueInteger"] for each in entry["response"]["outcome"]["issue"][0].get("extension", ())]
+        for entry in answer["entry"][1:]
+    ]
+    assert [entry["response"]["status"][:3] for entry in answer["entry"]] == ["201", "422", "400", "404"]
+    lines = text.split("\n")
+    expected = [(number, line.index(part) + 1) for part in ('"gender"', '"method":"FROB"') for number, line in
+                enumerate(lines, 1) if part in line]  # fmt: skip
+    assert [position[0] for position in found[:2]] == [number for number, _ in expected]
+    assert found[2][0] == len(lines)
+    deep: dict[str, Any] = {
+        "resourceType": "Basic",
+        "code": {"text": "x"},
+        "extension": [{"url": "http://x", "valueString": "y"}],
+    }
+    for _ in range(30):
+        deep["extension"] = [{"url": "http://x", "extension": deep["extension"]}]
+    stored = server.post("Basic", operator, deep)
+    reads = [{"request": {"method": "GET", "url": f"Basic/{name}"}} for name in (stored["id"], "none")]
+    told = server.post("", operator, {"resourceType": "Bundle", "type": "batch", "entry": reads}, 200)
+    assert [entry["response"]["status"][:3] for entry in told["entry"]] == ["200", "404"]
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_an_entry_reads_what_was_modified_since(server: Server, operator: str, kind: str) -> None:
+    server.put({**PATIENT, "id": "read"}, operator)
+    last = server.get("Patient/read", operator)["meta"]["lastUpdated"]
+
+    def read(status: int = 200, **request: str) -> str:
+        entry = {"request": {"method": "GET", "url": "Patient/read", **request}}
+        answer = server.post("", operator, _transaction(entry, kind=kind), status)
+        return str(answer["entry"][0]["response"]["status"][:3]) if status == 200 else ""
+
+    assert read(ifModifiedSince=last) == "304"
+    assert read(ifModifiedSince="2100-01-01T00:00:00+01:00") == "304"
+    assert read(ifModifiedSince="2000-01-01T00:00:00Z") == "200"
+    assert read(ifModifiedSince=last, ifNoneMatch='W/"7"') == "200", "ifNoneMatch goes before"
+    if kind == "batch":
+        assert read(ifModifiedSince="yesterday") == "400"
+    else:
+        read(400, ifModifiedSince="yesterday")
