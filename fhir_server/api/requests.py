@@ -88,7 +88,8 @@ def read_request(
         if_none_exist=_if_none_exist(request, interaction),
         returns=prefer.get("return", ""),
         handling="lenient" if prefer.get("handling") == "lenient" else "strict",
-        prefers_async="respond-async" in prefer,
+        # A HEAD begins nothing.
+        prefers_async="respond-async" in prefer and request.method != "HEAD",
     )
     _check_parameters(interaction)
     return with_body(request, interaction, definitions, limit_bytes), wishes

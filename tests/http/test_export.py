@@ -188,6 +188,7 @@ def test_a_kick_off_that_is_not_understood_is_refused_by_name(world: World) -> N
     for headers in ({}, {"Prefer": "return=minimal"}):
         answer = server.call("GET", "$export", world.practice, headers=headers)
         assert (answer.status_code, "respond-async" in answer.text) == (400, True)
+    assert server.call("HEAD", "$export", world.practice, headers=ASYNC).status_code == 400
     entry = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": "$export"}}]}
     bundle = server.call("POST", "", world.practice, entry, ASYNC).get_json()
     assert bundle["entry"][0]["response"]["status"].startswith("400")
