@@ -100,7 +100,7 @@ def answer(job: Job, request: SearchRequest, path: str) -> Outcome:
         definitions=job.definitions,
     )
     rows = (*page.matches, *page.includes)
-    further = belonging.further_patients(job.session, [row.key for row in rows])
+    further = belonging.further_patients(job.session, [row.key for row in rows if row.multi])
     for row in rows:
         job.trace.touch((row.patient, *further.get(row.key, ())), row.type, row.id, row.version)
     page = contained.expanded(job.session, job.decision.readable, request, page)

@@ -206,6 +206,7 @@ class Row:
         version: Version id.
         updated_at: Microseconds since the epoch.
         patient: Key of the first patient it belongs to, 0 for none.
+        multi: It belongs to further patients (`store.belonging.further_patients`).
         content: JSON bytes as stored.
         score: How well it meets a full text search, in ten thousandths; None for any other search.
     """
@@ -216,6 +217,7 @@ class Row:
     version: int
     updated_at: int
     patient: int
+    multi: bool
     content: bytes
     score: int | None = None
 

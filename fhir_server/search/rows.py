@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause
@@ -14,12 +15,17 @@ from fhir_server.store.keys import type_key
 
 TypeNames = Mapping[int, str]
 
-_COLUMNS = ("key", "type", "id", "version", "updated_at", "patient", "content")
+_COLUMNS = ("key", "type", "id", "version", "updated_at", "patient", "multi", "content")
 
 
 def type_names(definitions: Definitions) -> TypeNames:
     """Return the resource types by their key."""
-    return {type_key(name): name for name in definitions.resource_types}
+    return _names_of(definitions.resource_types)
+
+
+@lru_cache(maxsize=4)
+def _names_of(types: frozenset[str]) -> TypeNames:
+    return {type_key(name): name for name in types}
 
 
 def row_columns(row: FromClause) -> Sequence[ColumnElement[Any]]:
@@ -29,6 +35,6 @@ def row_columns(row: FromClause) -> Sequence[ColumnElement[Any]]:
 
 def row_of(record: Record[Any], names: TypeNames, *, scored: bool = False) -> Row:
     """Return a fetched record, which may have more columns behind (the score first), as a value."""
-    key, kind, logical_id, version, updated_at, patient, content = record[: len(_COLUMNS)]
+    key, kind, logical_id, version, updated_at, patient, multi, content = record[: len(_COLUMNS)]
     score = record[len(_COLUMNS)] if scored else None
-    return Row(key, names[kind], logical_id, version, updated_at, patient, bytes(content), score)
+    return Row(key, names[kind], logical_id, version, updated_at, patient, bool(multi), bytes(content), score)

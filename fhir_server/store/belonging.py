@@ -64,12 +64,16 @@ def _further_statement(keys: Sequence[BindParameter[int]]) -> Select[Any]:
 def further_patients(session: Session, keys: Sequence[int]) -> dict[int, list[int]]:
     """Return the patients beyond the first of those of these rows that belong to several."""
     found: dict[int, list[int]] = {}
-    row = tables.resource_patient
     for start in range(0, len(keys), _CHUNK):
-        statement = select(row.c.key, row.c.patient).where(row.c.key.in_(keys[start : start + _CHUNK]))
-        for key, patient in session.connection.execute(statement):
-            found.setdefault(key, []).append(patient)
+        chunk = keys[start : start + _CHUNK]
+        for row in _of_keys(session, "further patients", chunk, _patients_statement):
+            found.setdefault(row.key, []).append(row.patient)
     return found
+
+
+def _patients_statement(keys: Sequence[BindParameter[int]]) -> Select[Any]:
+    row = tables.resource_patient
+    return select(row.c.key, row.c.patient).where(row.c.key.in_(keys))
 
 
 def ids_of(session: Session, keys: Iterable[int], *, afresh: bool = False) -> dict[int, str]:
