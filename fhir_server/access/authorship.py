@@ -43,7 +43,7 @@ def check(principal: Principal, resource: Mapping[str, Any], patients: Sequence[
         found = parse_reference(str(reference.get("reference", "")), fhir_base)
         if f"{found.type}/{found.id}" == principal.subject:
             continue
-        of_carer = principal.caller is Caller.RELATED and found.type == "Patient" and found.id
+        of_carer = principal.caller is Caller.RELATED and found.type == "Patient"
         if not (of_carer and reference_key("Patient", str(found.id)) in patients):
             allowed = principal.subject + (" or the patient" if principal.caller is Caller.RELATED else "")
             text = f"{path} must be {allowed}: who writes something stands for it"

@@ -72,6 +72,17 @@ def test_patients_and_family_stand_for_what_they_write(kind: str, name: str, man
     assert refused(PATIENT, within) == f"Observation.contained[1].{name}" + ("[0]" if many else "")
 
 
+def test_a_patient_names_no_other_patient_whose_record_it_is_part_of_and_is_told_who_may_be_named() -> None:
+    other = {"resourceType": "Observation", "performer": [{"reference": "Patient/bob"}]}
+    for who, allowed in ((PATIENT, "Patient/ann"), (CARER, "RelatedPerson/carer or the patient")):
+        for patients in ((), ANNS, (*ANNS, reference_key("Patient", "bob"))):
+            if who is CARER and len(patients) > 1:
+                authorship.check(who, other, patients, BASE)
+                continue
+            with pytest.raises(FhirError, match=rf"^Observation.performer\[0\] must be {allowed}: who writes"):
+                authorship.check(who, other, patients, BASE)
+
+
 def test_a_note_is_signed_by_nobody_else() -> None:
     notes = [{"text": "a"}, {"text": "b", "authorString": "Ann"}, {"text": "c", "authorReference": _OTHERS[0]}]
     for kind in ("Observation", "Communication"):

@@ -62,4 +62,5 @@ def test_what_family_may_update_without_writing_it_is_its_label(caller: str, kin
 @pytest.mark.parametrize("who", sorted(_MATRIX))
 def test_only_feeds_and_the_operator_choose_ids(who: tuple[str, str]) -> None:
     assert policy.chooses_ids(_principal(*who)) is (who[0] in {"organization", "operator"})
+    assert policy.deletes_several(_principal(*who)) is (who[0] in {"organization", "operator"})
     assert policy.matches_everyone(_principal(*who)) is (who in {("organization", ""), ("staff", "coordinator")})

@@ -22,6 +22,14 @@ def test_a_caller_has_the_bits_of_its_purposes_and_keys_of_others() -> None:
     assert purposes.of_caller("") == purposes.of_caller("NOSUCH") == (purposes.SOME, ())
 
 
+def test_each_purpose_has_a_bit_of_its_own_beside_the_one_that_all_callers_have() -> None:
+    own = [purposes.of_caller(code)[0] & ~purposes.SOME for code in purposes.codes()]
+    assert purposes.SOME.bit_count() == 1
+    assert [bit.bit_count() for bit in own] == [1] * len(own)
+    assert len(set(own)) == len(own)
+    assert all(not purposes.covered_by(code) & purposes.SOME for code in purposes.codes())
+
+
 @pytest.mark.parametrize("text", ["BTG", f"{purposes.SYSTEM}|BTG"])
 def test_no_caller_has_the_purpose_of_an_emergency_by_saying_so(text: str) -> None:
     assert purposes.of_caller(text) == (purposes.SOME, ())
