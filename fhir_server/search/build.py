@@ -33,7 +33,9 @@ from fhir_server.store.keys import reference_key
 
 DEPTH_LIMIT = 6
 _CRITERIA_LIMIT = 120
-_VALUES_LIMIT = 2_000
+_BURDEN_LIMIT = 2_000
+_BURDENS: Mapping[str, int] = {"date": 8, "number": 8, "quantity": 8, "composite": 16}
+"""What a value costs to compile and plan, for types where it is more than one key in a list."""
 _KNOWN_KEYS_LIMIT = 4
 _HAS_PARTS = 4
 _NAMED_QUERY = "_query"
@@ -51,11 +53,13 @@ class Builder:
         reading: What the shapes need.
         made: Criteria made so far.
         listed: Values met so far, those of all chains counted.
+        burden: What they cost.
     """
 
     reading: Reading
     made: int = 0
     listed: int = 0
+    burden: int = 0
 
     def criterion(self, types: tuple[str, ...], name: str, value: str, depth: int = 0) -> Criterion | None:
         """Return the criterion of one parameter on resources of these types (none means every type).
@@ -147,8 +151,12 @@ class Builder:
         if len(texts) > limit:
             raise syntax.invalid(parameter.code, f"lists {len(texts)} values; at most {limit} are allowed.")
         self.listed += len(texts)
-        if self.listed > _VALUES_LIMIT:
-            raise syntax.invalid(parameter.code, f"brings the search to more than {_VALUES_LIMIT} values.")
+        self.burden += len(texts) * _BURDENS.get(parameter.type, 1)
+        if self.burden > _BURDEN_LIMIT:
+            counted = ", ".join(f"a {kind} counts for {each}" for kind, each in _BURDENS.items())
+            raise syntax.invalid(
+                parameter.code, f"brings the search to more than {_BURDEN_LIMIT} values, of which {counted}."
+            )
         if any(len(text) > syntax.VALUE_CHARACTERS for text in texts):
             raise syntax.invalid(parameter.code, f"has a value longer than {syntax.VALUE_CHARACTERS} characters.")
         if "\0" in value:

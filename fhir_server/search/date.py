@@ -21,7 +21,7 @@ from fhir_server.spec.values import OPEN_END, OPEN_START, date_interval, period_
 
 TABLE = "index_date"
 MODIFIERS = frozenset({""})
-VALUES_LIMIT = 300
+VALUES_LIMIT = 100
 
 _APPROXIMATION = 10  # a tenth of the distance between now and the value
 _SYNTAX = (

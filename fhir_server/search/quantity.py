@@ -24,7 +24,7 @@ from fhir_server.spec.values import decimal_range
 
 TABLE = "index_quantity"
 MODIFIERS = frozenset({""})
-VALUES_LIMIT = 300
+VALUES_LIMIT = 100
 
 _CURRENCIES = "urn:iso:std:iso:4217"
 _NUMBER = "[number] with an optional prefix eq, ne, gt, lt, ge, le, sa, eb or ap before it"

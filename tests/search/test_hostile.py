@@ -88,8 +88,15 @@ def test_a_list_has_a_limit_that_the_refusal_names(world: World) -> None:
     assert len(world.ids("Patient", ("identifier", allowed))) == 5
     systems = ",".join(f"http://{number}.test|v1" for number in range(1_000))
     assert world.ids("Patient", ("identifier", systems)) == []
-    dates = ",".join(f"lt19{number % 100:02d}" for number in range(300))
+    dates = ",".join(f"lt19{number % 100:02d}" for number in range(100))
     assert world.ids("Patient", ("birthdate", dates)) == []
+    assert world.ids("Patient", *[("birthdate", dates)] * 2) == []
+    with pytest.raises(FhirError, match="at most 100"):
+        world.search("Patient", [("birthdate", dates + ",lt1900")])
+    with pytest.raises(FhirError, match="more than 2000 values, of which a date counts for 8"):
+        world.search("Patient", [("birthdate", dates)] * 3)
+    with pytest.raises(FhirError, match="more than 2000 values"):
+        world.search("Observation", [("code-value-quantity", ",".join(["a$1"] * 63))] * 2)
 
 
 def status(world: World, kind: str, query: list[tuple[str, str]]) -> int:
