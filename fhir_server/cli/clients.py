@@ -1,4 +1,4 @@
-"""client add."""
+"""client add, waiting, decide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from pathlib import Path
 
 import click
 
+from fhir_server.access import tokens
 from fhir_server.cli.frame import opened
+from fhir_server.identity import app_decisions, app_registry
+from fhir_server.identity.app_decisions import MOST_REQUESTS_PER_MINUTE, STEPS, Decision
+from fhir_server.interactions.perform import record_administration
 from fhir_server.smart.keys import DEFAULT_ALGORITHM
 from fhir_server.smart.registry import register_client
 
@@ -79,3 +83,46 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise click.ClickException(f"{path} is not a text file") from error
+
+
+@client.command("waiting", epilog="Example: fhir-server client waiting")
+def waiting() -> None:
+    """List the apps that wait for a decision, as JSON, oldest first."""
+    with opened() as (_, context), context.store.read() as session:
+        found = app_registry.waiting(session)
+    shown = [
+        {
+            "client_id": one.client.client_id,
+            "name": one.client.name,
+            "redirect_uris": list(one.client.redirect_uris),
+            "scope": one.client.scope,
+            "about": dict(one.app.about) if one.app else {},
+        }
+        for one in found
+    ]
+    click.echo(json.dumps(shown))
+
+
+@client.command(
+    "decide",
+    epilog="Example: fhir-server client decide 1b4e28ba-2fa1-11d2-883f-0016d3cca427 approve --requests-per-minute 600",
+)
+@click.argument("client_id")
+@click.argument("step", type=click.Choice(STEPS))
+@click.option("--organization", default="", help="Organization/ID a backend service acts for, with approve.")
+@click.option(
+    "--requests-per-minute",
+    type=click.IntRange(0, MOST_REQUESTS_PER_MINUTE),
+    help="With approve and limit: how often it may ask; 0 sets no limit, without it the setting counts.",
+)
+@click.option("--reason", default="", help="What its maker is told; needed to refuse and to suspend.")
+def decide(*, client_id: str, step: str, organization: str, requests_per_minute: int | None, reason: str) -> None:
+    """Approve, refuse, suspend, resume or limit a client; its maker is told by e-mail."""
+    decision = Decision(step, "system", organization, requests_per_minute, reason, is_operator=True)
+    with opened() as (_, context), context.store.write() as session:
+        app_decisions.decide(session, client_id, decision, context.now())
+        operator = tokens.operator(context.now())
+        record_administration(
+            context, operator, action=f"{step}-app", description=f"client {client_id}", session=session
+        )
+    click.echo(json.dumps({"client_id": client_id, "decided": step}))
