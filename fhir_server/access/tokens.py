@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from fhir_server.access import scopes
 from fhir_server.access.closure import closure_of
@@ -114,12 +115,15 @@ def resolve(session: Session, token: str, now: datetime, *, proven_key: str = ""
     # INVARIANT: both ways: a bound token is no bearer token, and a proof adds nothing to a token that is not bound.
     if (row.key_thumbprint or "") != proven_key:
         raise FhirError(Kind.UNAUTHENTICATED, "The access token is not bound to the key that was proven")
-    principal = Principal(
-        caller=Caller.OPERATOR if row.trusted else _caller(row.subject),
+    caller = Caller.OPERATOR if row.trusted else _caller(row.subject)
+    # Made in one go, as each request asks: copying one to add its closure would cost as much as the rest.
+    closed = _closed(caller, row.subject, row.organization or "", row.client_id, found.standing)
+    return Principal(
+        caller=caller,
         subject=row.subject,
-        actors=(),
-        organizations=(),
-        organization=row.organization or "",
+        actors=closed.actors,
+        organizations=closed.organizations,
+        organization=closed.organization,
         scopes=_scopes(row.scope),
         patient=row.patient or "",
         purpose=row.purpose,
@@ -130,8 +134,9 @@ def resolve(session: Session, token: str, now: datetime, *, proven_key: str = ""
         may_break_glass=bool(row.may_break_glass),
         auth_time=from_us(row.auth_time),
         session_id=row.grant_id,
+        in_emergency=closed.in_emergency,
+        has_rare=closed.has_rare,
     )
-    return _with_closure(principal, found.standing)
 
 
 def for_account(session: Session, account: Account, auth_time: datetime, session_id: str, now: datetime) -> Principal:
@@ -243,32 +248,37 @@ def _standing(session: Session, principal: Principal, now: datetime) -> Standing
 
 def _with_closure(principal: Principal, standing: Standing) -> Principal:
     """Add the subjects closure, see `access.closure`."""
-    organization = key_of_reference(principal.organization) if principal.organization else NONE
-    if principal.caller is Caller.OPERATOR:
-        return principal
-    if principal.caller is Caller.STAFF:
-        return replace(principal, organizations=(organization,) if organization else ())
-    own = key_of_reference(principal.subject)
-    found = closure_of(principal.subject, standing)
-    actors, has_rare = found.actors, found.has_rare
-    if principal.caller is Caller.ORGANIZATION:
-        return replace(
-            principal, actors=actors, has_rare=has_rare, organizations=(own,), organization=principal.subject
-        )
-    if principal.caller is not Caller.PROFESSIONAL:
-        return replace(principal, actors=actors, has_rare=has_rare)
+    found = _closed(principal.caller, principal.subject, principal.organization, principal.client_id, standing)
+    return replace(principal, **found._asdict())
+
+
+class _Closed(NamedTuple):
+    """What the closure adds to a principal; fields as there."""
+
+    actors: tuple[int, ...]
+    organizations: tuple[int, ...]
+    organization: str
+    in_emergency: bool = True
+    has_rare: bool = True
+
+
+def _closed(caller: Caller, subject: str, organization: str, client_id: str, standing: Standing) -> _Closed:
+    if caller is Caller.OPERATOR:
+        return _Closed((), (), organization)
+    if caller is Caller.STAFF:
+        return _Closed((), (key_of_reference(organization),) if organization else (), organization)
+    found = closure_of(subject, standing)
+    if caller is Caller.ORGANIZATION:
+        return _Closed(found.actors, (key_of_reference(subject),), subject, has_rare=found.has_rare)
+    if caller is not Caller.PROFESSIONAL:
+        return _Closed(found.actors, (), organization, has_rare=found.has_rare)
     # INVARIANT: an organisation counts only while a current PractitionerRole says so; a token's or account's word
     # adds none.
-    acting_for = principal.organization if organization in found.organizations else ""
+    named = key_of_reference(organization) if organization else NONE
+    acting_for = organization if named in found.organizations else ""
     # Where several would do none is taken: whoever adds a role for somebody must not become the author of their data.
     if not acting_for and len(found.organizations) == 1:
         only = found.organization_ids.get(found.organizations[0])
         acting_for = f"Organization/{only}" if only else ""
-    return replace(
-        principal,
-        actors=actors,
-        has_rare=has_rare,
-        organizations=found.organizations,
-        organization=acting_for,
-        in_emergency=found.in_emergency or principal.client_id == PORTAL,
-    )
+    in_emergency = found.in_emergency or client_id == PORTAL
+    return _Closed(found.actors, found.organizations, acting_for, in_emergency, found.has_rare)

@@ -24,12 +24,11 @@ def caller() -> Principal:
     """
     known = g.get("bearer")
     if known is None:
-        here = context()
         try:
-            known = g.bearer = _resolved(here)
+            known = g.bearer = _resolved(current().base)  # a copy of it for this request is not needed here
         except FhirError as error:
             if error.kind is Kind.UNAUTHENTICATED:
-                record_stranger(here, error)
+                record_stranger(context(), error)
             raise
     return cast("Principal", known)
 
@@ -46,7 +45,8 @@ def caller_again() -> Principal:
 
 def presented() -> tuple[str, str]:
     """Return scheme, in lower case, and token of this request's `Authorization` header, "" where they are not."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    # Straight from the environment: a header mapping would be built for this look, at every request.
+    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     return scheme.lower(), token.strip()
 
 
