@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
-from flask import Blueprint, Response, request, stream_with_context
+from flask import Blueprint, Response, g, request, stream_with_context
 
+from fhir_server.access.principal import Principal
 from fhir_server.api.routes import allow_browsers, refuse
 from fhir_server.interactions.model import Context
 from fhir_server.operations import export_files
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import context
-from fhir_server.web.bearer import caller, caller_again
+from fhir_server.web.bearer import caller, caller_again, spend
 
 NDJSON = "application/fhir+ndjson"
 _TAKEN = (NDJSON, "application/ndjson", "application/x-ndjson", "application/octet-stream")
@@ -32,7 +33,9 @@ blueprint.after_request(allow_browsers)
 @blueprint.get("/fhir/export/<job_id>")
 def status(job_id: str) -> Response:
     """Tell how an export stands, and once it is complete where its files are."""
-    found = export_files.progress(_here(), caller(), job_id)
+    principal = _asking()
+    g.retry_after_s = export_files.LONGEST_PAUSE_S  # what whoever asks too often is told
+    found = export_files.progress(_here(), principal, job_id)
     response = Response(found.outcome.content or None, status=found.outcome.status)
     response.headers["Cache-Control"] = "no-store"
     if found.expires_at is None:
@@ -48,7 +51,7 @@ def status(job_id: str) -> Response:
 @blueprint.delete("/fhir/export/<job_id>")
 def cancel(job_id: str) -> Response:
     """Stop an export and forget what it found."""
-    export_files.cancel(_here(), caller(), job_id)
+    export_files.cancel(_here(), _asking(), job_id)
     response = Response(status=202)
     response.headers.pop("Content-Type", None)
     return response
@@ -58,7 +61,7 @@ def cancel(job_id: str) -> Response:
 def file(job_id: str, number: int) -> Response:
     """Send a file, part by part."""
     _check_accepted()
-    parts = export_files.lines(_here(), caller(), job_id, number)
+    parts = export_files.lines(_here(), _asking(), job_id, number)
     # The first part is decided on before the status line is sent.
     return _ndjson(chain([next(parts)], parts))
 
@@ -67,7 +70,13 @@ def file(job_id: str, number: int) -> Response:
 def errors(job_id: str) -> Response:
     """Send what a lenient caller asked for and did not get."""
     _check_accepted()
-    return _ndjson(iter([export_files.errors(_here(), caller(), job_id)]))
+    return _ndjson(iter([export_files.errors(_here(), _asking(), job_id)]))
+
+
+def _asking() -> Principal:
+    principal = caller()
+    spend(principal.client_id)
+    return principal
 
 
 def _here() -> Context:

@@ -37,7 +37,7 @@ _CORS = {
     "Access-Control-Allow-Methods": ", ".join(_METHODS),
     "Access-Control-Allow-Headers": ", ".join(_REQUEST_HEADERS),
     "Access-Control-Expose-Headers": (
-        "ETag, Location, Content-Location, Last-Modified, X-Request-Id, WWW-Authenticate, Retry-After"
+        "ETag, Location, Content-Location, Last-Modified, X-Request-Id, X-Progress, WWW-Authenticate, Retry-After"
     ),
     "Access-Control-Max-Age": "600",
 }

@@ -31,7 +31,7 @@ from fhir_server.store.exports import ExportJob
 
 ERRORS: Final = "errors"
 """Name of the file that says what a lenient caller asked for and did not get."""
-_LONGEST_PAUSE_S: Final = 30
+LONGEST_PAUSE_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _unknown() -> FhirError:
 def _pause_s(context: Context, found: ExportJob) -> int:
     """Return how long to wait before asking again: the longer, the longer it takes."""
     age_s = (context.now() - found.started_at).total_seconds()
-    return min(max(int(age_s / 10), 1), _LONGEST_PAUSE_S)
+    return min(max(int(age_s / 10), 1), LONGEST_PAUSE_S)
 
 
 def _manifest(job: Job, interaction: Interaction) -> Outcome:

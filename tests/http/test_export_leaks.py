@@ -6,6 +6,8 @@ import threading
 from datetime import timedelta
 from urllib.parse import quote
 
+import orjson
+
 from fhir_server.access import tokens
 from fhir_server.interactions.audit_parts import ACT_REASON
 from fhir_server.operations import export_work
@@ -67,6 +69,9 @@ def test_a_consent_that_ends_stops_what_is_listed_and_what_was_listed(world: Wor
     work(server)
     files = {each["type"]: each["url"] for each in server.get(kept, token)["output"]}
     assert set(files) == {"Observation", "Encounter"}
+    narrow = server.token(PRACTICE, "system/Observation.rs?category=vital-signs")
+    assert orjson.loads(fetch(server, narrow, files["Observation"]).data)["id"] == "a-2", "by the scopes of who fetches"
+    fetch(server, narrow, files["Encounter"], 403)
     waiting = begin(server, token, "Patient/$export")
     server.put(observation(ANN, "a-1", "mental-health"), world.trust)
     assert fetch(server, token, files["Observation"]).data.count(b"\n") == 1, "what was relabelled is left out"
