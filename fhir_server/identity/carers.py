@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TypeAlias
 
-from fhir_server.identity import codes, limits, passwords
+from fhir_server.identity import codes, limits, passwords, tries
 from fhir_server.identity.accounts import Role, opened, plain_email
 from fhir_server.identity.invitations import VALID_FOR, plain_mobile
 from fhir_server.identity.limits import Limit
-from fhir_server.identity.registration import LOCKED_FOR, WRONG_TRIES
+from fhir_server.identity.tries import Verdict
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Issue, Kind
@@ -112,8 +112,7 @@ def invite(session: Session, account: Account, carer: Carer, about: About, now: 
         created_at=now,
         expires_at=now + VALID_FOR,
     )
-    hashed = passwords.hashed(codes.plain_code(code))
-    carers.add(session, new, token_hash=codes.token_hash(token), code_hash=hashed)
+    carers.add(session, new, token_hash=codes.token_hash(token), code_hash=codes.code_hash(code, new.id))
     _send(session, new, token, code, now)
     return new
 
@@ -121,9 +120,12 @@ def invite(session: Session, account: Account, carer: Carer, about: About, now: 
 def resend(session: Session, invitation: CarerInvitation, now: datetime) -> None:
     """Send a new link and a new code; the old ones stop working."""
     token, code = codes.new_token(), codes.new_code()
-    hashed = passwords.hashed(codes.plain_code(code))
     carers.renew(
-        session, invitation.id, token_hash=codes.token_hash(token), code_hash=hashed, expires_at=now + VALID_FOR
+        session,
+        invitation.id,
+        token_hash=codes.token_hash(token),
+        code_hash=codes.code_hash(code, invitation.id),
+        expires_at=now + VALID_FOR,
     )
     _send(session, invitation, token, code, now)
 
@@ -221,22 +223,16 @@ def _as(account: Account, reference: str) -> Account:
 def _proved(session: Session, token: str, code: str, address: str, now: datetime) -> CarerInvitation | Result:
     if not limits.allow(session, now, (limits.REGISTER_ADDRESS, address)):
         return Result.LOCKED
-    found = usable(session, token, now)
-    if found is None:
-        return Result.UNUSABLE
-    # INVARIANT: counted under the row's own lock: guesses sent side by side are counted one by one.
-    session.lock(hash64(f"carer-invitation:{found.id}"))
-    found = usable(session, token, now)
-    if found is None:
-        return Result.UNUSABLE
-    if found.locked_until is not None and found.locked_until > now:
-        return Result.LOCKED
-    if passwords.matches(carers.code_hash(session, found.id), codes.plain_code(code)):
+    verdict, found = tries.judged(
+        session,
+        carers,
+        lambda: usable(session, token, now),
+        lambda one: codes.is_code(carers.code_hash(session, one.id), code, one.id),
+        now,
+    )
+    if verdict is Verdict.RIGHT and found is not None:
         return found
-    if carers.count_failure(session, found.id) < WRONG_TRIES:
-        return Result.WRONG
-    carers.lock(session, found.id, now + LOCKED_FOR)
-    return Result.LOCKED
+    return {Verdict.WRONG: Result.WRONG, Verdict.UNUSABLE: Result.UNUSABLE}.get(verdict, Result.LOCKED)
 
 
 def _take_up(session: Session, invitation: CarerInvitation, account: Account, now: datetime) -> bool:

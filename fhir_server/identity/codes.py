@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 
 # Crockford's alphabet: no I, L, O, U; a typed O is a 0, a typed I or L a 1. Eight of them are 40 bits.
@@ -26,6 +27,22 @@ def new_code() -> str:
     """Return a code of eight characters as people read it: `7KQM-2X0P`."""
     code = "".join(secrets.choice(ALPHABET) for _ in range(_CODE_CHARACTERS))
     return f"{code[:4]}-{code[4:]}"
+
+
+def code_hash(code: str, owner: str) -> str:
+    """Return what is stored of a code that goes with a link, another one for each owner (the invitation's id).
+
+    A fast hash is right here, a slow one like argon2id buys nothing. The code is 40 random bits, not a word that
+    somebody chose; guessed over the network it is limited to five wrong tries in 15 minutes. Who has a copy of the
+    database could find it, but it opens nothing without its link, of which only the SHA-256 of 256 random bits is
+    there (60 bits for a link on paper). And a file of 50,000 people costs a second, not an hour of a core.
+    """
+    return hashlib.blake2b(plain_code(code).encode(), key=owner.encode()[:64], digest_size=32).hexdigest()
+
+
+def is_code(known_hash: str, typed: str, owner: str) -> bool:
+    """Return whether a typed code is the one of this owner."""
+    return hmac.compare_digest(known_hash.encode(), code_hash(typed, owner).encode())
 
 
 def new_link_code() -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
-from fhir_server.identity import codes, passwords
+from fhir_server.identity import codes
 from fhir_server.identity.invitation_person import Person, checked, plain_mobile
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
@@ -77,8 +77,7 @@ def invite(
         created_at=now,
         expires_at=now + VALID_FOR,
     )
-    code_hash = passwords.hashed(codes.plain_code(code))
-    invitations.add(session, new, token_hash=codes.token_hash(token), code_hash=code_hash)
+    invitations.add(session, new, token_hash=codes.token_hash(token), code_hash=codes.code_hash(code, new.id))
     _send(session, new, token, code, now)
     return new
 
@@ -179,7 +178,7 @@ def _renew(session: Session, invitation: Invitation, token: str, code: str, now:
         session,
         invitation.id,
         token_hash=codes.token_hash(token),
-        code_hash=passwords.hashed(codes.plain_code(code)),
+        code_hash=codes.code_hash(code, invitation.id),
         expires_at=now + VALID_FOR,
     )
 

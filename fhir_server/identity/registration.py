@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from fhir_server.identity import codes, limits, passwords
+from fhir_server.identity import codes, limits, passwords, tries
 from fhir_server.identity.accounts import Role, opened, send_confirmation
 from fhir_server.identity.invitation_person import plain_invited_email
 from fhir_server.identity.invitations import resend
+from fhir_server.identity.tries import Verdict
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.store import accounts, invitations
@@ -31,8 +32,6 @@ QUESTIONS = (
     "What is the name of a place you will never forget?",
 )
 SHORTEST_ANSWER = 3
-WRONG_TRIES = 5
-LOCKED_FOR = timedelta(minutes=15)
 _PROOF_FOR = timedelta(hours=2)
 
 
@@ -96,29 +95,24 @@ def prove(store: Store, token: str, code: str, birth_date: str, *, address: str,
     Five wrong tries lock the invitation for 15 minutes and tell the coordinator.
     """
     with store.write() as session:
-        is_allowed = limits.allow(session, now, (limits.REGISTER_ADDRESS, address))
-        invitation = usable(session, token, now)
-        known = invitations.proofs_of(session, invitation.id) if invitation else None
-    if not is_allowed:
-        return Proof(Result.LOCKED)
-    is_code_right = passwords.matches(known.code_hash if known else "", codes.plain_code(code))
-    if invitation is None:
-        return Proof(Result.UNUSABLE)
-    is_date_right = hmac.compare_digest(invitation.birth_date.encode(), birth_date.encode())
-    with store.write() as session:
-        # INVARIANT: the lock is read under the row's own lock, after the slow comparison: guesses sent side by side are
-        # counted one by one, and a right one that comes after the fifth wrong one is refused like the rest.
-        session.lock(hash64(f"invitation:{invitation.id}"))
-        current = usable(session, token, now)
-        if current is None:
-            return Proof(Result.UNUSABLE)
-        if current.locked_until is not None and current.locked_until > now:
+        if not limits.allow(session, now, (limits.REGISTER_ADDRESS, address)):
             return Proof(Result.LOCKED)
-        if is_code_right and is_date_right:
+        verdict, invitation = tries.judged(
+            session,
+            invitations,
+            lambda: usable(session, token, now),
+            lambda one: _is_right(session, one, code, birth_date),
+            now,
+        )
+        if invitation is None:
+            return Proof(Result.UNUSABLE)
+        if verdict is Verdict.RIGHT:
             proof = codes.new_token()
-            invitations.prove(session, current.id, codes.token_hash(proof), now)
+            invitations.prove(session, invitation.id, codes.token_hash(proof), now)
             return Proof(Result.PROVED, proof)
-        return Proof(_count_wrong(session, current, now))
+        if verdict is Verdict.LOCKED_NOW:
+            _tell_coordinator(session, invitation, now)
+        return Proof(Result.WRONG if verdict is Verdict.WRONG else Result.LOCKED)
 
 
 def request_new_link(store: Store, token: str, *, address: str, now: datetime) -> None:
@@ -200,14 +194,16 @@ def _new_account(invitation: Invitation, question: str, now: datetime) -> Accoun
     return replace(made, active=False, email_confirmed_at=None, memorable_question=question)
 
 
-def _count_wrong(session: Session, invitation: Invitation, now: datetime) -> Result:
-    if invitations.count_failure(session, invitation.id) < WRONG_TRIES:
-        return Result.WRONG
-    invitations.lock(session, invitation.id, now + LOCKED_FOR)
+def _is_right(session: Session, invitation: Invitation, code: str, birth_date: str) -> bool:
+    known = invitations.proofs_of(session, invitation.id)
+    is_code_right = codes.is_code(known.code_hash, code, invitation.id)
+    return hmac.compare_digest(invitation.birth_date.encode(), birth_date.encode()) and is_code_right
+
+
+def _tell_coordinator(session: Session, invitation: Invitation, now: datetime) -> None:
     coordinator = accounts.by_id(session, invitation.invited_by)
     if coordinator is not None and coordinator.active:
         queue(session, Notice.INVITATION_LOCKED, coordinator.email, now, reference=invitation.id[:8])
-    return Result.LOCKED
 
 
 def _is_open(invitation: Invitation, now: datetime) -> bool:

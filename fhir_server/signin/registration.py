@@ -12,6 +12,7 @@ from fhir_server import web
 from fhir_server.identity import accounts, registration
 from fhir_server.identity.accounts import AGREEMENT_VERSION, PRIVACY_VERSION
 from fhir_server.identity.registration import QUESTIONS, SHORTEST_ANSWER, Result, Step
+from fhir_server.identity.tries import LOCKED_FOR
 from fhir_server.interactions.perform import record_sign_in
 from fhir_server.signin.entering import CLIENT
 from fhir_server.signin.forms import field, message, page, secret, typed_date
@@ -84,7 +85,7 @@ def start(token: str) -> BaseResponse:
             status=429,
             link=("Contact us", "/contact"),
         )
-        locked.headers["Retry-After"] = str(int(registration.LOCKED_FOR.total_seconds()))
+        locked.headers["Retry-After"] = str(int(LOCKED_FOR.total_seconds()))
         return locked
     if outcome.result is Result.WRONG:
         wrong = "The code or the date of birth is not right. Check them and try again"
