@@ -46,6 +46,7 @@ def choose() -> Response | BaseResponse:
         own_record=person.account.reference == record.reference,
         patient=record.reference.removeprefix("Patient/"),
         encounter=request.args.get("encounter", ""),
+        context=request.args.getlist("context")[:_MOST_CONTEXT],
         csrf_token=person.csrf_token,
     )
     return make_response(page)

@@ -14,6 +14,8 @@ from playwright.sync_api import Page
 from werkzeug.serving import make_server
 
 from fhir_server.spec.build_packages import Package, _npm, fetch
+from fhir_server.store.accounts import Account
+from tests.consent.world import consent
 from tests.server import Server
 from tests.smart.test_fhirclient import consent_given, patient_and_results
 from tests.smart.world import World
@@ -29,6 +31,7 @@ OAUTH4WEBAPI = Package(
     "3.8.2",
     "sha512-FzZZ+bht5X0FKe7Mwz3DAVAmlH1BV5blSak/lHMBKz0/EBMhX6B10GlQYI51+oRp8ObJaX0g6pXrAxZh5s8rjw==",
 )
+LABELS = ("general", "mental-health", "sexual-health", "social-care")
 SCOPE = "launch openid fhirUser offline_access patient/*.rs"
 REDIRECT = "http://localhost:9/callback"
 
@@ -77,8 +80,8 @@ def base_of(server: Server) -> str:
     return str(server.app.extensions["fhir"].base_url)
 
 
-def sign_in(world: World, page: Page, base: str) -> None:
-    cookie = world.browser(world.person()).get_cookie("session")
+def sign_in(world: World, page: Page, base: str, account: Account | None = None) -> None:
+    cookie = world.browser(account or world.person()).get_cookie("session")
     assert cookie is not None
     page.context.add_cookies([{"name": "session", "value": cookie.value, "url": base}])
 
@@ -105,6 +108,32 @@ def test_fhirclient_is_launched_from_the_patients_page(
     assert found["weights"] == ["weight-1"]
     assert found["isNew"] is True
     assert found["scope"] == SCOPE
+
+
+def test_fhirclient_is_launched_by_a_professional_in_an_encounter(
+    listening: Server, page: Page, app_address: tuple[str, dict[str, bytes]]
+) -> None:
+    scope = f"{SCOPE} user/Practitioner.rs"
+    world, base = registered(listening, app_address, scope), base_of(listening)
+    operator = listening.operator()
+    visit = {"resourceType": "Encounter", "id": "visit-1", "status": "finished", "subject": {"reference": "Patient/1"}}
+    visit |= {"class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}}
+    shared = consent("Patient/1", "Practitioner/doc", labels=LABELS) | {"id": "shared"}
+    for resource in ({"resourceType": "Practitioner", "id": "doc", "name": [{"family": "House"}]}, visit, shared):
+        listening.put(resource, operator)
+    doctor = world.person("Practitioner/doc", role="professional", name="Dr House")
+    sign_in(world, page, base, doctor)
+
+    page.goto(f"{base}/oauth/launch?patient=1&encounter=visit-1&context=Observation/weight-1")
+    assert "Byron1" in page.inner_text("h1")
+    page.click("text=Open Growth Chart")
+    assert "Byron1" in page.inner_text("main"), "whose record it is stands on the page that asks"
+    page.click("button[value=allow]")
+
+    found = result(page)
+    assert (found["patient"], found["user"], found["encounter"]) == ("1", "doc", "visit-1")
+    assert found["fhirContext"] == [{"reference": "Observation/weight-1"}]
+    assert (found["weights"], found["isNew"]) == (["weight-1"], True)
 
 
 def test_fhirclient_starts_on_its_own(listening: Server, page: Page, app_address: tuple[str, dict[str, bytes]]) -> None:

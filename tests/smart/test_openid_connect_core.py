@@ -78,6 +78,12 @@ def test_a_client_gets_its_id_tokens_signed_as_it_asked_for_and_no_other_way(wor
             world.client(id_token_alg=wrong)
 
 
+def test_the_subject_is_the_same_for_every_app(world: World) -> None:
+    ada = world.person()
+
+    assert {claims_of(world, world.login(world.client()[0], ada)["id_token"])["sub"] for _ in "ab"} == {ada.id}
+
+
 def test_an_app_may_want_a_new_sign_in(world: World) -> None:
     app_id, browser = world.client()[0], world.browser(world.person())
 

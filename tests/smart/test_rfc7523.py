@@ -413,23 +413,6 @@ def test_weak_and_private_keys_are_no_client_keys() -> None:
             parse(text)
 
 
-# -------------------------------------------------------------------- nothing in clear
-
-
-def test_assertions_are_in_neither_log_nor_database(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG")
-    service = world.backend()
-    assertion = world.assertion(service, jti="a-jti-to-look-for")
-
-    token = (world.system_token(assertion).json or {})["access_token"]
-
-    with world.store.engine.connect() as connection:
-        kept = "\n".join(connection.connection.driver_connection.iterdump())  # type: ignore[union-attr]
-    for value in (assertion, token, "a-jti-to-look-for"):
-        assert value not in kept
-        assert value not in caplog.text
-
-
 def _part(token: str, index: int) -> bytes:
     text = token.split(".")[index]
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -11,9 +11,57 @@ import pytest
 
 from fhir_server.store.accounts import Account
 from tests.server import Server, build
-from tests.smart.world import CALLBACK, World, answered, fields
+from tests.smart.exercised import missing
+from tests.smart.world import CALLBACK, World, fields
 
 EVIL = "https://evil.test"
+CODE = "test_rfc6749_authorization_code.py"
+CLASSES = {
+    "open redirect": ["test_rfc9700.py::test_nobody_is_led_to_an_address_that_is_not_registered"],
+    "code replay": [f"{CODE}::test_a_code_works_once_and_its_second_use_ends_its_tokens"],
+    "code injection": ["test_rfc9700.py::test_a_code_of_somebody_else_is_of_no_use_to_an_attacker"],
+    "downgrade": [
+        "test_rfc7636.py::test_no_code_without_an_s256_challenge",
+        "test_rfc9449.py::test_a_bound_token_opens_the_record_with_a_proof_of_its_key_only",
+    ],
+    "mix-up": ["test_rfc9207.py::test_every_answer_names_its_issuer_against_mix_up"],
+    "csrf on sign-in": ["test_rfc9700.py::test_a_sign_in_form_of_another_site_signs_nobody_in"],
+    "csrf on the consent screen": [
+        f"{CODE}::test_a_forged_decision_is_refused",
+        "test_rfc9700.py::test_a_form_of_somebody_elses_session_decides_nothing",
+    ],
+    "clickjacking": ["test_rfc9700.py::test_no_other_site_can_frame_the_consent_page"],
+    "session fixation": ["test_rfc9700.py::test_signing_in_gives_a_new_session_so_that_none_can_be_planted"],
+    "scope escalation on refresh": ["test_rfc9700.py::test_a_refresh_never_escalates"],
+    "token confusion": [
+        "test_rfc9700.py::test_no_other_token_opens_the_record",
+        "test_rfc9700.py::test_no_other_token_refreshes_or_redeems",
+    ],
+    "alg none and confusion": [
+        "test_rfc7523.py::test_alg_none_is_refused",
+        "test_rfc7523.py::test_the_public_key_is_no_shared_secret",
+        "test_rfc9700.py::test_a_token_made_by_its_bearer_is_refused",
+    ],
+    "kid and jku injection, ssrf": [
+        "test_rfc7523.py::test_kid_must_name_a_registered_key",
+        "test_rfc7523.py::test_the_address_in_a_header_is_never_asked",
+        "test_rfc7523.py::test_only_https_or_this_machine_is_asked",
+    ],
+    "jti replay": [
+        "test_rfc7523.py::test_an_assertion_works_once",
+        "test_rfc7523.py::test_of_concurrent_uses_one_succeeds",
+        "test_rfc9700.py::test_an_assertion_is_remembered_by_every_worker_and_after_a_restart",
+        "test_rfc9449.py::test_a_proof_counts_once_across_workers_and_after_a_restart",
+    ],
+    "another client's token": [
+        "test_rfc7009.py::test_another_clients_token_stays",
+        "test_rfc7662.py::test_another_clients_token_is_inactive",
+    ],
+    "wrong-audience assertion": ["test_rfc7523.py::test_a_wrong_claim_is_refused_by_name"],
+    "duplicate parameters": ["test_rfc9700.py::test_a_parameter_sent_twice_is_refused_everywhere"],
+    "token in the query string": ["test_rfc9700.py::test_a_token_in_the_address_is_no_token"],
+}
+"""Each class of bad input, and the tests that it is named in."""
 
 
 @pytest.fixture
@@ -44,7 +92,11 @@ def answer(world: World, ada: Account, app_id: str) -> dict[str, Any]:
     return world.login(app_id, ada, scope="launch/patient openid fhirUser offline_access patient/*.rs")
 
 
-# -------------------------------------------------------------------- open redirects, mix-up
+def test_every_class_of_bad_input_is_a_named_test() -> None:
+    assert missing(name for names in CLASSES.values() for name in names) == []
+
+
+# -------------------------------------------------------------------- open redirects
 
 
 @pytest.mark.parametrize(
@@ -89,16 +141,6 @@ def test_a_form_that_another_site_sends_leads_to_our_own_page_only(world: World,
     assert world.browser().get(response.location).status_code == 400
 
 
-def test_every_answer_names_its_issuer_against_mix_up(world: World, ada: Account, app_id: str) -> None:
-    browser = world.browser(ada)
-    allowed = answered(world.decide(browser, world.ask(browser, world.request(app_id))))
-    denied = answered(world.decide(browser, world.ask(browser, world.request(app_id)), decision="deny"))
-    wrong = answered(world.ask(browser, world.request(app_id, aud=EVIL)))
-
-    assert {allowed["iss"], denied["iss"], wrong["iss"]} == {"http://localhost"}
-    assert denied["error"] == "access_denied"
-
-
 # -------------------------------------------------------------------- the consent page
 
 
@@ -127,6 +169,36 @@ def test_signing_in_gives_a_new_session_so_that_none_can_be_planted(world: World
     assert signed_in is not None
     assert signed_in.value != "planted-by-somebody"
     assert browser.get("/account").location.startswith("/sign-in")
+
+
+def test_a_sign_in_form_of_another_site_signs_nobody_in(world: World) -> None:
+    browser = world.app.test_client()
+    token = fields(browser.get("/sign-in").text)["csrf_token"]
+    attempts = {
+        "no token": {},
+        "an invented one": {"csrf_token": "x" * len(token)},
+        "one of another browser": {"csrf_token": fields(world.app.test_client().get("/sign-in").text)["csrf_token"]},
+    }
+
+    for name, forged in attempts.items():
+        answer = browser.post("/sign-in", data={"email": "eve@example.org", "password": "of the attacker"} | forged)
+        assert answer.status_code == 400, name
+        assert "did not come from this website" in answer.text, name
+        assert browser.get("/account").location.startswith("/sign-in"), name
+
+
+def test_an_assertion_is_remembered_by_every_worker_and_after_a_restart(
+    server: Server, world: World, sqlite_url: str, signing_keys: Path
+) -> None:
+    service = world.backend()
+    used = world.assertion(service)
+    assert world.system_token(used).status_code == 200
+
+    restarted = build(sqlite_url, signing_keys.parent)
+    refused = World(restarted.app, restarted.store, restarted.clock).system_token(used)
+
+    assert (refused.status_code, "jti was used before" in refused.text) == (401, True)
+    restarted.store.close()
 
 
 # -------------------------------------------------------------------- tokens

@@ -40,7 +40,7 @@ def test_the_openid_configuration_has_what_openid_requires(world: World) -> None
     found = fetched(world, "/.well-known/openid-configuration")
 
     assert found == openid_configuration(BASE)
-    assert found["id_token_signing_alg_values_supported"] == ["RS256"]
+    assert found["id_token_signing_alg_values_supported"] == ["RS256", "ES256"]
     assert found["subject_types_supported"] == ["public"]
     assert found["response_types_supported"] == ["code"]
     assert found["userinfo_endpoint"] == f"{BASE}/oauth/userinfo"
@@ -134,7 +134,3 @@ def test_the_consent_page_is_closed_to_scripts_of_other_sites(world: World) -> N
     assert response.status_code == 200
     assert "Access-Control-Allow-Origin" not in response.headers
     assert response.headers["Cache-Control"] == "no-store"
-
-
-def test_registration_is_neither_advertised_nor_there(world: World) -> None:
-    assert world.programs.post("/oauth/register", json={}).status_code == 404

@@ -282,7 +282,3 @@ def test_a_refused_launch_is_told_as_a_page(world: World, ada: Account, app_id: 
 
     assert response.content_type.startswith("text/html")
     assert "There is no such record that you can open" in response.text
-
-
-def test_the_resource_of_a_request_may_be_this_server(world: World, ada: Account, app_id: str) -> None:
-    assert world.login(app_id, ada, scope="patient/*.rs", resource=FHIR)["scope"] == "patient/*.rs"
