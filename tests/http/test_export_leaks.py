@@ -11,11 +11,13 @@ import orjson
 from fhir_server.access import tokens
 from fhir_server.interactions.audit_parts import ACT_REASON
 from fhir_server.operations import export_work
-from fhir_server.store import exports, oauth_clients
+from fhir_server.store import accounts, exports, oauth_clients, oauth_codes
+from fhir_server.store.accounts import Account
 from fhir_server.store.oauth_clients import Client
 from tests.consent.removal import remove_hidden, restored
 from tests.consent.world import ANN, BOB, GP, PRACTICE, World, consent, observation, ref
 from tests.http.exporting import ASYNC, FILE, base, begin, exported, fetch, files_of, names_of, work
+from tests.server import START
 
 _EITHER = "Observation?encounter.class=IMP,Observation?_has:Observation:has-member:code=44261-6"
 _PATHS = (
@@ -133,6 +135,32 @@ def test_an_export_ends_with_its_permission_and_its_client(world: World) -> None
     server.clock.advance(hours=24)
     fetch(server, server.token(PRACTICE, client_id="kept"), urls["kept"], 404)
     assert export_work.upkeep(base(server)) == 1
+
+
+def test_a_persons_export_ends_when_no_token_of_the_app_works_and_with_the_account(world: World) -> None:
+    server, now = world.server, world.server.clock()
+    account = Account(
+        id="gp", email="gp@example.org", name="GP", role="professional", reference=GP, organization=PRACTICE,
+        may_break_glass=False, active=True, created_at=START, email_confirmed_at=START,
+    )  # fmt: skip
+    with server.store.write() as session:
+        accounts.add(session, account, accounts.Secrets("", ""))
+        oauth_codes.add_refresh_token(
+            session, grant_id="lasting", client_id="lasting", scope="user/*.rs", now=now, expires_in_s=86_400
+        )
+    for name in ("once", "lasting"):
+        begin(server, server.token(GP, "user/*.rs", client_id=name, grant_id=name, account_id="gp", expires_in_s=600))
+    assert export_work.upkeep(base(server)) == 0
+    server.clock.advance(minutes=11)
+    assert export_work.upkeep(base(server)) == 1
+    with server.store.read() as session:
+        (left,) = exports.present(session)
+    assert left.grant_id == "lasting"
+    with server.store.write() as session:
+        accounts.set_active(session, "gp", active=False, now=server.clock())
+    work(server)
+    with server.store.read() as session:
+        assert exports.present(session) == ()
 
 
 def test_a_running_export_stops_when_its_permission_ends(world: World) -> None:
