@@ -176,7 +176,8 @@ def _patient(gate: Gate, record: Record, patient: int, grants: Sequence[Grant]) 
 
 def _votes(gate: Gate, record: Record, grants: Sequence[Grant]) -> tuple[Vote, ...]:
     """Return the nodes that hit; a deny within which a permit hits is excepted."""
-    hits = [grant for grant in grants if not grant.blocks_emergency and _hits(gate, record, grant)]
+    # One that only disables sharing has neither label nor level, so it hits nothing.
+    hits = [grant for grant in grants if _hits(gate, record, grant)]
     found: dict[Vote, None] = {}
     for grant in hits:
         excepted = not grant.permit and any(
@@ -192,7 +193,7 @@ def _hits(gate: Gate, record: Record, grant: Grant) -> bool:
         return False
     if not grant.valid_from <= gate.at_us < grant.valid_to or not grant.actions & gate.action:
         return False
-    if not grant.purposes & gate.purposes and (not grant.purpose or grant.purpose not in gate.other_purposes):
+    if not grant.purposes & gate.purposes and grant.purpose not in gate.other_purposes:
         return False
     if grant.permit:
         labelled = not record.label & ~grant.labels and record.confidentiality <= grant.confidentiality

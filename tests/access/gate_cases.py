@@ -273,6 +273,7 @@ _ABOUT = (
     Case(R.NO_PERMIT, READER, DATED, (only(data_from=100, data_to=200, meaning=INSTANCE, target=TEAM),)),
     Case(R.NO_PERMIT, READER, HISTORY, (only(meaning=INSTANCE, target=key_of_reference("Provenance/r")),)),
     Case(R.DENIED, READER, HISTORY, never(type=TASK)),
+    Case(R.CONSENT, READER, HISTORY, (permit(),)),
     Case(R.CONSENT, READER, FILE, (only(type=type_key("DocumentReference"), data_from=100, data_to=200),)),
     Case(R.NO_PERMIT, READER, FILE, (only(type=type_key("Binary")),)),
     Case(R.CONSENT, READER, FILE, (only(meaning=INSTANCE, target=LETTER),)),

@@ -88,6 +88,10 @@ def test_a_verdict_names_the_consents_and_nodes_that_decided() -> None:
     excepted = verdict(READER, RESULT, (deny(consent=1, ends=1, node="a"), permit(position=1, ends=1, node="b")))
     assert excepted.votes == (Vote(1, "a", permit=False, stands=False), Vote(1, "b", permit=True, stands=True))
     assert verdict(READER, RESULT, (permit(), permit())).votes == (yes,)
+    for nested in (permit, deny):
+        # Only a permit within a denial is an exception.
+        two = (nested(consent=1, ends=1, node="a"), nested(consent=1, position=1, ends=1, node="b"))
+        assert [vote.stands for vote in verdict(READER, RESULT, two).votes] == [True, True]
 
 
 def test_what_is_not_known_of_a_record_is_nothing() -> None:

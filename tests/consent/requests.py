@@ -86,6 +86,7 @@ PROBES = tuple(
         "Observation?_include=*&_include:iterate=*", "Patient?_revinclude=*&_count=1", "Encounter?_count=0",
         "Practitioner?_has:Consent:actor:status=active", "Provenance?target:DocumentReference.status=current",
         "Patient/ann/Observation?code=44261-6", "Patient/bob/Encounter?_summary=count",
+        "Specimen?type=blood&_contained=both&_total=accurate", "Specimen?_contained=true&_containedType=contained",
     )
 )  # fmt: skip
 """The questions that leaked elsewhere, so that no run of luck leaves one out."""
@@ -131,12 +132,18 @@ _QUERIES = (
     "Encounter?class:below=http://terminology.hl7.org/CodeSystem/v3-ActCode|IMP",
     "Observation?value-quantity=gt0.008|http://unitsofmeasure.org|kg/L", "Location?near=51.5|-0.1|50|km",
 )  # fmt: skip
+_INSIDE = (
+    "_contained=both", "_contained=both&_total=accurate&_count=1", "_contained=true", "_contained=both&_include=*",
+    "_contained=true&_containedType=contained", "_contained=both&_containedType=contained&_summary=count",
+    "_contained=both&_sort=-_lastUpdated&_count=1",
+)  # fmt: skip
 _SHAPES = (
     "", "", "_total=accurate", "_summary=count", "_count=1", "_count=2&_total=accurate", "_sort=-_lastUpdated",
     "_include=*", "_include=*&_include:iterate=*", "_revinclude=*", "_elements=id", "_count=3&_sort=_id", "_count=0",
     "_summary=true", "_summary=data", "_summary=text", "_total=estimate", "_contained=false", "_total=none",
     "_revinclude=Provenance:target", "_include=*&_revinclude:iterate=*", "_sort=-_id&_count=1",
     "_revinclude=Consent:patient&_revinclude=Observation:subject", "_revinclude=AuditEvent:entity", "_sort=_score",
+    *_INSIDE,
 )  # fmt: skip
 _OBSERVATION_SHAPES = (
     *_SHAPES, "_sort=date", "_sort=-date,code", "_sort=value-quantity&_count=1", "_sort=has-member",

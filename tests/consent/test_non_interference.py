@@ -31,6 +31,7 @@ _NAMES = {
     "Patient/p0": ANN, "Patient/p1": BOB, "Patient/p2": BOB, "Practitioner/dr": GP, "Practitioner/other": CONSULTANT,
     "PractitionerRole/role": "PractitionerRole/role-0",
 }  # fmt: skip
+_SPECIMEN = {"resourceType": "Specimen", "id": "s", "type": {"coding": [{"code": "blood"}]}}
 
 
 @st.composite
@@ -40,6 +41,8 @@ def _records(draw: st.DrawFn) -> list[dict[str, Any]]:
         more: dict[str, Any] = {"hasMember": [ref(f"Observation/{draw(st.sampled_from(IDS))}")]}
         if draw(st.booleans()):
             more["performer"] = [ref(draw(st.sampled_from((ANN, BOB, GP, PRACTICE))))]
+        if draw(st.booleans()):
+            more |= {"contained": [_SPECIMEN], "specimen": ref("#s")}
         patient, label = draw(st.sampled_from(PATIENTS)), draw(st.sampled_from((*LABELS, "")))
         made.append(observation(patient, f"drawn-{number}", label, day=draw(st.integers(1, 9)), **more))
     return made
