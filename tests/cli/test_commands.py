@@ -24,7 +24,15 @@ _LEAVES = (
     "nhs-login-stand-in",
     "ehr-stand-in",
 )
-_GROUPED = ("client add", "user add", "token issue", "audit verify", "audit checkpoint")
+_GROUPED = (
+    "client add",
+    "client waiting",
+    "client decide",
+    "user add",
+    "token issue",
+    "audit verify",
+    "audit checkpoint",
+)
 
 
 def test_every_command_is_described_as_it_describes_itself() -> None:

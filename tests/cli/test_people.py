@@ -28,6 +28,19 @@ def test_a_client_is_of_exactly_one_kind(run: Run, kinds: tuple[str, ...]) -> No
     assert "exactly one" in run("client", "add", "--name", "App", *kinds, expected=2).output
 
 
+def test_a_client_is_suspended_limited_and_let_in_again(run: Run) -> None:
+    uri = ("--redirect-uri", "https://app.example.org/cb")
+    client_id = json.loads(run("client", "add", "--name", "App", "--public", *uri).output)["client_id"]
+
+    assert json.loads(run("client", "waiting").output) == []
+    assert "reason" in run("client", "decide", client_id, "suspend", expected=1).output
+    assert json.loads(run("client", "decide", client_id, "suspend", "--reason", "Leaks").output)["decided"] == "suspend"
+    assert "409" in run("client", "decide", client_id, "suspend", "--reason", "Leaks", expected=1).output
+    run("client", "decide", client_id, "resume")
+    run("client", "decide", client_id, "limit", "--requests-per-minute", "60")
+    assert "404" in run("client", "decide", "nobody", "resume", expected=1).output
+
+
 def test_a_client_that_may_not_be_is_refused_with_the_field(run: Run) -> None:
     uri = ("--redirect-uri", "http://elsewhere.example.org/cb")
     assert "redirect_uri" in run("client", "add", "--name", "App", "--public", *uri, expected=1).output

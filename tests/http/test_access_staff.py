@@ -9,7 +9,7 @@ from tests.consent.world import TRUST, World, staff_token
 from tests.server import START
 
 
-@pytest.mark.parametrize("role", ["coordinator", "service-desk", "privacy-officer", "admin"])
+@pytest.mark.parametrize("role", ["coordinator", "service-desk", "privacy-officer", "admin", "developer"])
 def test_staff_read_nothing_clinical_even_of_their_own_organisation(world: World, role: str) -> None:
     token = staff_token(world, role, may_break_glass=True)
     for kind in ("Observation", "DocumentReference", "Binary", "Encounter", "RelatedPerson", "Provenance"):
@@ -23,7 +23,7 @@ def test_staff_read_nothing_clinical_even_of_their_own_organisation(world: World
     assert world.server.call("GET", TRUST, token).status_code == 200
 
 
-@pytest.mark.parametrize("role", ["coordinator", "service-desk", "privacy-officer", "admin"])
+@pytest.mark.parametrize("role", ["coordinator", "service-desk", "privacy-officer", "admin", "developer"])
 def test_staff_break_no_glass(world: World, role: str) -> None:
     body = {"resourceType": "Parameters", "parameter": []}
     assert (
