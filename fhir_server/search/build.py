@@ -36,7 +36,9 @@ _CRITERIA_LIMIT = 120
 _BURDEN_LIMIT = 2_000
 _BURDENS: Mapping[str, int] = {"date": 8, "number": 8, "quantity": 8, "composite": 16}
 """What a value costs to compile and plan, for types where it is more than one key in a list."""
-_KNOWN_KEYS_LIMIT = 4
+_FEW_TYPES = 4
+_KNOWN_KEYS_LIMIT = 1_000
+"""Of what is known by id, which is found by its key where that is one of so many; no index has ids alone."""
 _HAS_PARTS = 4
 _NAMED_QUERY = "_query"
 _SPECIAL = {**full_text.PARAMETERS, **dict.fromkeys((lists.CODE, _NAMED_QUERY), lists.PARAMETER)}
@@ -190,8 +192,9 @@ class Builder:
         if modifier not in {"", "not"}:
             raise self._modifier(parameter, modifier, {"", "not"})
         ids = tuple(syntax.unescape(text) for text in texts)
-        known = 0 < len(types) <= _KNOWN_KEYS_LIMIT
-        row_keys = tuple(reference_key(name, each) for name in types for each in ids) if known else ()
+        every = types or tuple(sorted(self.reading.definitions.resource_types))
+        known = len(every) <= _FEW_TYPES or len(every) * len(ids) <= _KNOWN_KEYS_LIMIT
+        row_keys = tuple(reference_key(name, each) for name in every for each in ids) if known else ()
         negated = modifier == "not"
         return LogicalId(ids, row_keys, negated=negated, rank=_EVERY if negated or not known else 0)
 

@@ -346,15 +346,16 @@ def test_the_largest_filter_runs(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "name,value",
+    "kind,name,value",
     [
-        ("_filter", "family eq adams or identifier eq 1"),
-        ("_filter", "given eq a or organization.name eq b"),
-        ("_text", "a"),
+        ("Patient", "_filter", "family eq adams or identifier eq 1"),
+        ("Patient", "_filter", "given eq a or organization.name eq b"),
+        ("Patient", "_text", "a"),
+        ("", "_id", "a,b"),
     ],
 )
-def test_no_database_looks_at_every_resource_for_alternatives(world: World, name: str, value: str) -> None:
-    request = parse(DEFINITIONS, "Patient", [(name, value)], fhir_base=BASE)
+def test_no_database_looks_at_every_resource_for_alternatives(world: World, kind: str, name: str, value: str) -> None:
+    request = parse(DEFINITIONS, kind, [(name, value)], fhir_base=BASE)
     with world.store.read() as session:
         dialect = session.store.engine.dialect
         found = statement_of(session, ALL, request).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
