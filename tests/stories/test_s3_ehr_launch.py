@@ -178,7 +178,14 @@ def test_whom_the_hospital_lets_go_is_out_at_once_and_stays_out(browser: Browser
     for left in (page, other):
         left.goto(f"{story.site.url}/patients")
         expect(left.get_by_role("heading", name="Sign in")).to_be_visible()
-    # INVARIANT of the door: what ended here is not revived by the hospital's word alone.
+    # Nor does it open the account of somebody who works elsewhere only, whatever it says of them.
+    impostor = story.hospital.staff["Practitioner/h-priya-raman"]
+    gp = story.site.system(story.feed).get("Practitioner/helen-ashworth")
+    own, impostor["identifier"] = impostor["identifier"], gp["identifier"]
+    story.open(third, "priya-raman")
+    expect(third.get_by_role("heading", name=REFUSED)).to_be_visible()
+    impostor["identifier"] = own
+    # What ended here is not revived by the hospital's word alone.
     story.hospital.staff[f"PractitionerRole/h-{who}"]["active"] = True
     story.open(third, who)
     expect(third.get_by_role("heading", name=REFUSED)).to_be_visible()
