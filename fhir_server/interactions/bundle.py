@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir_server.access.principal import Principal
 from fhir_server.interactions import conditional, references, road, writing
-from fhir_server.interactions.bundle_entries import Entry, located, parse_entry
+from fhir_server.interactions.bundle_entries import Entry, check_bundle, located, parse_entry
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
 from fhir_server.spec import json
@@ -41,6 +41,7 @@ def process(interaction: Interaction, principal: Principal, context: Context, pe
     bundle = interaction.resource
     if bundle is None or bundle.get("resourceType") != "Bundle" or bundle.get("type") not in {"batch", "transaction"}:
         raise FhirError(Kind.MALFORMED, "The body must be a Bundle of type batch or transaction", ("Bundle.type",))
+    check_bundle(bundle)
     raw = bundle.get("entry", [])
     if not isinstance(raw, list) or len(raw) > MAX_ENTRIES:
         raise FhirError(Kind.TOO_LARGE, f"Bundle.entry must be an array of at most {MAX_ENTRIES}", ("Bundle.entry",))

@@ -7,7 +7,7 @@ that names the element of the Bundle.
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,15 @@ from fhir_server.spec.values import date_interval
 from fhir_server.spec.xml_patch import XML_PATCH, parse_xml_patch
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
+_BUNDLE = frozenset(
+    {"resourceType", "id", "meta", "implicitRules", "language", "identifier", "type", "timestamp", "total", "link",
+     "entry", "signature", "_id", "_implicitRules", "_language", "_type", "_timestamp", "_total"}
+)  # fmt: skip
+_ENTRY = frozenset({"id", "extension", "link", "fullUrl", "_fullUrl", "resource", "search", "request", "response"})
+_CONDITIONS = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
+_REQUEST = frozenset(
+    {"id", "extension", "method", "_method", "url", "_url", *_CONDITIONS, *map("_{}".format, _CONDITIONS)}
+)
 _WITH_RESOURCE = frozenset({Code.CREATE, Code.UPDATE, Code.OPERATION})
 
 
@@ -52,9 +61,12 @@ def parse_entry(index: int, raw: Any, bundle: Interaction, context: Context) -> 
         FhirError: 400 naming the element of the entry.
     """
     where = f"Bundle.entry[{index}]"
+    if isinstance(raw, Mapping):
+        _check_members(raw, _ENTRY, where, ("fullUrl",))
     request = raw.get("request") if isinstance(raw, Mapping) else None
     if not isinstance(request, Mapping) or not isinstance(request.get("method"), str):
         raise FhirError(Kind.MALFORMED, "Every entry needs a request with method and url", (f"{where}.request",))
+    _check_members(request, _REQUEST, f"{where}.request", _CONDITIONS)
     if request["method"] not in _METHODS:
         allowed = ", ".join(_METHODS)
         raise FhirError(Kind.INVALID_VALUE, f"request.method is one of {allowed}", (f"{where}.request.method",))
@@ -92,6 +104,26 @@ def parse_entry(index: int, raw: Any, bundle: Interaction, context: Context) -> 
         ),
         modified_since=_modified_since(request, where),
     )
+
+
+def check_bundle(bundle: Mapping[str, Any]) -> None:
+    """Refuse what a Bundle of requests does not have.
+
+    Raises:
+        FhirError: MALFORMED (400) naming the member.
+    """
+    _check_members(bundle, _BUNDLE, "Bundle", ())
+
+
+def _check_members(found: Mapping[str, Any], known: frozenset[str], where: str, texts: Sequence[str]) -> None:
+    # INVARIANT: nothing is passed over: who misspells ifNoneExist would be told 201, and have the resource twice.
+    for name in found:
+        if name not in known:
+            text = f"{where} has no member {name[:64]!r} that is understood here"
+            raise FhirError(Kind.MALFORMED, text, (f"{where}.{name[:64]}",))
+    for name in texts:
+        if name in found and not (isinstance(found[name], str) and found[name]):
+            raise FhirError(Kind.MALFORMED, f"{name} must be text", (f"{where}.{name}",))
 
 
 def _may_be_entry(interaction: Interaction, bundle: Interaction, context: Context) -> bool:

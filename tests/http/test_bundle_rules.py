@@ -251,3 +251,26 @@ def test_an_entry_reads_what_was_modified_since(server: Server, operator: str, k
         assert read(ifModifiedSince="yesterday") == "400"
     else:
         read(400, ifModifiedSince="yesterday")
+
+
+def test_nothing_in_a_bundle_of_requests_is_passed_over(server: Server, operator: str) -> None:
+    good = _entry("POST", "Patient", PATIENT)
+    request = good["request"]
+    for wrong, where in (
+        ({**good, "request": {**request, "ifNonExist": "identifier=1"}}, "Bundle.entry[0].request.ifNonExist"),
+        ({**good, "request": {**request, "ifMatch": 1}}, "Bundle.entry[0].request.ifMatch"),
+        ({**good, "request": {**request, "ifNoneExist": ""}}, "Bundle.entry[0].request.ifNoneExist"),
+        ({**good, "fullurl": ONE}, "Bundle.entry[0].fullurl"),
+        ({**good, "fullUrl": 5}, "Bundle.entry[0].fullUrl"),
+        ({**good, "modifierExtension": []}, "Bundle.entry[0].modifierExtension"),
+    ):
+        refused = server.post("", operator, _transaction(wrong), 400)
+        assert refused["issue"][0]["expression"] == [where]
+        told = server.post("", operator, _transaction(wrong, kind="batch"), 200)["entry"][0]["response"]
+        assert (told["status"], told["outcome"]["issue"][0]["expression"]) == ("400", [where])
+    for kind in ("batch", "transaction"):
+        refused = server.post("", operator, {**_transaction(good, kind=kind), "entries": []}, 400)
+        assert refused["issue"][0]["expression"] == ["Bundle.entries"]
+    assert server.get("Patient?_summary=count", operator)["total"] == 0
+    noted = {**good, "request": {**request, "_url": {"extension": [{"url": "http://x.test", "valueCode": "y"}]}}}
+    server.post("", operator, {**_transaction(noted), "id": "b", "meta": {}, "total": 1}, 200)
