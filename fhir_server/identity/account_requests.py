@@ -87,9 +87,7 @@ def ask(session: Session, asked: Asked, *, address: str, now: datetime) -> str:
     return request_id
 
 
-def send_message(
-    session: Session, *, name: str, email: str, topic: str, body: str, address: str, now: datetime
-) -> str:
+def send_message(session: Session, *, name: str, email: str, topic: str, body: str, address: str, now: datetime) -> str:
     """Take a message to the service desk and return its id.
 
     Raises:
