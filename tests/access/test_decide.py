@@ -106,7 +106,7 @@ def test_the_operator_sees_everything_within_its_scopes() -> None:
 
 
 _OF_ANN = {"patient": "Patient/ann"}
-_FILTERS = (
+_FILTERS: tuple[tuple[str, str, dict[str, str], tuple[ScopeFilter, ...] | None], ...] = (
     ("user/*.rs", "r", {}, None), ("system/*.cruds", "c", {}, None), ("", "r", {}, ()),
     ("user/Patient.r user/Observation.rs", "r", {}, (ScopeFilter(PATIENT, 0), ScopeFilter(OBSERVATION, 0))),
     ("user/Patient.r user/Observation.s", "s", {}, (ScopeFilter(PATIENT, 0), ScopeFilter(OBSERVATION, 0))),
