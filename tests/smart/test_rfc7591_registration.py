@@ -33,6 +33,26 @@ SERVICE: Mapping[str, Any] = {
 }
 
 
+WRONG_KEYS: tuple[dict[str, Any], ...] = (
+    {},
+    {"jwks": KEYS, "jwks_uri": "https://app.example/jwks"},
+    {"jwks": {"keys": []}},
+    {"jwks": "x"},
+    {"jwks": {"keys": [ec_key().as_dict(private=True)]}},
+    {"jwks_uri": "http://app.example/jwks"},
+    {"jwks": {"keys": [{"kty": "RSA", "n": "AQAB" * 40, "e": "AQAB"}]}},
+    {"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}},
+    {"jwks_uri": "https://localhost/jwks"},
+    {"jwks_uri": "https://169.254.169.254/latest"},
+    {"jwks_uri": "https://[::ffff:10.0.0.1]/"},
+    {"jwks_uri": "https://metadata.google.internal/"},
+    {"jwks_uri": "https://127.1/"},
+    {"jwks_uri": "https://10.1.2.3/"},
+    {"jwks_uri": "https://[::1]/"},
+    {"jwks": KEYS, "token_endpoint_auth_signing_alg": "HS256"},
+)
+
+
 @pytest.fixture
 def open_world(world: World) -> World:
     """Return a server at which anybody may register."""
@@ -150,16 +170,7 @@ def test_a_secret_and_the_registration_token_are_kept_as_hashes_only(open_world:
             + [{"scope": value} for value in ("system/*.rs", "patient/Nonsense.rs", "introspect", 1, "x " * 101)]
             + [{"contacts": value} for value in (["nobody"], "a@app.example", [f"a{n}@app.example" for n in range(6)])]
             + [{"id_token_signed_response_alg": "none"}, {"software_version": "1\x00"}, {"jwks": KEYS}]
-            + [{"token_endpoint_auth_method": "private_key_jwt", **keys} for keys in (
-                {}, {"jwks": KEYS, "jwks_uri": "https://app.example/jwks"}, {"jwks": {"keys": []}}, {"jwks": "x"},
-                {"jwks": {"keys": [ec_key().as_dict(private=True)]}}, {"jwks_uri": "http://app.example/jwks"},
-                {"jwks": {"keys": [{"kty": "RSA", "n": "AQAB" * 40, "e": "AQAB"}]}},
-                {"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}, {"jwks_uri": "https://localhost/jwks"},
-                {"jwks_uri": "https://169.254.169.254/latest"}, {"jwks_uri": "https://[::ffff:10.0.0.1]/"},
-                {"jwks_uri": "https://metadata.google.internal/"}, {"jwks_uri": "https://127.1/"},
-                {"jwks_uri": "https://10.1.2.3/"}, {"jwks_uri": "https://[::1]/"},
-                {"jwks": KEYS, "token_endpoint_auth_signing_alg": "HS256"},
-            )],
+            + [{"token_endpoint_auth_method": "private_key_jwt", **keys} for keys in WRONG_KEYS],
         ),
         ("unapproved_software_statement", [{"software_statement": "e30.e30."}]),
     ],
@@ -237,7 +248,7 @@ def test_a_change_that_widens_waits_again_and_one_that_narrows_does_not(open_wor
 
     narrower = managed(open_world, made, "PUT", {**body, "scope": "launch/patient openid patient/Observation.rs"})
     assert (narrower.status_code, (narrower.json or {})["registration_status"]) == (200, "approved")
-    assert open_world.principal(token)
+    assert open_world.principal(token).client_id == client_id
 
     wider: list[dict[str, Any]] = [
         {"redirect_uris": [CALLBACK, "https://app.example/three"]},
