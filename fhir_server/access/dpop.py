@@ -26,7 +26,7 @@ WINDOW = timedelta(seconds=60)
 """So much may a client's clock be off, and so long is a proof good for (§11.1)."""
 _MAX_PROOF_CHARS = 4_096
 _MAX_JTI_CHARS = 255
-_MIN_RSA_BITS = 2_048
+_MIN_RSA_CHARS = 342  # base64url of 2048 bits
 _READER = jws.JWSRegistry(algorithms=list(ALGORITHMS))
 _READER.max_header_length = _MAX_PROOF_CHARS  # an RSA key in the header is longer than the library's 512
 _PUBLIC = {"EC": frozenset({"kty", "crv", "x", "y"}), "RSA": frozenset({"kty", "n", "e"})}
@@ -106,9 +106,9 @@ def _key(header: Mapping[str, Any]) -> ECKey | RSAKey:
     try:
         # Only what makes the key: what else it carries (`kid`, `use`, `x5u`) is neither believed nor followed.
         public = {name: value for name, value in jwk.items() if name in _PUBLIC[kind]}
+        if kind == "RSA" and len(public["n"]) < _MIN_RSA_CHARS:
+            raise ProofRefused("jwk must have at least 2048 bits")
         key: ECKey | RSAKey = (RSAKey if kind == "RSA" else ECKey).import_key(public)
-        if isinstance(key, RSAKey) and key.raw_value.key_size < _MIN_RSA_BITS:
-            raise ProofRefused(f"jwk must have at least {_MIN_RSA_BITS} bits")
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise ProofRefused("jwk is not a key that can be read") from error
     return key
