@@ -202,9 +202,9 @@ def test_an_app_with_offline_access_has_no_emergency_right_and_carries_nobodys(w
         purpose="TREAT", organization="", may_break_glass=True, auth_time=START, granted_at=START,
     )  # fmt: skip
     with world.server.store.write() as session:
-        kept = smart_tokens.for_person(session, here, permission, "user/*.rs")["access_token"]
+        kept = smart_tokens.for_person(session, here, permission, "user/*.rs", "")["access_token"]
         online = dataclasses.replace(permission, id="online", scope="user/*.rs")
-        alive = smart_tokens.for_person(session, here, online, "user/*.rs")["access_token"]
+        alive = smart_tokens.for_person(session, here, online, "user/*.rs", "")["access_token"]
     assert _start(world, kept) == 403
     assert _start(world, alive) == 200, "an app in the hands of a professional who signed in just now may"
     assert world.server.get("Patient/bob", alive)["id"] == "bob"
