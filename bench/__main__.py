@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import data, gate
+from bench import data, gate, searches
 from bench.client import drive
 from bench.scenarios import scenarios
 from bench.system import System, running, synthetic
@@ -19,10 +19,11 @@ COLUMNS = ("database", "caller", "scenario", "requests_per_s", "p50_ms", "p95_ms
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark and print a table; `gate` measures what the gate costs (`bench gate --help`)."""
+    """Run the benchmark and print a table; `gate` measures what the gate costs, `search` how long searches take."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] and arguments[0] == "gate":
-        gate.main(arguments[1:])
+    kinds = {"gate": gate.main, "search": searches.main}
+    if arguments[:1] and arguments[0] in kinds:
+        kinds[arguments[0]](arguments[1:])
         return
     options = _options(arguments)
     rows: list[dict[str, Any]] = []

@@ -18,20 +18,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import psutil
-
 from bench import data, gate_load, gate_record
 from bench.client import Connection, request
+from bench.road import Road
 from bench.system import Record, System, running
 from fhir_server.access import tokens
 from fhir_server.assembly import make_context
 from fhir_server.interactions.model import Code, Interaction
 from fhir_server.interactions.perform import perform
 from fhir_server.settings import load
-from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Store
 
-_SCOPE = "system/*.cruds user/*.cruds"
 _WARM = 4
 COLUMNS = ("database", "level", "request", "gated_ms", "open_ms", "ratio", "target")
 
@@ -50,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the gate and print a table."""
     options = _options(arguments)
     for database in options.database or ["sqlite", "postgresql"]:
-        record = Record(f"gate_{options.patients}_{options.observations}", _filler(options))
+        record = Record(f"gate_{options.patients}_{options.observations}", filler(options))
         with running(options.folder, database, record, workers=1) as system:
             rows = list(_measure(database, system, options))
         print(f"\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
@@ -96,7 +93,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 
 def _measure(database: str, system: System, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    roads = {caller: _Road(system.environment, caller) for caller in ("gated", "open")}
+    roads = {caller: Road(system.environment, caller) for caller in ("gated", "open")}
     doors = {caller: _Door(system.port, road.token) for caller, road in roads.items()}
     for case in cases(options):
         if options.only and case.name not in options.only:
@@ -109,55 +106,6 @@ def _measure(database: str, system: System, options: argparse.Namespace) -> Iter
         yield _write_consents(database, roads["open"], options)
     for road in roads.values():
         road.context.store.close()
-
-
-class _Road:
-    """One caller on a connection of its own, in this process: token check, decision, statement, AuditEvent."""
-
-    def __init__(self, environment: dict[str, str], caller: str) -> None:
-        settings = load(environment)
-        self.context = make_context(settings, Store(settings.database_url, pool_size=1))
-        self.token = self.issue(data.PROFESSIONAL if caller == "gated" else "system")
-        self._backend = None
-        if self.context.store.is_postgresql:
-            with self.context.store.read() as session:
-                pid = session.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-            self._backend = psutil.Process(pid)
-
-    def send(self, interaction: Interaction) -> None:
-        with self.context.store.glance() as session:
-            principal = tokens.resolve(session, self.token, self.context.now())
-        try:
-            perform(interaction, principal, self.context)
-        except FhirError as error:
-            # Some rows are hidden.
-            if error.kind is not Kind.NOT_FOUND:
-                raise
-
-    def spent_s(self) -> float:
-        """Return CPU seconds of this thread; the database's own are in `database_s`."""
-        return time.thread_time()
-
-    def database_s(self) -> float:
-        if self._backend is None:
-            return 0.0
-        times = self._backend.cpu_times()
-        return times.user + times.system
-
-    def issue(self, subject: str) -> str:
-        now = self.context.now()
-        granted = tokens.TokenGrant(
-            subject=subject,
-            client_id="command-line",
-            scope=_SCOPE,
-            auth_time=now,
-            expires_in_s=86_400,
-            purpose="PATRQT" if subject.startswith("Patient/") else "TREAT",
-            trusted=subject == "system",
-            may_break_glass=subject == data.PROFESSIONAL,
-        )
-        with self.context.store.write() as session:
-            return tokens.issue(session, granted, now)
 
 
 class _Door:
@@ -179,7 +127,7 @@ class _Door:
         return 0.0
 
 
-def _interleaved(ways: Mapping[str, _Road | _Door], asked: Sequence[Interaction]) -> dict[str, float]:
+def _interleaved(ways: Mapping[str, Road | _Door], asked: Sequence[Interaction]) -> dict[str, float]:
     """Return the milliseconds a request takes, by caller: the lower quartile, which is what a quiet machine takes."""
     taken: dict[str, list[float]] = {caller: [] for caller in ways}
     for each in asked[:_WARM]:
@@ -199,7 +147,7 @@ def _interleaved(ways: Mapping[str, _Road | _Door], asked: Sequence[Interaction]
     }
 
 
-def _write_consents(database: str, road: _Road, options: argparse.Namespace) -> dict[str, Any]:
+def _write_consents(database: str, road: Road, options: argparse.Namespace) -> dict[str, Any]:
     """Replace Consents as their patients do."""
     chance, context = random.Random(options.seed), road.context
     asked = []
@@ -234,7 +182,7 @@ def _row(database: str, level: str, case: Case, taken: dict[str, float]) -> dict
     return row
 
 
-def _filler(options: argparse.Namespace) -> Callable[[Path, dict[str, str]], None]:
+def filler(options: argparse.Namespace) -> Callable[[Path, dict[str, str]], None]:
     def fill(_folder: Path, environment: dict[str, str]) -> None:
         settings = load(environment)
         context = make_context(settings, Store(settings.database_url, pool_size=1))

@@ -6,17 +6,16 @@ those of `search`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from fhir_server.interactions import searching
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome
+from fhir_server.operations.parameters import as_text
 from fhir_server.search import everything, results, run, syntax
 from fhir_server.search.everything import Asked
 from fhir_server.search.parse import CURSOR
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.spec.validate import validate
 from fhir_server.spec.values import date_interval
 from fhir_server.store import resources
 from fhir_server.store.keys import reference_key
@@ -54,7 +53,7 @@ def _check_known(job: Job, patient_id: str) -> None:
 
 
 def _asked(job: Job, interaction: Interaction) -> Asked:
-    pairs = tuple((name, value) for name, value in _pairs(job, interaction) if value)
+    pairs = tuple((name, value) for name, value in as_text(job, interaction) if value)
     found: dict[str, str] = {}
     for name, value in pairs:
         if name not in (*_SUPPORTED, CURSOR):
@@ -72,25 +71,6 @@ def _asked(job: Job, interaction: Interaction) -> Asked:
         found.get(CURSOR, ""),
         tuple(pair for pair in pairs if pair[0] != CURSOR),
     )
-
-
-def _pairs(job: Job, interaction: Interaction) -> Iterator[tuple[str, str]]:
-    """Yield the parameters of the URL and of a Parameters body as text."""
-    yield from interaction.query
-    if interaction.resource is None:
-        return
-    if interaction.resource.get("resourceType") != "Parameters":
-        raise FhirError(Kind.MALFORMED, "The body must be a Parameters resource", ("Parameters",))
-    validate(job.definitions, dict(interaction.resource))
-    for parameter in interaction.resource.get("parameter", ()):
-        yield str(parameter.get("name")), _text(parameter)
-
-
-def _text(parameter: Mapping[str, Any]) -> str:
-    value = next((value for name, value in parameter.items() if name.startswith("value")), "")
-    if not isinstance(value, str | int):
-        raise syntax.invalid(str(parameter.get("name")), "has a value of another type than the operation defines.")
-    return str(value)
 
 
 def _types(job: Job, values: Iterable[str]) -> tuple[str, ...]:

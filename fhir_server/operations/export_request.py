@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fhir_server.access.decide import gate
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.locating import parse_query
 from fhir_server.interactions.model import Interaction
+from fhir_server.operations.parameters import as_text
 from fhir_server.search import syntax
 from fhir_server.search.exported import Listing, request_of
 from fhir_server.search.projection import elements_projection
 from fhir_server.search.terminology import Terminology
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.spec.validate import validate
 from fhir_server.spec.values import date_interval, parse_reference
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import NONE, reference_key
@@ -83,7 +82,7 @@ def understand(job: Job, interaction: Interaction) -> Wanted:
     )
     given: dict[str, list[str]] = {}
     ignored: list[str] = []
-    for name, value in _parameters(job, interaction):
+    for name, value in as_text(job, interaction):
         if name not in allowed:
             if interaction.handling != "lenient":
                 raise syntax.unsupported(name, f"is not one of $export here. Supported: {', '.join(allowed)}.")
@@ -107,27 +106,6 @@ def understand(job: Job, interaction: Interaction) -> Wanted:
         elements=elements,
         ignored=tuple(ignored),
     )
-
-
-def _parameters(job: Job, interaction: Interaction) -> Iterator[tuple[str, str]]:
-    """Yield the parameters of the URL and of a Parameters body as text."""
-    yield from interaction.query
-    if interaction.resource is None:
-        return
-    if interaction.resource.get("resourceType") != "Parameters":
-        raise FhirError(Kind.MALFORMED, "The body must be a Parameters resource", ("Parameters",))
-    validate(job.definitions, dict(interaction.resource))
-    for parameter in interaction.resource.get("parameter", ()):
-        yield str(parameter.get("name")), _text(parameter)
-
-
-def _text(parameter: Mapping[str, Any]) -> str:
-    value = next((value for name, value in parameter.items() if name.startswith("value")), "")
-    if isinstance(value, dict):
-        value = value.get("reference", "")
-    if not isinstance(value, str) or not value:
-        raise syntax.invalid(str(parameter.get("name")), "has a value of another type than the operation defines.")
-    return value
 
 
 def _types(job: Job, interaction: Interaction, values: list[str] | tuple[()]) -> tuple[str, ...]:

@@ -25,3 +25,24 @@ def new_page(browser: Browser) -> Iterator[Callable[[], Page]]:
     """Return a function that opens a browser with no cookies: one for each person of a story."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(contextmanager(isolated_page)(browser))
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def script(request: pytest.FixtureRequest) -> bool:
+    """Return whether pages may run scripts; the story is walked both ways."""
+    found: bool = request.param
+    return found
+
+
+@pytest.fixture
+def new_phone(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  # noqa: FBT001 - a fixture
+    """Return a function that opens a browser of its own for each person, a small phone."""
+    contexts = []
+
+    def open_page() -> Page:
+        contexts.append(browser.new_context(java_script_enabled=script, viewport={"width": 320, "height": 640}))
+        return contexts[-1].new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()

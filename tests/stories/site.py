@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -25,7 +26,7 @@ from fhir_server.app import create_app, jobs
 from fhir_server.cli import main
 from fhir_server.settings import Settings
 from fhir_server.store.database import Store
-from tests.databases import Databases
+from tests.databases import Databases, SqliteDatabases
 from tests.server import Clock, create_schema
 from tests.stories.hospital_data import bundle
 
@@ -145,6 +146,20 @@ def seeded(databases: Databases, factory: pytest.TempPathFactory) -> tuple[str, 
     keys = factory.getbasetemp() / f"demo-{databases.kind}"
     keys.mkdir(exist_ok=True)
     return databases.prepared(f"demo-{keys.parent.name}", lambda empty: _seed(empty, keys)), keys
+
+
+def seeded_on_sqlite(factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
+    """Return `seeded` for a story whose tests share one server, and a folder of its own."""
+    folder, templates = factory.mktemp("story"), factory.getbasetemp() / "sqlite-templates"
+    templates.mkdir(exist_ok=True)
+    return *seeded(SqliteDatabases(folder, templates), factory), folder
+
+
+def checked(page: Page) -> None:
+    """Insist that a page is accessible and fits its screen."""
+    found = Axe().run(page)
+    assert not found.response["violations"], found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
 
 
 def _seed(url: str, folder: Path) -> None:

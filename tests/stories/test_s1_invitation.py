@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.databases import SqliteDatabases
 from tests.stories.mailbox import Mailbox, running_mailbox
-from tests.stories.site import Site, running, seeded
+from tests.stories.site import Site, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
 COORDINATOR = "nadia.lowe@example.org"
@@ -17,35 +16,14 @@ PASSWORD = "walrus kettle orbit 41"
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Mailbox]]:
-    folder, templates = tmp_path_factory.mktemp("s1"), tmp_path_factory.getbasetemp() / "sqlite-templates"
-    templates.mkdir(exist_ok=True)
-    url, keys = seeded(SqliteDatabases(folder, templates), tmp_path_factory)
+    url, keys, folder = seeded_on_sqlite(tmp_path_factory)
     with running_mailbox() as (mailbox, mail_url), running(url, keys, folder, mail_url=mail_url) as site:
         yield site, mailbox
 
 
-@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
-def script(request: pytest.FixtureRequest) -> bool:
-    found: bool = request.param
-    return found
-
-
-@pytest.fixture
-def new_page(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  # noqa: FBT001 - a fixture
-    contexts = []
-
-    def open_page() -> Page:
-        contexts.append(browser.new_context(java_script_enabled=script, viewport={"width": 320, "height": 640}))
-        return contexts[-1].new_page()
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
 def test_an_invited_patient_registers_and_signs_in_to_her_own_record(
     story: tuple[Site, Mailbox],
-    new_page: Callable[[], Page],
+    new_phone: Callable[[], Page],
     script: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     site, mailbox = story
@@ -55,7 +33,7 @@ def test_an_invited_patient_registers_and_signs_in_to_her_own_record(
         if script
         else ("987 654 3210", "bea.s1@example.org", "07700 900983")
     )
-    desk = new_page()
+    desk = new_phone()
     site.sign_in(desk, COORDINATOR)
     desk.goto(f"{site.url}/organisation/invite")
     desk.get_by_label("First name").fill("Ann")
@@ -68,7 +46,7 @@ def test_an_invited_patient_registers_and_signs_in_to_her_own_record(
     desk.get_by_role("button", name="Send the invitation").click()
     expect(desk.get_by_text("The invitation is on its way")).to_be_visible()
 
-    patient = new_page()
+    patient = new_phone()
     patient.goto(mailbox.link(address, rf"{re.escape(site.url)}/register/\S+"))
     to = f"+44{mobile.replace(' ', '')[1:]}"
     code = site.found("invitation-code", to, r"code is (\S+)\.").replace("-", " ").lower()

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from werkzeug.serving import make_server
 
 from fhir_server.cli.nhs_login_stand_in_keys import registered_key
 from fhir_server.cli.nhs_login_stand_in_pages import application
 from fhir_server.cli.nhs_login_stand_in_tokens import Client, Issuer
 from seed_data.nhs_login import NhsLoginPerson, people
-from tests.databases import SqliteDatabases
-from tests.stories.site import Site, running, seeded
+from tests.stories.site import Site, checked, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
 NEW = "has a record here, and no account yet"
@@ -60,9 +58,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    folder, templates = tmp_path_factory.mktemp("s2"), tmp_path_factory.getbasetemp() / "sqlite-templates"
-    templates.mkdir(exist_ok=True)
-    url, keys = seeded(SqliteDatabases(folder, templates), tmp_path_factory)
+    url, keys, folder = seeded_on_sqlite(tmp_path_factory)
     key_file = folder / "client.pem"
     known = people(datetime.now(UTC).date())
     listener = make_server("127.0.0.1", 0, lambda _environ, _start: [], threaded=True)
@@ -83,41 +79,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     listener.server_close()
 
 
-@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
-def script(request: pytest.FixtureRequest) -> bool:
-    found: bool = request.param
-    return found
-
-
-@pytest.fixture
-def new_page(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  # noqa: FBT001 - a fixture
-    """Return a function that opens a browser of its own for each person, a small phone."""
-    contexts = []
-
-    def open_page() -> Page:
-        context = browser.new_context(java_script_enabled=script, viewport={"width": 320, "height": 640})
-        contexts.append(context)
-        return context.new_page()
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def checked(page: Page) -> None:
-    found = Axe().run(page)
-    assert not found.response["violations"], found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
-
-
 def test_a_person_with_a_record_opens_an_account_and_comes_back(
     story: Story,
-    new_page: Callable[[], Page],
+    new_phone: Callable[[], Page],
     script: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     # One person for each kind of browser, as each can open their account once.
     person = [person for person in story.people if person.note == NEW][int(script)]
-    page = new_page()
+    page = new_phone()
     story.start(page)
     story.choose(page, person)
     expect(page.get_by_role("heading", name="Accept the agreement and the policy")).to_be_visible()
@@ -136,8 +105,8 @@ def test_a_person_with_a_record_opens_an_account_and_comes_back(
     assert story.site.message("account-ready", person.email)
 
 
-def test_somebody_known_to_p5_only_proves_their_identity_on_the_way(story: Story, new_page: Callable[[], Page]) -> None:
-    page = new_page()
+def test_somebody_known_to_p5_only_proves_who_they_are_on_the_way(story: Story, new_phone: Callable[[], Page]) -> None:
+    page = new_phone()
     story.start(page)
     story.choose(page, story.person(P5))
     expect(page.get_by_role("heading", name="Prove who you are")).to_be_visible()
@@ -147,9 +116,9 @@ def test_somebody_known_to_p5_only_proves_their_identity_on_the_way(story: Story
 
 @pytest.mark.parametrize("note", [P5, NEW])
 def test_somebody_who_does_not_go_on_is_told_so_and_not_in(
-    story: Story, new_page: Callable[[], Page], note: str
+    story: Story, new_phone: Callable[[], Page], note: str
 ) -> None:
-    page = new_page()
+    page = new_phone()
     story.start(page)
     if note == P5:
         story.choose(page, story.person(note))
@@ -160,8 +129,8 @@ def test_somebody_who_does_not_go_on_is_told_so_and_not_in(
     expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
 
 
-def test_somebody_with_other_details_than_the_record_is_not_linked(story: Story, new_page: Callable[[], Page]) -> None:
-    page = new_page()
+def test_somebody_with_other_details_than_the_record_is_not_linked(story: Story, new_phone: Callable[[], Page]) -> None:
+    page = new_phone()
     story.start(page)
     story.choose(page, story.person(OTHER_NAME))
     expect(page.get_by_role("heading", name="We could not link your NHS login")).to_be_visible()
@@ -170,11 +139,11 @@ def test_somebody_with_other_details_than_the_record_is_not_linked(story: Story,
 
 def test_the_owner_of_an_account_links_it_signs_in_with_it_and_removes_it(
     story: Story,
-    new_page: Callable[[], Page],
+    new_phone: Callable[[], Page],
     script: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     person = story.person(WITH_ACCOUNT)
-    page = new_page()
+    page = new_phone()
     story.start(page)
     story.choose(page, person)
     expect(page.get_by_role("heading", name="You have an account already")).to_be_visible()
@@ -189,7 +158,7 @@ def test_the_owner_of_an_account_links_it_signs_in_with_it_and_removes_it(
     expect(page.get_by_text("NHS login is linked to your account.")).to_be_visible()
     if script:
         checked(page)
-    other = new_page()
+    other = new_phone()
     story.start(other)
     story.choose(other, person)
     expect(other.get_by_role("button", name="Sign out")).to_be_visible()
@@ -198,8 +167,8 @@ def test_the_owner_of_an_account_links_it_signs_in_with_it_and_removes_it(
     expect(other.get_by_text("NHS login is not linked to your account any more.")).to_be_visible()
 
 
-def test_a_page_of_nhs_login_that_was_kept_too_long_signs_nobody_in(story: Story, new_page: Callable[[], Page]) -> None:
-    page = new_page()
+def test_a_page_of_nhs_login_kept_too_long_signs_nobody_in(story: Story, new_phone: Callable[[], Page]) -> None:
+    page = new_phone()
     story.start(page)
     story.site.clock.advance(minutes=61)
     try:
@@ -209,8 +178,8 @@ def test_a_page_of_nhs_login_that_was_kept_too_long_signs_nobody_in(story: Story
         story.site.clock.advance(minutes=-61)
 
 
-def test_a_link_back_from_nhs_login_works_once(story: Story, new_page: Callable[[], Page]) -> None:
-    page = new_page()
+def test_a_link_back_from_nhs_login_works_once(story: Story, new_phone: Callable[[], Page]) -> None:
+    page = new_phone()
     seen: list[str] = []
     page.on("request", lambda sent: seen.append(sent.url))
     story.start(page)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
@@ -18,8 +17,7 @@ from fhir_server.cli.ehr_stand_in_system import Hospital
 from fhir_server.cli.nhs_login_stand_in_keys import registered_key
 from fhir_server.cli.nhs_login_stand_in_tokens import Client
 from seed_data.hospital_system import LEAVER, NAME, NEW_CLERK, NEW_CONSULTANT, ODS_CODE, patients, staff
-from tests.databases import SqliteDatabases
-from tests.stories.site import Site, running, seeded
+from tests.stories.site import Site, checked, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
 NOT_SHARED = "You cannot see this record"
@@ -55,9 +53,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    folder, templates = tmp_path_factory.mktemp("s3"), tmp_path_factory.getbasetemp() / "sqlite-templates"
-    templates.mkdir(exist_ok=True)
-    url, keys = seeded(SqliteDatabases(folder, templates), tmp_path_factory)
+    url, keys, folder = seeded_on_sqlite(tmp_path_factory)
     listener = make_server("127.0.0.1", 0, lambda _environ, _start: [], threaded=True)
     key = registered_key(folder / "portal.pem")
     hospital = Hospital(f"http://localhost:{listener.server_port}", Client("portal", key, ()), staff(), patients())
@@ -82,39 +78,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     listener.server_close()
 
 
-@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
-def script(request: pytest.FixtureRequest) -> bool:
-    found: bool = request.param
-    return found
-
-
-@pytest.fixture
-def new_page(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  # noqa: FBT001 - a fixture
-    contexts = []
-
-    def open_page() -> Page:
-        contexts.append(browser.new_context(java_script_enabled=script, viewport={"width": 320, "height": 640}))
-        return contexts[-1].new_page()
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def checked(page: Page) -> None:
-    found = Axe().run(page)
-    assert not found.response["violations"], found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
-
-
 def test_somebody_new_gets_an_account_and_role_and_sees_nobody_who_does_not_share(
     story: Story,
-    new_page: Callable[[], Page],
+    new_phone: Callable[[], Page],
     script: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     # One person for each kind of browser, as each is new once; only one of the two roles may use emergency access.
     who = NEW_CONSULTANT if script else NEW_CLERK
-    page = new_page()
+    page = new_phone()
     story.open(page, who, "Desmond Clarke")
     expect(page.get_by_role("heading", name="Accept the agreement and the policy")).to_be_visible()
     if script:
@@ -145,9 +116,9 @@ def test_somebody_new_gets_an_account_and_role_and_sees_nobody_who_does_not_shar
 
 
 def test_a_known_consultant_gets_to_who_shares_and_to_one_page_for_everybody_else(
-    story: Story, new_page: Callable[[], Page]
+    story: Story, new_phone: Callable[[], Page]
 ) -> None:
-    page = new_page()
+    page = new_phone()
     story.open(page, "priya-raman", "Rajesh Nair")
     expect(page.get_by_role("heading", name="Rajesh Nair")).to_be_visible()
     shown = []

@@ -4,12 +4,10 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.databases import SqliteDatabases
 from tests.stories.mailbox import Mailbox, running_mailbox
-from tests.stories.site import Site, running, seeded
+from tests.stories.site import Site, checked, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
 CHECKS, AGREES = "gareth.pugh@example.org", "ifeoma.obi@example.org"
@@ -18,36 +16,9 @@ PASSWORD = "walrus kettle orbit 41"
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Mailbox]]:
-    folder, templates = tmp_path_factory.mktemp("s4"), tmp_path_factory.getbasetemp() / "sqlite-templates"
-    templates.mkdir(exist_ok=True)
-    url, keys = seeded(SqliteDatabases(folder, templates), tmp_path_factory)
+    url, keys, folder = seeded_on_sqlite(tmp_path_factory)
     with running_mailbox() as (mailbox, mail_url), running(url, keys, folder, mail_url=mail_url) as site:
         yield site, mailbox
-
-
-@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
-def script(request: pytest.FixtureRequest) -> bool:
-    found: bool = request.param
-    return found
-
-
-@pytest.fixture
-def new_page(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  # noqa: FBT001 - a fixture
-    contexts = []
-
-    def open_page() -> Page:
-        contexts.append(browser.new_context(java_script_enabled=script, viewport={"width": 320, "height": 640}))
-        return contexts[-1].new_page()
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def checked(page: Page) -> None:
-    found = Axe().run(page)
-    assert not found.response["violations"], found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
 
 
 def fill_in(page: Page, **answers: str) -> None:
@@ -55,8 +26,8 @@ def fill_in(page: Page, **answers: str) -> None:
         page.get_by_label(label, exact=True).fill(answer)
 
 
-def two_people_agree(site: Site, new_page: Callable[[], Page], who: str, entry: str, *, script: bool) -> None:
-    first = new_page()
+def two_people_agree(site: Site, new_phone: Callable[[], Page], who: str, entry: str, *, script: bool) -> None:
+    first = new_phone()
     site.sign_in(first, CHECKS)
     first.goto(f"{site.url}/service-desk/requests")
     first.get_by_role("link", name=re.compile(who)).click()
@@ -68,7 +39,7 @@ def two_people_agree(site: Site, new_page: Callable[[], Page], who: str, entry: 
     if script:
         checked(first)
     expect(first.get_by_role("button", name="Agree")).to_have_count(0)
-    second = new_page()
+    second = new_phone()
     site.sign_in(second, AGREES)
     second.goto(f"{site.url}/service-desk/requests")
     second.get_by_role("link", name=re.compile(who)).click()
@@ -77,7 +48,7 @@ def two_people_agree(site: Site, new_page: Callable[[], Page], who: str, entry: 
 
 def test_a_gp_asks_two_people_agree_and_the_account_sees_nobody(
     story: tuple[Site, Mailbox],
-    new_page: Callable[[], Page],
+    new_phone: Callable[[], Page],
     script: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     site, mailbox = story
@@ -88,7 +59,7 @@ def test_a_gp_asks_two_people_agree_and_the_account_sees_nobody(
     made = site.system("epr-brentmoor-hospitals").call("POST", "Practitioner", person)
     assert made.status_code == 201, made.text
     entry = f"Practitioner/{made.json()['id']}"
-    gp = new_page()
+    gp = new_phone()
     gp.goto(f"{site.url}/contact")
     gp.get_by_role("link", name=re.compile("account", re.IGNORECASE)).first.click()
     gp.get_by_role("button", name=re.compile("Continue|Send")).click()
@@ -101,7 +72,7 @@ def test_a_gp_asks_two_people_agree_and_the_account_sees_nobody(
     gp.get_by_role("button", name=re.compile("Continue|Send")).click()
     expect(gp.get_by_role("heading", name="We have your message")).to_be_visible()
 
-    two_people_agree(site, new_page, who, entry, script=script)
+    two_people_agree(site, new_phone, who, entry, script=script)
     link = mailbox.link(address, rf"{re.escape(site.url)}/set-up/\S+")
     gp.goto(link)
     gp.get_by_label("Password", exact=True).fill(PASSWORD)
@@ -127,12 +98,12 @@ def test_a_gp_asks_two_people_agree_and_the_account_sees_nobody(
 
 def test_a_message_to_the_service_desk_is_read_and_closed(
     story: tuple[Site, Mailbox],
-    new_page: Callable[[], Page],
+    new_phone: Callable[[], Page],
     script: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     site, mailbox = story
     body = f"My phone is broken {script}."
-    stranger = new_page()
+    stranger = new_phone()
     stranger.goto(f"{site.url}/contact/message")
     stranger.get_by_label("Your name").fill("Ann Other")
     stranger.get_by_label("Your e-mail address").fill("ann.other@example.org")
@@ -141,7 +112,7 @@ def test_a_message_to_the_service_desk_is_read_and_closed(
     stranger.get_by_role("button", name=re.compile("Continue|Send")).click()
     expect(stranger.get_by_role("heading", name="We have your message")).to_be_visible()
     assert mailbox.link("ann.other@example.org", "Our service desk has your message")
-    desk = new_page()
+    desk = new_phone()
     site.sign_in(desk, CHECKS)
     desk.goto(f"{site.url}/service-desk/requests")
     expect(desk.get_by_text(body)).to_be_visible()
