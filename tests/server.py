@@ -129,13 +129,13 @@ _idle: list[Flask] = []
 
 
 def build(url: str, folder: Path, clock: Clock | None = None, **settings: Any) -> Server:
-    """Return a server over a database whose schema is there; keys and messages go to the folder."""
+    """Return a server over a database whose schema is there; messages go to the folder."""
     is_plain = clock is None and not settings
     clock = clock or Clock()
     found = Settings(
         database_url=url,
         base_url=settings.pop("base_url", "http://localhost"),
-        key_directory=str(_keys(folder)),
+        key_directory=str(_found_keys() if is_plain else _keys(folder)),
         mail_url=f"file://{folder / 'outbox'}",
         sms_url=f"file://{folder / 'outbox'}",
         **settings,
