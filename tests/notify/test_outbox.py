@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
@@ -133,11 +134,11 @@ def test_details_are_put_in_as_they_are_but_for_control_characters(store: Store,
     assert "Hello {brand}Bcc: x\n" in json.loads(path.read_text())["body"]
 
 
-@pytest.mark.parametrize("notice", list(Notice))
-def test_no_subject_names_a_person_or_hints_at_health(notice: Notice) -> None:
-    names = ("given", "name", "token", "code", "reference", "what", "provider", "batch", "client_id", "app")
-    details = dict.fromkeys(names, "Béatrice") | {"last_day": "3 December 2026"}
-    rendered = render(notice.kind, details, LETTERHEAD)
-    assert bool(rendered.subject) is (notice.channel == "email")
-    for hint in ("béatrice", "hospital", "result", "letter", "record", "emergency", "nhs", "health", "doctor"):
-        assert hint not in rendered.subject.lower()
+def test_no_subject_names_a_person_or_hints_at_health() -> None:
+    hints = ("béatrice", "hospital", "result", "letter", "record", "emergency", "nhs", "health", "doctor")
+    for notice in Notice:
+        _, channel, subject, body = notice.value
+        names = {name for _, name, _, _ in Formatter().parse(subject + body) if name}
+        rendered = render(notice.kind, dict.fromkeys(names, "Béatrice") | {"last_day": "3 December 2026"}, LETTERHEAD)
+        assert bool(rendered.subject) is (channel == "email"), notice
+        assert not [hint for hint in hints if hint in rendered.subject.lower()], notice
