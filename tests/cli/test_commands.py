@@ -32,6 +32,8 @@ _GROUPED = (
     "token issue",
     "audit verify",
     "audit checkpoint",
+    "key list",
+    "key rotate",
 )
 
 

@@ -135,7 +135,7 @@ class World:
         return browser.get("/oauth/authorize?" + urlencode(request))
 
     def decide(
-        self, browser: FlaskClient, page: TestResponse, *, untick: tuple[str, ...] = (), **changes: str
+        self, browser: FlaskClient, page: TestResponse, *, untick: tuple[str, ...] = (), **changes: Any
     ) -> TestResponse:
         form = fields(page.text)
         form["allow"] = [value for value in form.get("allow", []) if value not in untick]
@@ -145,7 +145,10 @@ class World:
         browser = self.browser(account)
         page = self.ask(browser, self.request(client_id, **changes))
         assert page.status_code == 200, page.text
-        answer = answered(self.decide(browser, page, untick=untick))
+        # Whoever was asked before finds what is new not ticked.
+        boxes = re.findall(r'<input[^>]*\bname="allow"[^>]*\bvalue="([^"]*)"', page.text)
+        every = [unescape(value) for value in boxes if unescape(value) not in untick]
+        answer = answered(self.decide(browser, page, allow=every))
         return answer["code"]
 
     def redeem(self, client_id: str, code: str, /, **changes: Any) -> TestResponse:
