@@ -1,9 +1,11 @@
 """A conditional delete of several: a policy of the server and of who asks, all or nothing, each on the log."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.consent.world import ANN, World, observation
 from tests.databases import Databases
@@ -12,9 +14,18 @@ from tests.server import Server, build, create_schema
 _CODES = "Observation?code="
 
 
-def _server(databases: Databases, folder: Path, **settings: Any) -> World:
-    made = build(databases.prepared("schema", create_schema), folder, **settings)
-    return World(made).build()
+@pytest.fixture
+def served(databases: Databases, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Return a function that makes a server with these settings."""
+    made: list[Server] = []
+
+    def serve(**settings: Any) -> World:
+        made.append(build(databases.prepared("schema", create_schema), tmp_path, **settings))
+        return World(made[-1]).build()
+
+    yield serve
+    for server in made:
+        server.close()
 
 
 def _add(world: World, token: str, code: str, count: int, **more: Any) -> list[str]:
@@ -31,8 +42,8 @@ def _policy(server: Server) -> set[str]:
     return {each["conditionalDelete"] for each in rest["resource"] if "conditionalDelete" in each}
 
 
-def test_programs_delete_as_many_as_the_setting_says_and_people_one(databases: Databases, tmp_path: Path) -> None:
-    world = _server(databases, tmp_path, conditional_deletes=3)
+def test_programs_delete_as_many_as_the_setting_says_and_people_one(served: Callable[..., World]) -> None:
+    world = served(conditional_deletes=3)
     server = world.server
     assert _policy(server) == {"multiple"}
     for code, count in (("many", 4), ("three", 3), ("two", 2), ("one", 1)):
@@ -51,8 +62,8 @@ def test_programs_delete_as_many_as_the_setting_says_and_people_one(databases: D
     assert delete("three", world.trust) == (204, 0)
 
 
-def test_several_go_together_or_not_at_all_and_are_on_the_log(databases: Databases, tmp_path: Path) -> None:
-    world = _server(databases, tmp_path, conditional_deletes=3)
+def test_several_go_together_or_not_at_all_and_are_on_the_log(served: Callable[..., World]) -> None:
+    world = served(conditional_deletes=3)
     server = world.server
     mine = _add(world, world.practice, "mixed", 2)
     foreign = _add(world, world.trust, "mixed", 1)
@@ -70,8 +81,8 @@ def test_several_go_together_or_not_at_all_and_are_on_the_log(databases: Databas
     assert {f"Observation/{each}" for each in mine} <= named
 
 
-def test_an_entry_deletes_several_and_none_that_another_entry_changes(databases: Databases, tmp_path: Path) -> None:
-    world = _server(databases, tmp_path, conditional_deletes=2)
+def test_an_entry_deletes_several_and_none_that_another_entry_changes(served: Callable[..., World]) -> None:
+    world = served(conditional_deletes=2)
     first, _ = _add(world, world.trust, "pair", 2)
     entry = {"request": {"method": "DELETE", "url": f"{_CODES}pair"}}
     body = observation(ANN, first, code="pair")
