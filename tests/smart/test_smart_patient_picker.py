@@ -41,11 +41,11 @@ def server(sqlite_url: str, signing_keys: Path) -> Server:
     return made
 
 
-def consent(number: int, status: str = "active") -> dict[str, Any]:
+def consent(number: int, status: str = "active", actor: str = "RelatedPerson/carer") -> dict[str, Any]:
     labels = [{"system": "https://fhir-server.example.org/CodeSystem/privacy-label", "code": label} for label in LABELS]
-    actor = {
+    grantee = {
         "role": {"coding": [{"system": f"{HL7}/v3-ParticipationType", "code": "IRCP"}]},
-        "reference": {"reference": "RelatedPerson/carer"},
+        "reference": {"reference": actor},
     }
     return {
         "resourceType": "Consent",
@@ -55,7 +55,7 @@ def consent(number: int, status: str = "active") -> dict[str, Any]:
         "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
         "patient": {"reference": f"Patient/{number}"},
         "policy": [{"uri": PCF}],
-        "provision": {"type": "permit", "actor": [actor], "securityLabel": labels},
+        "provision": {"type": "permit", "actor": [grantee], "securityLabel": labels},
     }
 
 
@@ -83,6 +83,27 @@ def test_a_carer_chooses_among_the_records_shared_with_them(world: World) -> Non
     assert answer["patient"] == "2"
     principal = world.principal(answer["access_token"])
     assert (principal.subject, principal.patient) == ("RelatedPerson/carer", "Patient/2")
+
+
+def test_a_professional_chooses_among_their_patients_and_the_app_sees_that_one_only(
+    world: World, server: Server
+) -> None:
+    operator, app_id = server.operator(), world.client()[0]
+    server.put({"resourceType": "Practitioner", "id": "doc", "name": [{"family": "House"}]}, operator)
+    for number in (1, 3):
+        server.put(consent(number, actor="Practitioner/doc") | {"id": f"doc-{number}"}, operator)
+    browser = world.browser(world.person("Practitioner/doc", role="professional", name="Dr House"))
+
+    page = world.ask(browser, world.request(app_id, scope="launch/patient patient/*.rs"))
+    assert set(re.findall(r'type="radio" value="([^"]+)"', page.text)) == {"Patient/1", "Patient/3"}
+    assert "Bea" not in page.text
+    answer = world.redeem(app_id, answered(world.decide(browser, page, record="Patient/3"))["code"]).json or {}
+
+    assert (answer["patient"], answer["need_patient_banner"]) == ("3", True)
+    principal = world.principal(answer["access_token"])
+    assert (principal.subject, principal.patient) == ("Practitioner/doc", "Patient/3")
+    assert server.call("GET", "Patient/3", answer["access_token"]).status_code == 200
+    assert server.call("GET", "Patient/1", answer["access_token"]).status_code == 404
 
 
 @pytest.mark.parametrize("record", ["", "Patient/3", "Patient/unknown", "Patient/1/../3"])
