@@ -10,11 +10,13 @@ from pathlib import Path
 
 import click
 
+from fhir_server.cli.stand_in import HOST, listener, serve
+
 
 @click.command(
     epilog="Example: fhir-server ehr-stand-in, and in another terminal the line that it prints, then make run"
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@HOST
 @click.option("--port", default=8091, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
 @click.option("--portal", default="http://localhost:8000", show_default=True, help="Public root of our server.")
 @click.option(
@@ -26,20 +28,16 @@ import click
 )
 def ehr_stand_in(host: str, port: int, portal: str, folder: Path) -> None:
     """Stand in for a hospital's record system with invented staff and patients, until Ctrl-C. Never for real people."""
-    from werkzeug.serving import make_server
-
     from fhir_server.cli.ehr_stand_in_pages import application
     from fhir_server.cli.ehr_stand_in_system import Hospital
-    from fhir_server.cli.nhs_login_stand_in_keys import registered_key
-    from fhir_server.cli.nhs_login_stand_in_tokens import Client
+    from fhir_server.cli.stand_in_client import Client
+    from fhir_server.cli.stand_in_keys import registered_key
     from seed_data.hospital_system import NAME, ODS_CODE, patients, staff
 
-    if host not in {"127.0.0.1", "localhost", "::1"}:
-        raise click.UsageError("It signs anybody in as anybody: --host has to be this machine, 127.0.0.1.")
     client = Client("portal", registered_key(folder / "portal.pem"), (f"{portal}/launch/callback/{NAME}",))
-    listener = make_server(host, port, lambda _environ, _start: [], threaded=True)
-    hospital = Hospital(f"http://localhost:{listener.server_port}", client, staff(), patients())
-    listener.app = application(hospital, portal)
+    listening = listener(host, port)
+    hospital = Hospital(f"http://localhost:{listening.server_port}", client, staff(), patients())
+    listening.app = application(hospital, portal)
     listed = {
         "name": NAME,
         "issuer": hospital.fhir_base,
@@ -53,9 +51,4 @@ def ehr_stand_in(host: str, port: int, portal: str, folder: Path) -> None:
         f"Stand-in for a hospital's record system: {hospital.url} (invented people only). Stop with Ctrl-C.", err=True
     )
     click.echo(f"export FHIR_SERVER_EHR_LAUNCH_FILE={folder / 'systems.json'}")
-    try:
-        listener.serve_forever()
-    except KeyboardInterrupt:
-        click.echo("Stopped.", err=True)
-    finally:
-        listener.server_close()
+    serve(listening)

@@ -8,7 +8,7 @@ from flask import Flask, Response, jsonify, redirect, render_template_string, re
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server.cli.ehr_stand_in_system import ASSERTION_ALGORITHM, Hospital
-from fhir_server.cli.nhs_login_stand_in_tokens import RefusedError
+from fhir_server.cli.stand_in_client import RefusedError, refused
 
 _PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Hospital record system stand-in</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -87,7 +87,7 @@ def _token(hospital: Hospital) -> Response:
     try:
         response = jsonify(hospital.exchange(request.form.to_dict()))
     except RefusedError as error:
-        return _refused(error)
+        return refused(error)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -97,12 +97,6 @@ def _read(hospital: Hospital, resource_type: str, logical_id: str) -> Response:
     try:
         response = jsonify(hospital.read(token, resource_type, logical_id))
     except RefusedError as error:
-        return _refused(error)
+        return refused(error)
     response.mimetype = "application/fhir+json"
-    return response
-
-
-def _refused(error: RefusedError) -> Response:
-    response = jsonify({"error": error.code, "error_description": error.description})
-    response.status_code = error.status
     return response

@@ -16,7 +16,8 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from fhir_server.cli.nhs_login_stand_in_tokens import Client, RefusedError, check_client, s256, signing_key
+from fhir_server.cli.stand_in_client import Client, RefusedError, check_client, s256
+from fhir_server.cli.stand_in_keys import signing_key
 
 ASSERTION_ALGORITHM = "RS384"
 SIGNED_WITH = "RS256"

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import click
 
+from fhir_server.cli.stand_in import HOST, listener, serve
+
 
 @click.command(
     epilog="Example: fhir-server nhs-login-stand-in, and in another terminal the line that it prints, then make run"
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@HOST
 @click.option("--port", default=8090, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
 @click.option("--client-id", default="demo", show_default=True, help="The one client that is registered.")
 @click.option(
@@ -34,28 +36,20 @@ import click
 )
 def nhs_login_stand_in(host: str, port: int, client_id: str, client_key: Path, redirect_uris: tuple[str, ...]) -> None:
     """Stand in for NHS login with invented people of the demo, until Ctrl-C. Never for real people."""
-    from werkzeug.serving import make_server
-
-    from fhir_server.cli.nhs_login_stand_in_keys import registered_key
     from fhir_server.cli.nhs_login_stand_in_pages import application
-    from fhir_server.cli.nhs_login_stand_in_tokens import Client, Issuer
+    from fhir_server.cli.nhs_login_stand_in_tokens import Issuer
+    from fhir_server.cli.stand_in_client import Client
+    from fhir_server.cli.stand_in_keys import registered_key
     from seed_data.nhs_login import people
 
-    if host not in {"127.0.0.1", "localhost", "::1"}:
-        raise click.UsageError("It signs anybody in as anybody: --host has to be this machine, 127.0.0.1.")
     client = Client(client_id, registered_key(client_key), redirect_uris)
-    listener = make_server(host, port, lambda _environ, _start: [], threaded=True)
-    url = f"http://localhost:{listener.server_port}"
+    listening = listener(host, port)
+    url = f"http://localhost:{listening.server_port}"
     issuer = Issuer(url, client, people(dt.datetime.now(dt.UTC).date()))
-    listener.app = application(issuer)
+    listening.app = application(issuer)
     click.echo(f"Stand-in for NHS login: {url} (invented people only). Stop with Ctrl-C. For the server:", err=True)
     click.echo(
         f"export FHIR_SERVER_NHS_LOGIN_ISSUER={url} FHIR_SERVER_NHS_LOGIN_CLIENT_ID={client_id} "
         f"FHIR_SERVER_NHS_LOGIN_PRIVATE_KEY_FILE={client_key}"
     )
-    try:
-        listener.serve_forever()
-    except KeyboardInterrupt:
-        click.echo("Stopped.", err=True)
-    finally:
-        listener.server_close()
+    serve(listening)

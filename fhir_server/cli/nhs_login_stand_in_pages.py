@@ -14,10 +14,10 @@ from fhir_server.cli.nhs_login_stand_in_tokens import (
     SCOPES,
     Asked,
     Issuer,
-    RefusedError,
     is_enough,
     vectors,
 )
+from fhir_server.cli.stand_in_client import RefusedError, refused
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _HEAD = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{{ title }} – NHS login stand-in</title>
@@ -145,8 +145,7 @@ def _token(issuer: Issuer) -> Response:
         _check_once(request.form)
         response = jsonify(issuer.exchange(request.form.to_dict()))
     except RefusedError as error:
-        response = jsonify({"error": error.code, "error_description": error.description})
-        response.status_code = error.status
+        response = refused(error)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -156,8 +155,7 @@ def _userinfo(issuer: Issuer) -> Response:
     try:
         return jsonify(issuer.userinfo(access_token if scheme.lower() == "bearer" else ""))
     except RefusedError as error:
-        response = jsonify({"error": error.code, "error_description": error.description})
-        response.status_code = error.status
+        response = refused(error)
         response.headers["WWW-Authenticate"] = f'Bearer error="{error.code}"'
         return response
 

@@ -5,7 +5,6 @@ INVARIANT: strict where NHS login is documented to be: what it lets through, our
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -17,39 +16,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
-from fhir_server.cli.nhs_login_stand_in_keys import new_private_key
+from fhir_server.cli.stand_in_client import Client, RefusedError, check_client, s256
+from fhir_server.cli.stand_in_keys import signing_key
 from seed_data.nhs_login import NhsLoginPerson
 
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHM = "RS512"
 CODE_S, ACCESS_TOKEN_S, ID_TOKEN_S = 60, 300, 3_600
-_LONGEST_ASSERTION_S = 3_600
-_SKEW_S = 5
 DEFAULT_VTR = ("P9.Cp.Cd", "P9.Cp.Ck", "P9.Cm")
 LEVELS = ("P0", "P5", "P9")
 SCOPES = ("openid", "profile", "profile_extended", "email", "phone")
-
-
-class RefusedError(Exception):
-    """An OAuth error: its code, what to tell the client's developer, and the HTTP status of the token endpoint."""
-
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
-        super().__init__(description)
-        self.code = code
-        self.description = description
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The registered client."""
-
-    client_id: str
-    key: RSAKey
-    redirect_uris: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +49,6 @@ class _Code:
     issued_at: float
 
 
-def signing_key(algorithm: str = ALGORITHM) -> RSAKey:
-    """Return a new key that signs tokens."""
-    made = RSAKey.import_key(new_private_key())
-    return RSAKey.import_key(made.as_dict(private=True) | {"kid": secrets.token_hex(8), "use": "sig", "alg": algorithm})
-
-
 @dataclass(slots=True)
 class Issuer:
     """Everything the stand-in remembers, for one process and in memory only."""
@@ -86,7 +57,7 @@ class Issuer:
     client: Client
     people: Sequence[NhsLoginPerson]
     clock: Callable[[], float] = time.time
-    key: RSAKey = field(default_factory=signing_key)
+    key: RSAKey = field(default_factory=lambda: signing_key(ALGORITHM))
     _codes: dict[str, _Code] = field(default_factory=dict)
     _used: dict[str, str] = field(default_factory=dict)
     _jtis: set[str] = field(default_factory=set)
@@ -201,46 +172,6 @@ class Issuer:
         return jwt.encode(header, dict(claims), self.key, algorithms=[ALGORITHM])
 
 
-def check_client(
-    form: Mapping[str, str], client: Client, audience: str, algorithm: str, *, now: float, used: set[str]
-) -> None:
-    """Hold a client to `private_key_jwt` (OpenID Connect Core §9).
-
-    Args:
-        form: Of the token request.
-        client: As registered.
-        audience: The token endpoint.
-        algorithm: The one `alg` that counts.
-        now: Seconds since the epoch.
-        used: Every `jti` so far; this one is added.
-
-    Raises:
-        RefusedError: `invalid_client` (401).
-    """
-    if form.get("client_assertion_type") != ASSERTION_TYPE:
-        raise RefusedError("invalid_client", "client_assertion_type is wrong or missing", 401)
-    if form.get("client_id", client.client_id) != client.client_id:
-        raise RefusedError("invalid_client", "client_id is another one than the assertion's", 401)
-    try:
-        token = jwt.decode(form.get("client_assertion", ""), client.key, algorithms=[algorithm])
-    except (JoseError, ValueError) as error:
-        raise RefusedError(
-            "invalid_client", f"client_assertion is not signed by the client with {algorithm}", 401
-        ) from error
-    claims = token.claims
-    for name, value in {"iss": client.client_id, "sub": client.client_id, "aud": audience}.items():
-        if claims.get(name) != value:
-            raise RefusedError("invalid_client", f"{name} of the client_assertion is wrong", 401)
-    expires, issued, jti = claims.get("exp"), claims.get("iat", now), claims.get("jti")
-    if not isinstance(expires, int) or not now < expires <= now + _LONGEST_ASSERTION_S + _SKEW_S:
-        raise RefusedError("invalid_client", "exp of the client_assertion has passed or is too far ahead", 401)
-    if not isinstance(issued, int | float) or issued > now + _SKEW_S:
-        raise RefusedError("invalid_client", "iat of the client_assertion is in the future", 401)
-    if not isinstance(jti, str) or not jti or jti in used:
-        raise RefusedError("invalid_client", "jti of the client_assertion is missing or was used", 401)
-    used.add(jti)
-
-
 def is_enough(vtr: Sequence[str], level: str) -> bool:
     """Return whether a level meets one of the vectors."""
     return any(_level(vector) <= LEVELS.index(level) for vector in vtr)
@@ -266,8 +197,3 @@ def vectors(text: str) -> tuple[str, ...]:
 
 def _level(vector: str) -> int:
     return LEVELS.index(vector.partition(".")[0])
-
-
-def s256(verifier: str) -> str:
-    """Return the PKCE challenge of a verifier (RFC 7636 §4.2)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")

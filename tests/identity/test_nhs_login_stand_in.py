@@ -21,7 +21,8 @@ from joserfc.jwk import OctKey, RSAKey
 from werkzeug.test import TestResponse
 
 from fhir_server.cli.nhs_login_stand_in_pages import application
-from fhir_server.cli.nhs_login_stand_in_tokens import ASSERTION_TYPE, Client, Issuer
+from fhir_server.cli.nhs_login_stand_in_tokens import Issuer
+from fhir_server.cli.stand_in_client import ASSERTION_TYPE, Client
 from seed_data.nhs_login import NhsLoginPerson
 
 URL, BACK = "http://localhost:8090", "http://localhost:8000/nhs-login/callback"

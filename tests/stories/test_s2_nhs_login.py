@@ -13,9 +13,10 @@ import pytest
 from playwright.sync_api import Page, expect
 from werkzeug.serving import make_server
 
-from fhir_server.cli.nhs_login_stand_in_keys import registered_key
 from fhir_server.cli.nhs_login_stand_in_pages import application
-from fhir_server.cli.nhs_login_stand_in_tokens import Client, Issuer
+from fhir_server.cli.nhs_login_stand_in_tokens import Issuer
+from fhir_server.cli.stand_in_client import Client
+from fhir_server.cli.stand_in_keys import registered_key
 from seed_data.nhs_login import NhsLoginPerson, people
 from tests.stories.site import Site, checked, running, seeded_on_sqlite
 

@@ -14,8 +14,8 @@ from werkzeug.serving import make_server
 
 from fhir_server.cli.ehr_stand_in_pages import application
 from fhir_server.cli.ehr_stand_in_system import Hospital
-from fhir_server.cli.nhs_login_stand_in_keys import registered_key
-from fhir_server.cli.nhs_login_stand_in_tokens import Client
+from fhir_server.cli.stand_in_client import Client
+from fhir_server.cli.stand_in_keys import registered_key
 from seed_data.hospital_system import LEAVER, NAME, NEW_CLERK, NEW_CONSULTANT, ODS_CODE, patients, staff
 from tests.stories.site import Site, checked, running, seeded_on_sqlite
 

@@ -1,7 +1,8 @@
-"""The stand-in's view of its client's key, as somebody at NHS login would register it."""
+"""The keys of the stand-ins: their own, and that of their client as somebody there would register it."""
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import click
@@ -16,6 +17,12 @@ _MODE = 0o600
 def new_private_key() -> RSAPrivateKey:
     """Return a new RSA key."""
     return generate_private_key(public_exponent=65_537, key_size=_BITS)
+
+
+def signing_key(algorithm: str) -> RSAKey:
+    """Return a new key that signs tokens."""
+    made = RSAKey.import_key(new_private_key())
+    return RSAKey.import_key(made.as_dict(private=True) | {"kid": secrets.token_hex(8), "use": "sig", "alg": algorithm})
 
 
 def registered_key(path: Path) -> RSAKey:
