@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from fhir_server.identity.guarded_fetch import LONGEST_URL_CHARS, is_loopback, parts_of
+from fhir_server.identity.bounded_http import is_loopback
+from fhir_server.identity.guarded_fetch import LONGEST_URL_CHARS, parts_of
 
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 

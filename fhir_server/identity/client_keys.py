@@ -48,14 +48,6 @@ def parse(content: bytes | str) -> KeySet:
     return KeySet(usable)
 
 
-def is_safe_address(url: str) -> bool:
-    """Return whether an address may be registered by the operator: https, or http on this machine."""
-    parts = guarded_fetch.parts_of(url)
-    if parts is None:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and guarded_fetch.is_loopback(parts.hostname or ""))
-
-
 def summary(keys: KeySet) -> tuple[tuple[str, str], ...]:
     """Return name and kind of each key, as its owner is shown them."""
     return tuple((key.kid or "no kid", f"{key.key_type} {key.get('crv', '')}".strip()) for key in keys.keys)

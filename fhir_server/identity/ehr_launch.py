@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from nhs_number.validate import is_valid
 
-from fhir_server.identity import openid_wire
+from fhir_server.identity import guarded_fetch, openid_wire
 from fhir_server.identity.accounts import plain_email
 from fhir_server.identity.openid import Ehr, OpenIdError, Problem, Provider, private_key
 from fhir_server.identity.staff_directory import GMC, USER_ID, is_current
@@ -154,7 +154,7 @@ def _entry(entry: object, path: Path, base_url: str, *, may_be_local: bool) -> P
     where = f"{path}: {entry['name']}"
     issuer, roles = entry["issuer"], entry.get("emergency_roles", [])
     is_open = issuer.startswith("https://") or may_be_local
-    if not openid_wire.is_safe(issuer) or not is_open or "?" in issuer or issuer.endswith("/"):
+    if not guarded_fetch.is_safe(issuer) or not is_open or "?" in issuer or issuer.endswith("/"):
         raise ValueError(f"{where}: issuer must be an https URL without query or / at its end")
     if not _ODS_CODE.fullmatch(entry["organization"]):
         raise ValueError(f"{where}: organization must be an ODS code")

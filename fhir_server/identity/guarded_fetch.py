@@ -13,11 +13,12 @@ import http.client
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Container
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from fhir_server.identity.bounded_http import NoAnswer, exchange, is_loopback
 
 TIMEOUT_S = 3.0
 """Of a whole answer, however slowly it drips, after the name is resolved."""
@@ -33,14 +34,6 @@ _HTTPS_PORT, _HTTP_PORT = 443, 80
 
 class CannotFetch(Exception):  # noqa: N818 - a state of the other side, told in the words of the caller
     """The document cannot be had; says nothing of why beyond what the address itself shows."""
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_public(address: str) -> bool:
@@ -75,6 +68,14 @@ def is_https(url: str) -> bool:
     return parts is not None and parts.scheme == "https"
 
 
+def is_safe(url: object) -> bool:
+    """Return whether the operator may name an address: https, or http on this machine; no user, no fragment."""
+    parts = parts_of(url) if isinstance(url, str) else None
+    if parts is None:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
 def names_public_host(url: str) -> bool:
     """Return whether an address is neither this machine's nor an IP address of a private network, by its spelling."""
     parts = parts_of(url)
@@ -107,21 +108,16 @@ def fetch(url: str, private_hosts: Container[str] = (), *, accept: str = "applic
     host, is_plain = parts.hostname or "", parts.scheme == "http"
     if is_plain and not (host in private_hosts and is_loopback(host)):
         raise CannotFetch
-    is_late = threading.Event()
+    connection = http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_S)
+    sent = {"Host": parts.netloc, "Accept": accept, "User-Agent": "fhir-server", "Connection": "close"}
     try:
-        connected = _connected(parts, host, any_address=host in private_hosts)
-        timer = threading.Timer(TIMEOUT_S, _cut, (connected, is_late))
-        timer.start()
-        try:
-            status, content = _ask(connected, parts, accept)
-        finally:
-            timer.cancel()
-            connected.close()
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        connection.sock = _connected(parts, host, any_address=host in private_hosts)
+        answer = exchange(connection, parts, sent, within_s=TIMEOUT_S, most_bytes=MAX_BYTES)
+    except (OSError, http.client.HTTPException, ValueError, NoAnswer) as error:
         raise CannotFetch from error
-    if is_late.is_set() or status != _OK or len(content) > MAX_BYTES:
+    if answer.status != _OK:
         raise CannotFetch
-    return content
+    return answer.content
 
 
 def _connected(parts: SplitResult, host: str, *, any_address: bool) -> socket.socket:
@@ -148,25 +144,6 @@ def _secured(plain: socket.socket, host: str) -> socket.socket:
     except BaseException:
         plain.close()
         raise
-
-
-def _ask(connected: socket.socket, parts: SplitResult, accept: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
-    connection.sock = connected
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    sent = {"Host": parts.netloc, "Accept": accept, "User-Agent": "fhir-server", "Connection": "close"}
-    connection.request("GET", target, headers=sent)
-    response = connection.getresponse()
-    return response.status, response.read(MAX_BYTES + 1)
-
-
-def _cut(connected: socket.socket, is_late: threading.Event) -> None:
-    """End an answer that takes too long; whoever waits for it wakes up."""
-    is_late.set()
-    try:
-        connected.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 def _wrapped(address: IPv6Address) -> IPv4Address | None:

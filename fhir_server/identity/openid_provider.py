@@ -13,6 +13,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from fhir_server.identity import openid_wire as wire
+from fhir_server.identity.bounded_http import is_loopback
+from fhir_server.identity.guarded_fetch import is_safe
 from fhir_server.identity.openid import OpenIdError, Problem
 
 _KEPT_S = 3_600
@@ -162,7 +164,7 @@ class Publications:
 def _address(found: Mapping[str, Any], name: str, issuer: str) -> str:
     url = found.get(name)
     # A provider on the network must not lead to services of this machine.
-    is_local = wire.is_loopback(urlsplit(issuer).hostname or "")
-    if not isinstance(url, str) or not wire.is_safe(url) or not (is_local or url.startswith("https:")):
+    is_local = is_loopback(urlsplit(issuer).hostname or "")
+    if not isinstance(url, str) or not is_safe(url) or not (is_local or url.startswith("https:")):
         raise OpenIdError(Problem.UNAVAILABLE, "The provider's configuration lacks an https address")
     return url

@@ -6,18 +6,16 @@ Plain http is for this machine only (a stand-in for demo and tests). A proxy of 
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import orjson
 
+from fhir_server.identity.bounded_http import Answer, NoAnswer, exchange, is_loopback
+from fhir_server.identity.guarded_fetch import is_safe
 from fhir_server.identity.openid import OpenIdError, Problem
 
 TIMEOUT_S = 5.0
@@ -25,54 +23,6 @@ TIMEOUT_S = 5.0
 MAX_BYTES = 131_072
 _OK = 200
 _JSON = {"application/json", "application/jwk-set+json", "application/fhir+json"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: HTTP status, bytes, media type without parameters."""
-
-    status: int
-    content: bytes
-    media_type: str
-
-    def json(self) -> dict[str, Any]:
-        """Return the JSON object of the answer.
-
-        Raises:
-            OpenIdError: UNAVAILABLE when it is none.
-        """
-        if self.media_type not in _JSON:
-            raise _failure("answered something that is not JSON")
-        try:
-            found = orjson.loads(self.content)
-        except orjson.JSONDecodeError as error:
-            raise _failure("answered JSON that cannot be read") from error
-        if not isinstance(found, dict):
-            raise _failure("answered JSON that is not an object")
-        return found
-
-
-def is_safe(url: object) -> bool:
-    """Return whether a provider may be asked at this address: https, or http on this machine; no user, no fragment."""
-    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
-        return False
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    host = parts.hostname or ""
-    if not host or parts.username is not None or parts.password is not None or "#" in url:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def ask(url: str, *, form: str | None = None, headers: Mapping[str, str] | None = None) -> Answer:
@@ -85,30 +35,13 @@ def ask(url: str, *, form: str | None = None, headers: Mapping[str, str] | None 
         raise _failure("names an address that is not https")
     sent = {"Accept": "application/json", "User-Agent": "fhir-server", "Connection": "close", **(headers or {})}
     parts = urlsplit(url)
-    is_late = threading.Event()
-    connection = _connection(parts)
     try:
-        connection.connect()
-        timer = threading.Timer(TIMEOUT_S, _cut, (connection.sock, is_late))
-        timer.start()
-        try:
-            connection.request("POST" if form is not None else "GET", _target(parts), form, sent)
-            response = connection.getresponse()
-            content = response.read(MAX_BYTES + 1)
-        finally:
-            timer.cancel()
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _failure("does not answer in time" if is_late.is_set() else "cannot be reached") from error
-    finally:
-        connection.close()
-    if is_late.is_set():
-        raise _failure("does not answer in time")
-    if len(content) > MAX_BYTES:
-        raise _failure("answers too much")
-    if 300 <= response.status < 400:  # noqa: PLR2004 - HTTP's own
+        answer = exchange(_connection(parts), parts, sent, form=form, within_s=TIMEOUT_S, most_bytes=MAX_BYTES)
+    except NoAnswer as error:
+        raise _failure(str(error)) from error
+    if 300 <= answer.status < 400:  # noqa: PLR2004 - HTTP's own
         raise _failure("answers with a redirect")
-    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return Answer(response.status, content, media_type)
+    return answer
 
 
 def document(url: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -120,7 +53,24 @@ def document(url: str, *, headers: Mapping[str, str] | None = None) -> dict[str,
     answer = ask(url, headers=headers)
     if answer.status != _OK:
         raise _failure("answers with an error")
-    return answer.json()
+    return json_of(answer)
+
+
+def json_of(answer: Answer) -> dict[str, Any]:
+    """Return the JSON object of an answer.
+
+    Raises:
+        OpenIdError: UNAVAILABLE when it is none.
+    """
+    if answer.media_type not in _JSON:
+        raise _failure("answered something that is not JSON")
+    try:
+        found = orjson.loads(answer.content)
+    except orjson.JSONDecodeError as error:
+        raise _failure("answered JSON that cannot be read") from error
+    if not isinstance(found, dict):
+        raise _failure("answered JSON that is not an object")
+    return found
 
 
 def _connection(parts: SplitResult) -> http.client.HTTPConnection:
@@ -134,20 +84,6 @@ def _connection(parts: SplitResult) -> http.client.HTTPConnection:
     through = http.client.HTTPSConnection(proxy.hostname, proxy.port, timeout=TIMEOUT_S, context=context)
     through.set_tunnel(host, port)
     return through
-
-
-def _target(parts: SplitResult) -> str:
-    path = parts.path or "/"
-    return f"{path}?{parts.query}" if parts.query else path
-
-
-def _cut(connected: socket.socket, is_late: threading.Event) -> None:
-    """End an answer that takes too long; whoever waits for it wakes up."""
-    is_late.set()
-    try:
-        connected.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 def _failure(what: str) -> OpenIdError:

@@ -11,6 +11,7 @@ from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.rfc7523 import PrivateKeyJWT, private_key_jwt_sign
 
 from fhir_server.identity import openid_wire
+from fhir_server.identity.bounded_http import Answer
 from fhir_server.identity.openid import OpenIdError, Problem, Provider
 
 _ASSERTION_FOR_S = 120
@@ -53,13 +54,13 @@ class Wire:
 class _TokenAnswer:
     """What Authlib reads of an answer."""
 
-    def __init__(self, answer: openid_wire.Answer) -> None:
+    def __init__(self, answer: Answer) -> None:
         self.status_code = answer.status
         self._answer = answer
 
     def json(self) -> dict[str, Any]:
         """Return tokens, or a refusal (RFC 6749 §5.2)."""
-        found = self._answer.json()
+        found = openid_wire.json_of(self._answer)
         if self.status_code != _OK and "error" not in found:
             self.raise_for_status()
         return found

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from fhir_server.identity import client_keys
+from fhir_server.identity import client_keys, guarded_fetch
 from fhir_server.identity.app_addresses import is_redirect_address
 from fhir_server.smart.client import INTROSPECT
 from fhir_server.smart.keys import ALGORITHMS, DEFAULT_ALGORITHM
@@ -95,7 +95,7 @@ def _check(new: Client) -> None:
             is_redirect_address(uri), "redirect_uri", "must be https, http on this machine, or an app's own scheme"
         )
     if new.launch_uri:
-        _require(client_keys.is_safe_address(new.launch_uri), "launch_uri", "must be https, or http on this machine")
+        _require(guarded_fetch.is_safe(new.launch_uri), "launch_uri", "must be https, or http on this machine")
     levels = {found.level for found in map(clinical, new.scope.split()) if found is not None}
     if "system" in levels:
         _require(new.kind == "jwks", "kind", "must be jwks for system scopes (SMART Backend Services)")
@@ -122,7 +122,7 @@ def _check_keys(new: Client) -> None:
         return
     _require(bool(new.jwks) != bool(new.jwks_uri), "jwks", "or jwks_uri is needed, and only one of them")
     if new.jwks_uri:
-        _require(client_keys.is_safe_address(new.jwks_uri), "jwks_uri", "must be https, or http on this machine")
+        _require(guarded_fetch.is_safe(new.jwks_uri), "jwks_uri", "must be https, or http on this machine")
         return
     try:
         client_keys.parse(new.jwks)

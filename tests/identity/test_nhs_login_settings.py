@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fhir_server.app import providers
-from fhir_server.identity.openid_wire import is_safe
+from fhir_server.identity.guarded_fetch import is_safe
 from fhir_server.settings import Settings, SettingsError, load
 from tests.signin.nhs_login_issuer import rsa_key
 

@@ -4,7 +4,6 @@ import base64
 import hmac
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,8 +13,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from fhir_server.identity.client_keys import ClientKeys, KeysUnavailable, fetch, is_safe_address, parse
+from fhir_server.identity.client_keys import ClientKeys, KeysUnavailable, fetch, parse
+from fhir_server.identity.guarded_fetch import is_safe
 from fhir_server.store import oauth_clients
+from tests.answering import answering
 from tests.smart.world import BASE, FHIR, TOKEN, World, ec_key, public_jwks, rsa_key
 
 
@@ -299,12 +300,8 @@ def key_server() -> Iterator[KeyServer]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(server):
+        yield state
 
 
 def test_keys_are_fetched_once_and_again_when_one_is_new(world: World, key_server: KeyServer) -> None:
@@ -399,7 +396,7 @@ def test_a_dead_address_is_told_as_the_clients_mistake(world: World) -> None:
     ],
 )
 def test_only_https_or_this_machine_is_asked(url: str, *, safe: bool) -> None:
-    assert is_safe_address(url) is safe
+    assert is_safe(url) is safe
     if not safe:
         with pytest.raises(KeysUnavailable):
             fetch(url)
