@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from werkzeug.serving import make_server
 
+from tests.answering import answering
 from tests.server import Clock, Server, build
 
 
@@ -22,12 +22,8 @@ def listening(url: str, folder: Path) -> Iterator[Server]:
         port = probe.getsockname()[1]
     made = build(url, folder, Clock(datetime.now(UTC)), base_url=f"http://localhost:{port}")
     listener = make_server("localhost", port, made.app, threaded=True)
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
     try:
-        yield made
+        with answering(listener):
+            yield made
     finally:
-        listener.shutdown()
-        thread.join()
-        listener.server_close()
         made.close()

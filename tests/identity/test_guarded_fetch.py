@@ -2,7 +2,6 @@
 
 import http.server
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from fhir_server.identity import guarded_fetch
 from fhir_server.identity.guarded_fetch import CannotFetch, fetch, is_public, names_public_host
+from tests.answering import answering
 
 PRIVATE = (
     "127.0.0.1", "127.8.8.8", "0.0.0.0",  # noqa: S104 - refused, not bound to
@@ -55,12 +55,8 @@ class _Counting(http.server.BaseHTTPRequestHandler):
 def listener() -> Iterator[Any]:
     handler = type("Handler", (_Counting,), {"asked": []})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(server):
+        yield server
 
 
 def test_a_public_name_that_resolves_to_this_machine_is_never_connected_to(

@@ -1,7 +1,6 @@
 """GOV.UK Notify: what is sent to it, and what its answers make of a message; over real HTTP, with the JWT verified."""
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from fhir_server.notify.outbox import deliver_due, queue
 from fhir_server.notify.templates import Letterhead, Notice
 from fhir_server.notify.transports import Delivery, UndeliverableError, transport
 from fhir_server.store.database import Store
+from tests.answering import answering
 
 SERVICE, SECRET = "26785a09-ab16-4eb0-8407-a37497a57506", "3d844edf-8d35-48ac-975b-e847b4f122b0"
 TEMPLATE = "f33517ff-2a88-4f6e-b855-c550268ce08a"
@@ -80,12 +80,8 @@ def notify() -> Iterator[Notify]:
     made = Notify()
     listener = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"notify": made}))
     made.url = f"govuk-notify+http://127.0.0.1:{listener.server_port}?key=live-{SERVICE}-{SECRET}&template={TEMPLATE}"
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield made
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with answering(listener):
+        yield made
 
 
 def test_email_and_text_carry_our_words_under_the_id_of_the_message(notify: Notify) -> None:

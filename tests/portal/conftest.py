@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import re
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from werkzeug.test import TestResponse
 
 import seed_data
 from fhir_server.cli import seeding
+from tests.answering import answering
 from tests.server import START, Server, build, create_schema
 
 BASE_URL = "http://localhost"
@@ -140,12 +140,8 @@ def site(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
     url = f"http://127.0.0.1:{listener.server_port}"
     built = _over_copy(seeded, tmp_path_factory.mktemp("portal-site"), url)
     listener.app = built.app
-    thread = threading.Thread(target=listener.serve_forever)
-    thread.start()
-    yield Site(url, built)
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with answering(listener):
+        yield Site(url, built)
     built.store.close()
 
 

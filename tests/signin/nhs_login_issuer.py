@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +18,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
+
+from tests.answering import answering
 
 Json = dict[str, Any]
 NUMBER, BORN, FAMILY = "9434765919", "1984-03-15", "O'Neill-Smith"
@@ -205,9 +206,5 @@ def running_issuer() -> Iterator[Issuer]:
     listener = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     listener.daemon_threads = True
     issuer.url = f"http://127.0.0.1:{listener.server_port}"
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield issuer
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with answering(listener):
+        yield issuer

@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from fhir_server.notify.outbox import deliver_due
 from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import FileTransport
 from fhir_server.store.database import Store
+from tests.answering import answering
 from tests.server import START, build
 
 PASSWORD = "walrus kettle orbit 41"
@@ -51,12 +51,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     url = f"http://127.0.0.1:{server.server_port}"
     built = build(database, tmp_path, clock=None, base_url=url)
     server.app = built.app
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield Site(url, built.store, tmp_path / "outbox")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(server):
+        yield Site(url, built.store, tmp_path / "outbox")
     built.store.close()
 
 

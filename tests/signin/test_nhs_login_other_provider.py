@@ -19,6 +19,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from fhir_server.spec.build_packages import _npm
+from tests.answering import answering
 from tests.databases import SqliteDatabases
 from tests.server import Clock, Server, build, create_schema
 from tests.signin.nhs_login_issuer import PERSON, rsa_key
@@ -84,32 +85,30 @@ def site(installed: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFacto
         nhs_login_private_key_file=str(key_file),
     )
     listener.app = server.app
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    process = subprocess.Popen(
-        [node(), "provider.mjs"], cwd=installed, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin
-    assert process.stdout
-    client = {
-        "client_id": "client-1",
-        "redirect_uris": [f"{base_url}/nhs-login/callback"],
-        "scope": "openid profile profile_extended email phone",
-        "jwks": {"keys": [rsa_key("client").as_dict(private=False, kid=rsa_key("client").thumbprint())]},
-    }
-    key = rsa_key("provider").as_dict(private=True, use="sig", alg="RS512")
-    person = PERSON | {"email": "bea@example.org", "email_verified": True, "given_name": "Béatrice"}
-    print(json.dumps({"port": port, "client": client, "key": key, "person": person}), file=process.stdin, flush=True)
-    while (line := process.stdout.readline()).strip() != "ready":
-        assert line, "oidc-provider stopped by itself"
-    yield server
-    process.terminate()
-    process.wait(timeout=10)
-    process.stdin.close()
-    process.stdout.close()
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with answering(listener):
+        process = subprocess.Popen(
+            [node(), "provider.mjs"], cwd=installed, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdin
+        assert process.stdout
+        client = {
+            "client_id": "client-1",
+            "redirect_uris": [f"{base_url}/nhs-login/callback"],
+            "scope": "openid profile profile_extended email phone",
+            "jwks": {"keys": [rsa_key("client").as_dict(private=False, kid=rsa_key("client").thumbprint())]},
+        }
+        key = rsa_key("provider").as_dict(private=True, use="sig", alg="RS512")
+        person = PERSON | {"email": "bea@example.org", "email_verified": True, "given_name": "Béatrice"}
+        print(
+            json.dumps({"port": port, "client": client, "key": key, "person": person}), file=process.stdin, flush=True
+        )
+        while (line := process.stdout.readline()).strip() != "ready":
+            assert line, "oidc-provider stopped by itself"
+        yield server
+        process.terminate()
+        process.wait(timeout=10)
+        process.stdin.close()
+        process.stdout.close()
     server.close()
 
 

@@ -1,6 +1,5 @@
 """Passkeys and the end of a session in a real browser, with Chromium's own virtual authenticator."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
+from tests.answering import answering
 from tests.server import Server, build, create_schema
 from tests.signin.visitor import PASSWORD, Visitor, account
 
@@ -33,13 +33,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     url = f"http://localhost:{listener.server_port}"
     built = build(database, tmp_path, base_url=url)
     listener.app = built.app
-    thread = threading.Thread(target=listener.serve_forever)
-    thread.start()
-    account(built)
-    yield Site(url, built, tmp_path)
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with answering(listener):
+        account(built)
+        yield Site(url, built, tmp_path)
     built.store.close()
 
 

@@ -1,16 +1,13 @@
 """The authorization server with one database, or with each kind of database where storage matters."""
 
-import socket
-import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from werkzeug.serving import make_server
 
 from tests.databases import Databases, SqliteDatabases
-from tests.server import Clock, Server, build, create_schema
+from tests.http.listening import listening as serving
+from tests.server import Server, create_schema
 from tests.smart.world import World, make_world
 
 
@@ -47,15 +44,5 @@ def stored(databases: Databases, signing_keys: Path) -> Iterator[World]:
 @pytest.fixture
 def listening(sqlite_url: str, signing_keys: Path) -> Iterator[Server]:
     """Return a server on a port of this machine; its clock is the real one, as the client's is."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    base_url = f"http://localhost:{port}"
-    made = build(sqlite_url, signing_keys.parent, Clock(datetime.now(UTC)), base_url=base_url)
-    listener = make_server("127.0.0.1", port, made.app, threaded=True)
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield made
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with serving(sqlite_url, signing_keys.parent) as made:
+        yield made

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import tarfile
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from werkzeug.serving import make_server
 
 from fhir_server.spec.build_packages import Package, _npm, fetch
 from fhir_server.store.accounts import Account
+from tests.answering import answering
 from tests.consent.world import consent
 from tests.server import Server
 from tests.smart.test_fhirclient import consent_given, patient_and_results
@@ -55,12 +55,8 @@ def app_address() -> Iterator[tuple[str, dict[str, bytes]]]:
         return [content or b""]
 
     listener = make_server("127.0.0.1", 0, answer, threaded=True)
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://localhost:{listener.server_port}", pages
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with answering(listener):
+        yield f"http://localhost:{listener.server_port}", pages
 
 
 def registered(server: Server, app: tuple[str, dict[str, bytes]], scope: str) -> World:

@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, Page
 
 from tests.browsers import isolated_page
 from tests.databases import Databases
-from tests.stories.site import Site, running, seeded
+from tests.stories.mailbox import Mailbox, running_mailbox
+from tests.stories.site import Site, running, seeded, seeded_on_sqlite
 
 
 @pytest.fixture
@@ -46,3 +47,11 @@ def new_phone(browser: Browser, script: bool) -> Iterator[Callable[[], Page]]:  
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Mailbox]]:
+    """Return a running server for the tests of one story, and the real SMTP server that it sends its mail to."""
+    url, keys, folder = seeded_on_sqlite(tmp_path_factory)
+    with running_mailbox() as (mailbox, mail_url), running(url, keys, folder, mail_url=mail_url) as site:
+        yield site, mailbox

@@ -1,24 +1,17 @@
 """S1: a coordinator invites a patient, who registers and signs in to her own record; mail goes over real SMTP."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.stories.mailbox import Mailbox, running_mailbox
-from tests.stories.site import Site, running, seeded_on_sqlite
+from tests.stories.mailbox import Mailbox
+from tests.stories.site import Site
 
 pytestmark = pytest.mark.browser
 COORDINATOR = "nadia.lowe@example.org"
 PASSWORD = "walrus kettle orbit 41"
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Mailbox]]:
-    url, keys, folder = seeded_on_sqlite(tmp_path_factory)
-    with running_mailbox() as (mailbox, mail_url), running(url, keys, folder, mail_url=mail_url) as site:
-        yield site, mailbox
 
 
 def test_an_invited_patient_registers_and_signs_in_to_her_own_record(

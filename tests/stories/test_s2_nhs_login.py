@@ -4,7 +4,6 @@ NHS login is the stand-in that `fhir-server nhs-login-stand-in` runs; the server
 """
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from fhir_server.cli.nhs_login_stand_in_tokens import Issuer
 from fhir_server.cli.stand_in_client import Client
 from fhir_server.cli.stand_in_keys import registered_key
 from seed_data.nhs_login import NhsLoginPerson, people
+from tests.answering import answering
 from tests.stories.site import Site, checked, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
@@ -65,19 +65,15 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     listener = make_server("127.0.0.1", 0, lambda _environ, _start: [], threaded=True)
     issuer = Issuer(f"http://localhost:{listener.server_port}", Client("demo", registered_key(key_file), ()), known)
     listener.app = application(issuer)
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    settings = {
-        "nhs_login_issuer": issuer.url,
-        "nhs_login_client_id": "demo",
-        "nhs_login_private_key_file": str(key_file),
-    }
-    with running(url, keys, folder, **settings) as site:
-        issuer.client = Client("demo", registered_key(key_file), (f"{site.url}/nhs-login/callback",))
-        yield Story(site, issuer, known)
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with answering(listener):
+        settings = {
+            "nhs_login_issuer": issuer.url,
+            "nhs_login_client_id": "demo",
+            "nhs_login_private_key_file": str(key_file),
+        }
+        with running(url, keys, folder, **settings) as site:
+            issuer.client = Client("demo", registered_key(key_file), (f"{site.url}/nhs-login/callback",))
+            yield Story(site, issuer, known)
 
 
 def test_a_person_with_a_record_opens_an_account_and_comes_back(

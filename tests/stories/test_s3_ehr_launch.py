@@ -4,7 +4,6 @@ The hospital is the stand-in that `fhir-server ehr-stand-in` runs; the server kn
 """
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from fhir_server.cli.ehr_stand_in_system import Hospital
 from fhir_server.cli.stand_in_client import Client
 from fhir_server.cli.stand_in_keys import registered_key
 from seed_data.hospital_system import LEAVER, NAME, NEW_CLERK, NEW_CONSULTANT, ODS_CODE, patients, staff
+from tests.answering import answering
 from tests.stories.site import Site, checked, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
@@ -70,12 +70,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         hospital.client = Client("portal", key, (f"{site.url}/launch/callback/{NAME}",))
         listener.app = application(hospital, site.url)
         hospital.clock = lambda: site.clock().timestamp()
-        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield Story(site, hospital)
-        listener.shutdown()
-        thread.join()
-    listener.server_close()
+        with answering(listener):
+            yield Story(site, hospital)
 
 
 def test_somebody_new_gets_an_account_and_role_and_sees_nobody_who_does_not_share(

@@ -1,24 +1,17 @@
 """S4: a professional asks for an account, two people of the service desk agree; mail goes over real SMTP."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.stories.mailbox import Mailbox, running_mailbox
-from tests.stories.site import Site, checked, running, seeded_on_sqlite
+from tests.stories.mailbox import Mailbox
+from tests.stories.site import Site, checked
 
 pytestmark = pytest.mark.browser
 CHECKS, AGREES = "gareth.pugh@example.org", "ifeoma.obi@example.org"
 PASSWORD = "walrus kettle orbit 41"
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Mailbox]]:
-    url, keys, folder = seeded_on_sqlite(tmp_path_factory)
-    with running_mailbox() as (mailbox, mail_url), running(url, keys, folder, mail_url=mail_url) as site:
-        yield site, mailbox
 
 
 def fill_in(page: Page, **answers: str) -> None:
