@@ -195,11 +195,16 @@ def filler(options: argparse.Namespace) -> Callable[[Path, dict[str, str]], None
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="fhir-server bench gate", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("only", nargs="*", help="requests, such as read count-code; all by default")
-    parser.add_argument("--database", action="append", choices=["sqlite", "postgresql"], help="both by default")
     parser.add_argument("--level", action="append", choices=["road", "http"], help="both by default")
+    add_record_options(parser)
+    return parser.parse_args(arguments)
+
+
+def add_record_options(parser: argparse.ArgumentParser) -> None:
+    """Add which record is asked, and how often."""
+    parser.add_argument("--database", action="append", choices=["sqlite", "postgresql"], help="both by default")
     parser.add_argument("--patients", type=int, default=10_000)
     parser.add_argument("--observations", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=200, help="of each request; counts are repeated less often")
     parser.add_argument("--seed", type=int, default=os.getpid(), help="of the choice of requests")
     parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="keeps the record between runs")
-    return parser.parse_args(arguments)

@@ -5,12 +5,10 @@ one. `page-1000` follows the links of a sorted search for a thousand pages first
 """
 
 import argparse
-import os
 import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -135,10 +133,5 @@ def _measure(road: Road, options: argparse.Namespace) -> list[tuple[str, str, st
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="fhir-server bench search", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("only", nargs="*", help="searches, such as code-value; all by default")
-    parser.add_argument("--database", action="append", choices=["sqlite", "postgresql"], help="both by default")
-    parser.add_argument("--patients", type=int, default=10_000)
-    parser.add_argument("--observations", type=int, default=100_000)
-    parser.add_argument("--repeats", type=int, default=200, help="of each search")
-    parser.add_argument("--seed", type=int, default=os.getpid(), help="of the choice of requests")
-    parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="keeps the record between runs")
+    gate.add_record_options(parser)
     return parser.parse_args(arguments)

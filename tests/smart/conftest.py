@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fhir_server.store.accounts import Account
 from tests.databases import Databases, SqliteDatabases
 from tests.http.listening import listening as serving
 from tests.server import Server, create_schema
@@ -46,3 +47,15 @@ def listening(sqlite_url: str, signing_keys: Path) -> Iterator[Server]:
     """Return a server on a port of this machine; its clock is the real one, as the client's is."""
     with serving(sqlite_url, signing_keys.parent) as made:
         yield made
+
+
+@pytest.fixture
+def ada(world: World) -> Account:
+    """Return the account of a patient."""
+    return world.person()
+
+
+@pytest.fixture
+def app_id(world: World) -> str:
+    """Return the client id of an app without a secret."""
+    return world.client()[0]

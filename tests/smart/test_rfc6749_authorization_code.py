@@ -12,16 +12,6 @@ from tests.smart.world import BASE, CALLBACK, FHIR, STATE, World, answered, fiel
 
 
 @pytest.fixture
-def ada(world: World) -> Account:
-    return world.person()
-
-
-@pytest.fixture
-def app_id(world: World) -> str:
-    return world.client()[0]
-
-
-@pytest.fixture
 def browser(world: World, ada: Account) -> FlaskClient:
     return world.browser(ada)
 

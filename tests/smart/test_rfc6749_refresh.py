@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from fhir_server.spec.outcome import FhirError
 from fhir_server.store import accounts, oauth, oauth_clients, oauth_codes
 from tests.smart.world import World
 
@@ -15,14 +14,6 @@ OBSERVATIONS = "launch/patient offline_access patient/Observation.rs patient/Con
 def connected(world: World, owner: str) -> list[oauth.Grant]:
     with world.store.read() as session:
         return list(oauth.grants_of(session, owner, world.clock()))
-
-
-def alive(world: World, token: str) -> bool:
-    try:
-        world.principal(token)
-    except FhirError:
-        return False
-    return True
 
 
 def body(response: Any) -> dict[str, Any]:
@@ -66,8 +57,8 @@ def test_a_second_use_ends_the_whole_family(stored: World) -> None:
 
     assert body(stolen)["error"] == "invalid_grant"
     assert body(stored.refresh(app_id, second["refresh_token"]))["error"] == "invalid_grant"
-    assert not alive(stored, first["access_token"])
-    assert not alive(stored, second["access_token"])
+    assert not stored.is_alive(first["access_token"])
+    assert not stored.is_alive(second["access_token"])
 
 
 def test_of_concurrent_uses_at_most_one_succeeds_and_nothing_survives(stored: World) -> None:
@@ -79,7 +70,7 @@ def test_of_concurrent_uses_at_most_one_succeeds_and_nothing_survives(stored: Wo
 
     issued = [body(answer) for answer in answers if answer.status_code == 200]
     assert len(issued) == 1
-    assert not alive(stored, issued[0]["access_token"])
+    assert not stored.is_alive(issued[0]["access_token"])
     assert connected(stored, ada.id) == []
 
 
@@ -89,7 +80,7 @@ def test_another_authorization_of_the_same_app_survives(world: World) -> None:
     world.refresh(app_id, phone["refresh_token"])
     world.refresh(app_id, phone["refresh_token"])
 
-    assert alive(world, tablet["access_token"])
+    assert world.is_alive(tablet["access_token"])
     assert world.refresh(app_id, tablet["refresh_token"]).status_code == 200
 
 
@@ -159,7 +150,7 @@ def test_an_access_token_is_no_refresh_token(world: World) -> None:
     answer = world.login(app_id, ada)
 
     assert body(world.refresh(app_id, answer["access_token"]))["error"] == "invalid_grant"
-    assert not alive(world, answer["refresh_token"])
+    assert not world.is_alive(answer["refresh_token"])
 
 
 def test_a_closed_account_cannot_refresh(world: World) -> None:
@@ -178,7 +169,7 @@ def test_a_suspended_client_cannot_refresh_and_its_tokens_are_dead(world: World)
         oauth_clients.set_client_active(session, app_id, active=False)
 
     assert body(world.refresh(app_id, answer["refresh_token"]))["error"] == "invalid_client"
-    assert not alive(world, answer["access_token"])
+    assert not world.is_alive(answer["access_token"])
 
 
 # -------------------------------------------------------------------- connected apps
@@ -211,10 +202,10 @@ def test_removing_an_app_ends_every_token_of_it_at_once(stored: World) -> None:
         assert oauth.revoke_grant(session, grant.id, stored.clock())
 
     for tokens in (phone, tablet):
-        assert not alive(stored, tokens["access_token"])
+        assert not stored.is_alive(tokens["access_token"])
         assert stored.refresh(app_id, tokens["refresh_token"]).status_code == 400
     assert stored.redeem(app_id, unused).status_code == 400
-    assert alive(stored, other["access_token"])
+    assert stored.is_alive(other["access_token"])
     assert [item.client_id for item in connected(stored, ada.id)] == [other_id]
 
 

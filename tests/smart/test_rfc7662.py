@@ -11,11 +11,6 @@ from tests.smart.world import ASSERTION_TYPE, BASE, FHIR, SCOPE, World
 
 
 @pytest.fixture
-def ada(world: World) -> Account:
-    return world.person()
-
-
-@pytest.fixture
 def confidential(world: World) -> tuple[str, str]:
     return world.client(kind="secret")
 

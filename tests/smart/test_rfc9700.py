@@ -78,16 +78,6 @@ def world(server: Server) -> World:
 
 
 @pytest.fixture
-def ada(world: World) -> Account:
-    return world.person()
-
-
-@pytest.fixture
-def app_id(world: World) -> str:
-    return world.client()[0]
-
-
-@pytest.fixture
 def answer(world: World, ada: Account, app_id: str) -> dict[str, Any]:
     return world.login(app_id, ada, scope="launch/patient openid fhirUser offline_access patient/*.rs")
 

@@ -63,11 +63,6 @@ def stored(databases: Databases, signing_keys: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def ada(world: World) -> Account:
-    return world.person()
-
-
-@pytest.fixture
 def app_id(world: World) -> str:
     return world.client(launch_uri=LAUNCH_URI)[0]
 

@@ -26,6 +26,7 @@ from fhir_server.interactions.model import Context
 from fhir_server.smart import authority, registry
 from fhir_server.smart.routes import blueprint
 from fhir_server.spec.definitions import Definitions, load
+from fhir_server.spec.outcome import FhirError
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Store
@@ -211,6 +212,14 @@ class World:
     def principal(self, token: str) -> Principal:
         with self.store.read() as session:
             return tokens.resolve(session, token, self.clock())
+
+    def is_alive(self, token: str) -> bool:
+        """Return whether a token opens anything."""
+        try:
+            self.principal(token)
+        except FhirError:
+            return False
+        return True
 
 
 def make_world(url: str, keys: Path) -> World:
