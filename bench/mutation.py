@@ -27,7 +27,17 @@ from bench.forks import Child, Seen, Tests
 from bench.mutants import Mutant, mutants
 
 FILES = ("fhir_server/access/*.py", "fhir_server/store/visibility.py")
-_CONSENT = ("agreement", "break_glass", "codes_gate", "labels", "memberships", "proxies", "revocation", "withheld")
+_CONSENT = (
+    "agreement",
+    "break_glass",
+    "codes_gate",
+    "default_labels",
+    "labels",
+    "memberships",
+    "proxies",
+    "revocation",
+    "withheld",
+)
 _HTTP = ("attacks", "scopes", "staff")
 TESTS = (
     "tests/access",
