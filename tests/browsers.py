@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 ARGUMENTS = (
@@ -19,6 +20,7 @@ ARGUMENTS = (
     # A page that asks another host gets no answer, whatever network the machine has.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -60,3 +62,22 @@ def isolated_page(browser: Browser) -> Iterator[Page]:
     yield context.new_page()
     context.close()
     assert not offsite, f"the page asked another host: {offsite}"
+
+
+def violations(page: Page) -> list[str]:
+    """Return what makes a page hard to use or wider than its screen, once the page has come whole.
+
+    A click ends when the next page has begun: a page that is read at once may be half there, and half a page
+    breaks few rules.
+    """
+    page.wait_for_load_state()
+    found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
+    wrong = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        wrong.append("wider than the screen")
+    return wrong
+
+
+def checked(page: Page) -> None:
+    """Insist that a page is accessible and fits its screen."""
+    assert violations(page) == []

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from fhir_server.identity.accounts import create_account
@@ -18,6 +17,7 @@ from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import FileTransport
 from fhir_server.store.database import Store
 from tests.answering import answering
+from tests.browsers import checked
 from tests.server import START, build
 
 PASSWORD = "walrus kettle orbit 41"
@@ -65,15 +65,9 @@ def _invite(site: Site) -> None:
         invite(session, coordinator, person, START)
 
 
-def _check(page: Page) -> None:
-    found = Axe().run(page)
-    assert not found.response["violations"], found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
-
-
 def _walk(site: Site, page: Page, *, with_axe: bool) -> None:
     """Register from the link to the first sign-in, making one mistake on the way."""
-    check = _check if with_axe else (lambda _page: None)
+    check = checked if with_axe else (lambda _page: None)
     page.goto(site.url + site.found("invitation", r"(/register/\S+)"))
     check(page)
     page.get_by_role("button", name="Continue").click()
@@ -94,7 +88,7 @@ def _walk(site: Site, page: Page, *, with_axe: bool) -> None:
     page.get_by_label("I accept the user agreement").check()
     page.get_by_label("I have read and accept the privacy policy").check()
     page.get_by_role("button", name="Open my account").click()
-    assert page.get_by_role("heading", name="Check your e-mail").is_visible()
+    expect(page.get_by_role("heading", name="Check your e-mail")).to_be_visible()
     check(page)
     page.goto(site.url + site.found("confirm-email", r"(/confirm-email/\S+)"))
     check(page)
@@ -103,7 +97,7 @@ def _walk(site: Site, page: Page, *, with_axe: bool) -> None:
     page.get_by_label("E-mail address").fill("ann@example.org")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    assert page.get_by_role("button", name="Sign out").is_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
 def test_registration_is_accessible_on_a_small_phone(site: Site, page: Page) -> None:
@@ -124,4 +118,4 @@ def test_registration_needs_no_javascript(site: Site, browser: Browser) -> None:
 def test_page_beside_the_way_is_accessible(site: Site, page: Page, path: str) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
     page.goto(f"{site.url}{path}")
-    _check(page)
+    checked(page)

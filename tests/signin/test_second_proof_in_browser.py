@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from tests.answering import answering
+from tests.browsers import checked
 from tests.server import Server, build, create_schema
 from tests.signin.visitor import PASSWORD, Visitor, account
 
@@ -44,12 +44,6 @@ def _sign_in(site: Site, page: Page, email: str = "ada@example.org") -> None:
     page.get_by_label("E-mail address").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-
-
-def _check(page: Page) -> None:
-    found = Axe().run(page)
-    assert not found.response["violations"], found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
 
 
 def _with_authenticator(page: Page) -> None:
@@ -118,7 +112,7 @@ def test_page_about_the_account_is_accessible_on_a_small_phone(site: Site, page:
     page.set_viewport_size({"width": 320, "height": 640})
     _sign_in(site, page)
     page.goto(f"{site.url}{path}")
-    _check(page)
+    checked(page)
 
 
 def test_second_proof_needs_no_javascript_and_is_accessible(site: Site, browser: Browser) -> None:
@@ -152,20 +146,20 @@ def test_proof_recovery_and_help_are_accessible(site: Site, page: Page) -> None:
     _sign_in(site, page)
     for path in ("/sign-in/proof", "/sign-in/proof?way=recovery", "/sign-in/set-up", "/account-reset/unknown"):
         page.goto(f"{site.url}{path}")
-        _check(page)
+        checked(page)
     page.goto(f"{site.url}/forgotten-password")
     page.get_by_label("E-mail address").fill("ada@example.org")
     page.get_by_role("button", name="Continue").click()
     page.goto(site.url + visitor.link("reset-password"))
-    _check(page)
+    checked(page)
     page.get_by_role("button", name="Continue").click()
-    _check(page)
+    checked(page)
     account(site.server, "desk@example.org", "service-desk")
     _sign_in(site, page, "desk@example.org")
     page.goto(f"{site.url}/service-desk/account-resets")
-    _check(page)
+    checked(page)
     page.get_by_label("E-mail address of the account").fill("ada@example.org")
     page.get_by_label("How you checked who it is").fill("Came with her passport to the desk")
     page.get_by_role("button", name="Ask an administrator").click()
     expect(page.get_by_text("Tell the person this code")).to_be_visible()
-    _check(page)
+    checked(page)

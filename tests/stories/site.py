@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -153,13 +152,6 @@ def seeded_on_sqlite(factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
     folder, templates = factory.mktemp("story"), factory.getbasetemp() / "sqlite-templates"
     templates.mkdir(exist_ok=True)
     return *seeded(SqliteDatabases(folder, templates), factory), folder
-
-
-def checked(page: Page) -> None:
-    """Insist that a page is accessible and fits its screen."""
-    found = Axe().run(page)
-    assert not found.response["violations"], found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
 
 
 def _seed(url: str, folder: Path) -> None:

@@ -56,6 +56,8 @@ def test_an_invited_patient_registers_and_signs_in_to_her_own_record(
         patient.locator("#question").check()
     patient.locator("#answer").fill("Rover")
     patient.get_by_role("button", name="Continue").click()
+    patient.get_by_role("checkbox").first.wait_for()
+    patient.wait_for_load_state()
     for box in patient.get_by_role("checkbox").all():
         box.check()
     patient.locator("main form button[type=submit], main form button").first.click()

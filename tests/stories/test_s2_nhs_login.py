@@ -18,7 +18,8 @@ from fhir_server.cli.stand_in_client import Client
 from fhir_server.cli.stand_in_keys import registered_key
 from seed_data.nhs_login import NhsLoginPerson, people
 from tests.answering import answering
-from tests.stories.site import Site, checked, running, seeded_on_sqlite
+from tests.browsers import checked
+from tests.stories.site import Site, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
 NEW = "has a record here, and no account yet"

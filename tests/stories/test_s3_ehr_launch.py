@@ -17,7 +17,8 @@ from fhir_server.cli.stand_in_client import Client
 from fhir_server.cli.stand_in_keys import registered_key
 from seed_data.hospital_system import LEAVER, NAME, NEW_CLERK, NEW_CONSULTANT, ODS_CODE, patients, staff
 from tests.answering import answering
-from tests.stories.site import Site, checked, running, seeded_on_sqlite
+from tests.browsers import checked
+from tests.stories.site import Site, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
 NOT_SHARED = "You cannot see this record"

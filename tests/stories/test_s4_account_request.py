@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browsers import checked
 from tests.stories.mailbox import Mailbox
-from tests.stories.site import Site, checked
+from tests.stories.site import Site
 
 pytestmark = pytest.mark.browser
 CHECKS, AGREES = "gareth.pugh@example.org", "ifeoma.obi@example.org"

@@ -245,6 +245,8 @@ def the_patient_learns_who_looked_and_why(site: Site, page: Page) -> None:
     site.sign_in(page, hospital_data.EMAIL, PASSWORD)
     expect(page.get_by_role("main")).to_contain_text("Your record was opened in an emergency")
     menu(page, "Who looked").click()
+    # A click ends when the next page has begun: what is read at once, and not waited for, may not be there yet.
+    page.wait_for_load_state()
 
     headings = [text for text in page.get_by_role("heading", level=2).all_text_contents() if text != "Menu"]
     assert headings.index("Emergency access") < headings.index("Other people and systems")
@@ -321,6 +323,7 @@ def status(page: Page, url: str) -> int:
 
 
 def links(page: Page, section: str) -> list[str]:
+    page.wait_for_load_state()
     return page.locator(f"main a.app-entry__name[href*='/{section}/']").all_text_contents()
 
 
