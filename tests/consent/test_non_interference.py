@@ -77,8 +77,9 @@ def test_hidden_rows_change_no_byte_of_any_answer(world: World, data: st.DataObj
     records, shared = data.draw(_records(), "records"), data.draw(_CONSENTS, "consents")
     caller = data.draw(st.sampled_from(sorted(CALLERS)), "caller")
     with restored(world.server):
-        _fill(world, records, shared)
+        # Before the consents are: one that disables sharing refuses an emergency access, and bars one that is running.
         token = CALLERS[caller](world)
+        _fill(world, records, shared)
         drawn = data.draw(st.lists(ANY, min_size=_REQUESTS, max_size=_REQUESTS), "requests")
         requests = [request for request in (*PROBES, *drawn) if not is_stated_exception(caller, request)]
         whole = [answers(world, token, request) for request in requests]
