@@ -30,6 +30,7 @@ from fhir_server.store import (
     login_tables,
     oauth_tables,
     parameter_tables,
+    portal_tables,
     tables,
 )
 from fhir_server.store.metadata import metadata
@@ -45,6 +46,7 @@ TABLE_MODULES = (
     enrolment_tables,
     login_tables,
     oauth_tables,
+    portal_tables,
     parameter_tables,
     export_tables,
 )

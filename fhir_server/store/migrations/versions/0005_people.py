@@ -23,6 +23,9 @@ def upgrade() -> None:
     _create_carer_invitation()
     _create_carer_link()
     _create_sharing_request()
+    _create_record_visit()
+    _create_entry_opened()
+    _create_calendar_link()
 
 
 def _create_notice_choice() -> None:
@@ -224,3 +227,42 @@ def _create_sharing_request() -> None:
     )
     op.create_index("ix_sharing_request_patient", "sharing_request", ["patient", "created_at"])
     op.create_index("ix_sharing_request_practitioner", "sharing_request", ["practitioner", "created_at"])
+
+
+def _create_record_visit() -> None:
+    op.create_table(
+        "record_visit",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("patient", sa.Text(), nullable=False),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("before_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("account_id", "patient", name="pk_record_visit"),
+    )
+
+
+def _create_entry_opened() -> None:
+    op.create_table(
+        "entry_opened",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("entry", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "entry", name="pk_entry_opened"),
+    )
+
+
+def _create_calendar_link() -> None:
+    op.create_table(
+        "calendar_link",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("patient", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id", name="pk_calendar_link"),
+        sa.UniqueConstraint("token_hash", name="uq_calendar_link_token_hash"),
+    )
+    op.create_index("ix_calendar_link_account", "calendar_link", ["account_id", "patient"])
