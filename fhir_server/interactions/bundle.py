@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server.access.principal import Principal
-from fhir_server.interactions import conditional, references, road, writing
+from fhir_server.interactions import conditional, finishing, references, road, writing
 from fhir_server.interactions.bundle_entries import Entry, check_bundle, located, parse_entry
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
@@ -109,7 +109,7 @@ def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes
         done.append((job, interaction, outcome.status))
         answers[entry.index] = _answer(entry, outcome)
     if shared is not None:
-        writing.finish(shared)
+        finishing.finish(shared)
     # INVARIANT: after `finish`: an event names the patient by an id that may only just have been stored.
     events.append(transaction.session, [event for entry in done for event in road.events_of(*entry)])
     return [answers[index] for index in sorted(answers)]
@@ -228,7 +228,8 @@ def _answer(entry: Entry, outcome: Outcome) -> bytes:
     if entry.interaction.code in _ORDER and returns == "OperationOutcome":
         text = "Deleted" if entry.interaction.code is Code.DELETE else "Stored"
         response["outcome"] = operation_outcome((Issue("information", "informational", text),))
-    if outcome.content and (entry.interaction.code not in _ORDER or returns == "representation"):
+    is_wanted = not entry.is_head and (entry.interaction.code not in _ORDER or returns == "representation")
+    if outcome.content and is_wanted:
         body = b'"resource":' + outcome.content + b","
     return b"{" + body + b'"response":' + json.encode(response) + b"}"
 

@@ -72,6 +72,10 @@ def written(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
         _grant(job, resource, new)
     elif new.type in CONTAINERS:
         memberships.replace(job.session, new.key, compile_memberships(resource, new.key, job.context.fhir_base))
+    elif new.type == "Patient":
+        # Nobody has an account before there is a record.
+        if new.version > 1:
+            job.pending.lives[new.id] = is_dead(resource)
     elif new.type == "SearchParameter":
         own_parameters.written(job, resource, new.key)
     elif new.type == "StructureDefinition":
@@ -89,6 +93,11 @@ def deleted(job: Job, old: Version) -> None:
         own_parameters.deleted(job, old.key)
     elif old.type == "StructureDefinition":
         own_profiles.deleted(job, old.key)
+
+
+def is_dead(patient: Mapping[str, Any]) -> bool:
+    """Return whether a Patient is recorded as dead."""
+    return patient.get("deceasedBoolean") is True or "deceasedDateTime" in patient
 
 
 def _grant(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:

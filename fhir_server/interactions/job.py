@@ -26,6 +26,8 @@ class Pending:
     """What each written row has to pass: entries of one Bundle may need different rights."""
     moved: list[int] = field(default_factory=list)
     """Keys of rows that changed their patients, label or level."""
+    lives: dict[str, bool] = field(default_factory=dict)
+    """People whose Patient was changed and who may have accounts, by logical id: whether they are recorded as dead."""
     authors: dict[int, Mapping[str, Any] | None] = field(default_factory=dict)
     """Organizations that write, by key, read once per transaction for the label by source."""
 

@@ -1,6 +1,7 @@
-"""People on their way in: files of invitations with their rows, requests for an account, messages to the service desk.
+"""People on their way in and out: files of invitations, requests for an account, messages to the service desk, cases.
 
-Kept for a limited time only: `identity` says how long, the worker deletes.
+Files, requests and messages are kept for a limited time only: `identity` says how long, the worker deletes. What two
+people decided about a person's records, and which accounts were closed why, is kept.
 """
 
 from __future__ import annotations
@@ -73,3 +74,34 @@ contact_message = Table(
     Column("closed_at", BigInteger),
 )
 Index("ix_contact_message_sent", contact_message.c.closed_at, contact_message.c.sent_at)
+
+person_case = Table(
+    "person_case",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("other", Text, nullable=False),
+    Column("day", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("proposed_at", BigInteger, nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", BigInteger),
+    Column("detail", Text),
+)
+Index("ix_person_case_state", person_case.c.state, person_case.c.proposed_at)
+Index("ix_person_case_patient", person_case.c.patient)
+
+closure = Table(
+    "closure",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("account_id", Text),
+    Column("closed_at", BigInteger, nullable=False),
+    Column("reopened_at", BigInteger),
+)
+Index("ix_closure_person", closure.c.person, closure.c.reason)
