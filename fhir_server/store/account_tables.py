@@ -32,8 +32,10 @@ account = Table(
     Column("email_confirmed_at", BigInteger),
     Column("last_sign_in_at", BigInteger),
     Column("text_codes_at", BigInteger),
+    Column("language", Text),
 )
 Index("ix_account_reference", account.c.reference)
+Index("ix_account_mobile", account.c.mobile)
 
 portal_session = Table(
     "portal_session",
@@ -156,6 +158,14 @@ notice_choice = Table(
     Column("chosen_at", BigInteger, nullable=False),
 )
 
+notice_given = Table(
+    "notice_given",
+    metadata,
+    Column("about", Text, primary_key=True),
+    Column("notice", Text, primary_key=True),
+    Column("given_at", BigInteger, nullable=False),
+)
+
 invitation = Table(
     "invitation",
     metadata,
@@ -206,6 +216,7 @@ message = Table(
     Column("last_error", Text),
     Column("sent_at", BigInteger),
     Column("failed_at", BigInteger),
+    Column("language", Text),
 )
 Index("ix_message_due", message.c.sent_at, message.c.failed_at, message.c.next_try_at)
 

@@ -37,6 +37,7 @@ class Account:
         agreement_version: Version of the user agreement that was accepted, or "".
         privacy_version: Version of the privacy policy that was accepted, or "".
         text_codes_at: Since when its person wants a code by text message as second proof, None where not.
+        language: Code of the language that its person chose for pages and messages, or "".
     """
 
     id: str
@@ -55,6 +56,7 @@ class Account:
     privacy_version: str = ""
     accepted_at: datetime | None = None
     text_codes_at: datetime | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def from_row(row: Row[Any]) -> Account:
         privacy_version=row.privacy_version or "",
         accepted_at=maybe_from_us(row.accepted_at),
         text_codes_at=maybe_from_us(row.text_codes_at),
+        language=row.language or "",
     )
 
 
@@ -187,6 +190,24 @@ def set_mobile(session: Session, account_id: str, mobile: str) -> None:
 def want_text_codes(session: Session, account_id: str, since: datetime | None) -> None:
     """Remember since when a code by text message is wanted as second proof, None for not."""
     _update(session, account_id, text_codes_at=to_us(since) if since else None)
+
+
+def set_language(session: Session, account_id: str, language: str) -> None:
+    """Remember the language that somebody chose."""
+    _update(session, account_id, language=language)
+
+
+def language_at(session: Session, address: str) -> str:
+    """Return the language that whoever is at an e-mail address or mobile number chose, "" where that is not known."""
+    of, its = account.c, account.c.email if "@" in address else account.c.mobile
+    # Of a number that a family shares, the language of the first account is as good as any.
+    statement = select(of.language).where(its == address, of.language.is_not(None))
+    return session.connection.execute(statement.order_by(of.created_at).limit(1)).scalar_one_or_none() or ""
+
+
+def accept(session: Session, account_id: str, agreement: str, privacy: str, now: datetime) -> None:
+    """Remember which agreement and privacy policy somebody accepted, and when."""
+    _update(session, account_id, agreement_version=agreement, privacy_version=privacy, accepted_at=to_us(now))
 
 
 def set_memorable(session: Session, account_id: str, question: str, answer_hash: str) -> None:

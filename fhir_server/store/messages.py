@@ -30,6 +30,7 @@ class QueuedMessage:
         details: Values for its placeholders.
         queued_at: When its cause was committed.
         attempt_count: Tries including this one.
+        language: Code of the language to write it in; "" where the receiver's own is looked up.
     """
 
     id: str
@@ -39,6 +40,7 @@ class QueuedMessage:
     details: Mapping[str, str]
     queued_at: datetime
     attempt_count: int
+    language: str = ""
 
 
 def add(session: Session, new: QueuedMessage) -> None:
@@ -54,6 +56,7 @@ def add(session: Session, new: QueuedMessage) -> None:
             "queued_at": to_us(new.queued_at),
             "next_try_at": to_us(new.queued_at),
             "attempt_count": 0,
+            "language": new.language or None,
         },
     )
 
@@ -84,6 +87,7 @@ def lease(session: Session, now: datetime, lease_for: timedelta, limit: int = 20
             details=json.loads(row.details),
             queued_at=from_us(row.queued_at),
             attempt_count=row.attempt_count,
+            language=row.language or "",
         )
         for row in rows
     )

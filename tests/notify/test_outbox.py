@@ -9,10 +9,12 @@ from string import Formatter
 
 import pytest
 
+from fhir_server.identity.accounts import create_account
+from fhir_server.language import catalogue
 from fhir_server.notify.outbox import deliver_due, queue
-from fhir_server.notify.templates import Letterhead, Notice, render
+from fhir_server.notify.templates import Letterhead, Notice, parts, render
 from fhir_server.notify.transports import Delivery, FileTransport, UndeliverableError
-from fhir_server.store import messages
+from fhir_server.store import accounts, messages
 from fhir_server.store.database import Store
 
 LETTERHEAD = Letterhead("Care Information Exchange", "https://cie.example.org")
@@ -134,11 +136,39 @@ def test_details_are_put_in_as_they_are_but_for_control_characters(store: Store,
     assert "Hello {brand}Bcc: x\n" in json.loads(path.read_text())["body"]
 
 
+def test_every_message_is_written_in_the_language_its_receiver_chose_with_the_same_details(store: Store) -> None:
+    for notice in Notice:
+        for text in (notice.value[2], *parts(notice.value[3])):
+            welsh = catalogue("cy").gettext(text) if text else ""
+            assert not text or welsh != text, f"{notice} has no Welsh text for {text!r}"
+            names = [{name for _, name, _, _ in Formatter().parse(said) if name} for said in (text, welsh)]
+            assert names[0] == names[1], notice
+    with store.write() as session:
+        account = create_account(
+            session, role="admin", email="nia@example.org", name="Nia", password="quiet canal boat", now=START
+        )
+        accounts.set_language(session, account.id, "cy")
+        queue(session, Notice.SECURITY_CHANGED, account.email, START, what="A passkey was added to your account.")
+        details = {"given": "Nia", "token": "t", "last_day": "2026-12-03"}
+        queue(session, Notice.INVITATION_REMINDER, "else@example.org", START, language="cy", **details)
+        queue(session, Notice.NEWS, "unknown@example.org", START)
+    transport = Flaky()
+    deliver_due(store, {"email": transport}, LETTERHEAD, lambda: START)
+    subjects = {each.to: each.subject for each in transport.sent}
+    assert subjects == {
+        "nia@example.org": "Newid i'ch cyfrif",
+        "else@example.org": "Mae eich gwahoddiad i Care Information Exchange yn dod i ben ar 3 Rhagfyr 2026",
+        "unknown@example.org": "A message from Care Information Exchange",
+    }
+    body = next(each.body for each in transport.sent if each.to == "nia@example.org")
+    assert body.startswith("Ychwanegwyd allwedd mynediad")
+
+
 def test_no_subject_names_a_person_or_hints_at_health() -> None:
     hints = ("béatrice", "hospital", "result", "letter", "record", "emergency", "nhs", "health", "doctor")
     for notice in Notice:
         _, channel, subject, body = notice.value
         names = {name for _, name, _, _ in Formatter().parse(subject + body) if name}
-        rendered = render(notice.kind, dict.fromkeys(names, "Béatrice") | {"last_day": "3 December 2026"}, LETTERHEAD)
+        rendered = render(notice.kind, dict.fromkeys(names, "Béatrice") | {"last_day": "2026-12-03"}, LETTERHEAD)
         assert bool(rendered.subject) is (channel == "email"), notice
         assert not [hint for hint in hints if hint in rendered.subject.lower()], notice

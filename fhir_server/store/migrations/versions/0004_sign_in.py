@@ -51,9 +51,11 @@ def _create_account() -> None:
         sa.Column("email_confirmed_at", sa.BigInteger()),
         sa.Column("last_sign_in_at", sa.BigInteger()),
         sa.Column("text_codes_at", sa.BigInteger()),
+        sa.Column("language", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_account"),
         sa.UniqueConstraint("email", name="uq_account_email"),
     )
+    op.create_index("ix_account_mobile", "account", ["mobile"])
     op.create_index("ix_account_reference", "account", ["reference"])
 
 

@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     """Create the tables of invitations, requests, carers and messages."""
     _create_notice_choice()
+    _create_notice_given()
     _create_invitation()
     _create_invitation_batch()
     _create_invitation_row()
@@ -35,6 +36,16 @@ def _create_notice_choice() -> None:
         sa.Column("notice", sa.Text(), nullable=False),
         sa.Column("chosen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "notice", name="pk_notice_choice"),
+    )
+
+
+def _create_notice_given() -> None:
+    op.create_table(
+        "notice_given",
+        sa.Column("about", sa.Text(), nullable=False),
+        sa.Column("notice", sa.Text(), nullable=False),
+        sa.Column("given_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("about", "notice", name="pk_notice_given"),
     )
 
 
@@ -166,6 +177,7 @@ def _create_message() -> None:
         sa.Column("last_error", sa.Text()),
         sa.Column("sent_at", sa.BigInteger()),
         sa.Column("failed_at", sa.BigInteger()),
+        sa.Column("language", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_message"),
     )
     op.create_index("ix_message_due", "message", ["sent_at", "failed_at", "next_try_at"])
@@ -190,6 +202,7 @@ def _create_carer_invitation() -> None:
         sa.Column("locked_until", sa.BigInteger()),
         sa.Column("completed_at", sa.BigInteger()),
         sa.Column("cancelled_at", sa.BigInteger()),
+        sa.Column("proof", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_carer_invitation"),
         sa.UniqueConstraint("token_hash", name="uq_carer_invitation_token_hash"),
     )

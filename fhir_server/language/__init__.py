@@ -1,0 +1,53 @@
+"""The languages that pages and messages speak: which there are, their catalogues of texts, their way to write a day.
+
+English is what the sources say; a catalogue (`<code>/LC_MESSAGES/messages.po`, gettext) holds what another language
+says instead. A text without a translation stays English. Knows no web framework: pages ask through Flask-Babel,
+messages here.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from babel.dates import format_date
+from babel.support import NullTranslations, Translations
+
+CATALOGUES: Final = Path(__file__).parent
+DEFAULT: Final = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language.
+
+    Attributes:
+        code: BCP 47, as in `lang="…"`.
+        name: In that language itself, so that whoever needs it can find it.
+    """
+
+    code: str
+    name: str
+
+
+LANGUAGES: Final = (Language("en", "English"), Language("cy", "Cymraeg"))
+CODES: Final = tuple(language.code for language in LANGUAGES)
+
+
+def known(code: str | None) -> str:
+    """Return the code of a language that we speak, "" for any other."""
+    return code if code in CODES else ""
+
+
+@functools.cache
+def catalogue(code: str) -> NullTranslations:
+    """Return the texts of a language; English, and one whose catalogue is not compiled, say what they are given."""
+    return NullTranslations() if known(code) in {"", DEFAULT} else Translations.load(CATALOGUES, [code])
+
+
+def spoken_day(day: date, code: str) -> str:
+    """Return a day as people write it in a language: `4 March 2025`, `4 Mawrth 2025`."""
+    return str(format_date(day, "d MMMM y", locale=known(code) or DEFAULT))
