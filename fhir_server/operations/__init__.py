@@ -8,6 +8,7 @@ from fhir_server.operations import (
     access_report,
     break_glass,
     close_review,
+    disputes,
     end_break_glass,
     everything,
     explain_access,
@@ -16,6 +17,7 @@ from fhir_server.operations import (
     meta,
     preview_consent,
     reindex,
+    switch_sharing,
     validate,
 )
 
@@ -24,6 +26,7 @@ REGISTRY: tuple[Operation, ...] = (
     access_report.OPERATION,
     break_glass.OPERATION,
     close_review.OPERATION,
+    *disputes.OPERATIONS,
     end_break_glass.OPERATION,
     everything.OPERATION,
     explain_access.OPERATION,
@@ -32,6 +35,7 @@ REGISTRY: tuple[Operation, ...] = (
     *meta.OPERATIONS,
     preview_consent.OPERATION,
     reindex.OPERATION,
+    *switch_sharing.OPERATIONS,
     validate.OPERATION,
 )
 BY_CODE = {operation.code: operation for operation in REGISTRY}

@@ -14,6 +14,7 @@ from typing import Any, Final
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
 from fhir_server.identity import ehr_accounts, leaving, staff_directory
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.identity.ehr_accounts import Arrival, Known, Result
 from fhir_server.identity.ehr_launch import Clinician
 from fhir_server.identity.openid import OpenIdError, Problem, Provider
@@ -109,7 +110,7 @@ def arrive(context: Context, provider: Provider, subject: str, clinician: Clinic
     return Came(Arrival(Result.TERMS), f"Practitioner/{practitioner}")
 
 
-def open_account(context: Context, provider: Provider, token: str) -> Arrival:
+def open_account(context: Context, provider: Provider, token: str, accepted: Acceptance) -> Arrival:
     """Make the account of somebody who accepted the agreement, if their role is still there.
 
     Raises:
@@ -132,6 +133,7 @@ def open_account(context: Context, provider: Provider, token: str) -> Arrival:
         context.store,
         token,
         place.organization,
+        accepted,
         may_break_glass=bool(_may_break_glass(provider, codings)),
         now=context.now(),
     )

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from fhir_server.access.principal import Principal
 from fhir_server.interactions import audit, writing
-from fhir_server.interactions.audit_parts import CANONICAL
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome
-from fhir_server.operations.reviews import OUTCOME_SYSTEM, Verdict, is_review, verdict_of
+from fhir_server.operations.reviews import OUTCOME_SYSTEM, Verdict, is_review, named_officer, verdict_of
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.validate import validate
@@ -87,7 +85,7 @@ def _is_own(job: Job, practitioner: str) -> bool:
 
 def _closed(job: Job, task: Mapping[str, Any], closing: Closing) -> dict[str, Any]:
     now = instant_text(job.context.now())
-    who = _who(job.principal)
+    who = named_officer(job.principal)
     return {
         **task,
         "status": "completed",
@@ -96,13 +94,6 @@ def _closed(job: Job, task: Mapping[str, Any], closing: Closing) -> dict[str, An
         "owner": who,
         "note": [*task.get("note", ()), {"authorReference": who, "time": now, "text": closing.note}],
     }
-
-
-def _who(principal: Principal) -> dict[str, Any]:
-    if "/" in principal.subject:
-        return {"reference": principal.subject, "display": principal.name}
-    identifier = {"system": f"{CANONICAL}/account", "value": principal.subject}
-    return {"identifier": identifier, "display": principal.name}
 
 
 def _on_the_patients_log(job: Job, interaction: Interaction, closing: Closing, patient: str) -> list[events.Event]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from fhir_server.access.principal import Principal
 from fhir_server.interactions import writing
 from fhir_server.interactions.audit_parts import CANONICAL
 from fhir_server.interactions.job import Job
@@ -83,12 +84,20 @@ def ask(job: Job, review: Review) -> None:
 
 def is_review(task: Mapping[str, Any]) -> bool:
     """Return whether a Task is the review of an emergency access."""
-    return _has_code(task.get("code"), TASK_SYSTEM, (REVIEW,))
+    return has_code(task.get("code"), TASK_SYSTEM, (REVIEW,))
 
 
 def verdict_of(task: Mapping[str, Any]) -> str:
     """Return the code of the verdict of a Task, "" while it has none."""
-    return next((str(each) for each in Verdict if _has_code(task.get("businessStatus"), OUTCOME_SYSTEM, (each,))), "")
+    return next((str(each) for each in Verdict if has_code(task.get("businessStatus"), OUTCOME_SYSTEM, (each,))), "")
+
+
+def named_officer(principal: Principal) -> dict[str, Any]:
+    """Return a Reference to a member of the privacy office, who may be an account alone."""
+    if "/" in principal.subject:
+        return {"reference": principal.subject, "display": principal.name}
+    identifier = {"system": f"{CANONICAL}/account", "value": principal.subject}
+    return {"identifier": identifier, "display": principal.name}
 
 
 def _input(flag: Flag) -> dict[str, Any]:
@@ -98,6 +107,7 @@ def _input(flag: Flag) -> dict[str, Any]:
     }
 
 
-def _has_code(concept: object, system: str, codes: Iterable[str]) -> bool:
+def has_code(concept: object, system: str, codes: Iterable[str]) -> bool:
+    """Return whether a CodeableConcept has one of these codes of a system."""
     codings = concept.get("coding") or () if isinstance(concept, Mapping) else ()
     return any(coding.get("system") == system and coding.get("code") in codes for coding in codings)
