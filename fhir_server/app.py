@@ -25,6 +25,7 @@ from fhir_server.api import exports
 from fhir_server.api import routes as api
 from fhir_server.assembly import audit_signer, configure_logging, make_context
 from fhir_server.identity import ehr_launch
+from fhir_server.identity.agreements import Terms
 from fhir_server.identity.client_limits import ClientLimits
 from fhir_server.identity.openid import Provider, private_key
 from fhir_server.identity.second_proof import Demand
@@ -163,7 +164,7 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         "email": transport(settings.mail_url, sender_host=host),
         "text": transport(settings.sms_url, sender_host=host),
     }
-    letterhead = Letterhead(settings.brand_name, settings.base_url)
+    letterhead = Letterhead(settings.brand_name, settings.base_url, settings.language)
     signer = audit_signer(settings)
     return (
         messages_job(context.store, transports, letterhead, context.now),
@@ -213,6 +214,8 @@ def _web(settings: Settings, context: Context) -> Web:
         session_idle=timedelta(minutes=settings.session_idle_minutes),
         session_max=timedelta(hours=settings.session_max_hours),
         child_until_years=settings.child_until_years,
+        terms=Terms(settings.agreement_version, settings.privacy_version),
+        language=settings.language,
         second_factor=Demand(settings.demanded_second_factor),
         client_limits=ClientLimits(settings.client_requests_per_minute),
         on_sign_out=(_end_emergencies,),

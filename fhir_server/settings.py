@@ -64,6 +64,13 @@ class Settings:
     session_idle_minutes: int = _setting(30, "Portal session ends after this long without a request", unit="minutes")
     session_max_hours: int = _setting(12, "Portal session ends after this long in any case", unit="hours")
     child_until_years: int = _setting(16, "What a child shares with a parent ends at this birthday", unit="years")
+    agreement_version: str = _setting(
+        "2026-11", "Version of the user agreement in force; a new one is asked of everybody before anything else opens"
+    )
+    privacy_version: str = _setting("2026-11", "Version of the privacy policy in force; asked anew like the agreement")
+    language: str = _setting(
+        "en", "`en` or `cy`: language of pages and messages for people of whom it is not known which one they want"
+    )
     second_factor: str = _setting(
         "",
         "Of whom a second proof is demanded at sign-in: `when-set-up` (those who set one up), `staff` (them too) or "
@@ -163,6 +170,7 @@ def _parse(item: Field[Any], text: str) -> Any:
 _CHOICES = {
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_format": ("console", "json"),
+    "language": ("en", "cy"),
     "second_factor": ("", "when-set-up", "staff", "everybody"),
     "client_registration": ("closed", "open"),
 }

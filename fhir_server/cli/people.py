@@ -63,6 +63,7 @@ def add(  # noqa: PLR0913 - one parameter per option
             reference=named[0] if named else None,
             organization=f"Organization/{_id_of('Organization', organization)}" if organization else None,
             may_break_glass=may_break_glass,
+            accepted=None,
         )
     click.echo(json.dumps({"id": account.id, "email": account.email, "role": account.role}))
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from fhir_server.identity import codes, limits, passwords
 from fhir_server.identity.accounts import Role, create_account, plain_email
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Issue, Kind
@@ -209,7 +210,7 @@ def of_link(session: Session, token: str, now: datetime) -> AccountRequest | Non
     return request if is_live else None
 
 
-def set_up(store: Store, token: str, password: str, now: datetime) -> Account | str:
+def set_up(store: Store, token: str, password: str, accepted: Acceptance, now: datetime) -> Account | str:
     """Make the account of an approved request; return it, or what is wrong in plain words ("" for a dead link)."""
     with store.read() as session:
         request = of_link(session, token, now)
@@ -230,6 +231,7 @@ def set_up(store: Store, token: str, password: str, now: datetime) -> Account | 
             now=now,
             reference=request.practitioner,
             organization=request.organization,
+            accepted=accepted,
         )
         if not account_requests.complete(session, request.id, made.id):
             raise FhirError(Kind.CONFLICT, "This link was used just now")

@@ -9,6 +9,7 @@ from enum import StrEnum
 from email_validator import EmailNotValidError, validate_email
 
 from fhir_server.identity import codes, passwords
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Kind
@@ -16,10 +17,9 @@ from fhir_server.store import accounts
 from fhir_server.store.accounts import Account, Secrets
 from fhir_server.store.database import Session, Store
 
-AGREEMENT_VERSION = "2026-11"
-PRIVACY_VERSION = "2026-11"
 CONFIRM = "confirm-email"
 _CONFIRM_WITHIN = timedelta(days=14)
+_IN_FORCE = Acceptance()
 
 
 class Role(StrEnum):
@@ -35,8 +35,10 @@ class Role(StrEnum):
     DEVELOPER = "developer"
 
 
-def opened(role: Role, reference: str, *, email: str, name: str, mobile: str, now: datetime) -> Account:
-    """Return the account of a person who accepts the agreement and policy in force, at an address that is theirs."""
+def opened(
+    role: Role, reference: str, accepted: Acceptance, *, email: str, name: str, mobile: str, now: datetime
+) -> Account:
+    """Return the account of a person who accepts agreement and policy, at an address that is theirs."""
     return Account(
         id=str(uuid.uuid4()),
         email=email,
@@ -49,9 +51,10 @@ def opened(role: Role, reference: str, *, email: str, name: str, mobile: str, no
         created_at=now,
         email_confirmed_at=now,
         mobile=mobile,
-        agreement_version=AGREEMENT_VERSION,
-        privacy_version=PRIVACY_VERSION,
+        agreement_version=accepted.terms.agreement,
+        privacy_version=accepted.terms.privacy,
         accepted_at=now,
+        language=accepted.language,
     )
 
 
@@ -66,8 +69,12 @@ def create_account(  # noqa: PLR0913 - an account's own fields, by keyword only
     reference: str | None = None,
     organization: str | None = None,
     may_break_glass: bool = False,
+    accepted: Acceptance | None = _IN_FORCE,
 ) -> Account:
     """Make an active account on the word of the operator (`user add`, demo data).
+
+    Its person has accepted agreement and policy, where the operator does not say otherwise: with None they are asked
+    when they first sign in.
 
     Raises:
         FhirError: INVALID_VALUE for an unknown role, a malformed address, a password that is too easy or a role without
@@ -96,6 +103,10 @@ def create_account(  # noqa: PLR0913 - an account's own fields, by keyword only
         active=True,
         created_at=now,
         email_confirmed_at=now,
+        agreement_version=accepted.terms.agreement if accepted else "",
+        privacy_version=accepted.terms.privacy if accepted else "",
+        accepted_at=now if accepted else None,
+        language=accepted.language if accepted else "",
     )
     accounts.add(session, made, Secrets(passwords.hashed(password), ""))
     return made

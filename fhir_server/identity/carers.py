@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from fhir_server.identity import codes, limits, passwords, tries
 from fhir_server.identity.accounts import Role, opened, plain_email
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.identity.invitations import VALID_FOR, plain_mobile
 from fhir_server.identity.limits import Limit
 from fhir_server.identity.tries import Verdict
@@ -152,7 +153,9 @@ def has_account(session: Session, invitation: CarerInvitation) -> bool:
     return accounts.by_email(session, invitation.email) is not None
 
 
-def register(store: Store, token: str, code: str, password: str, *, address: str, now: datetime) -> Joined:
+def register(
+    store: Store, token: str, code: str, password: str, accepted: Acceptance, *, address: str, now: datetime
+) -> Joined:
     """Open a carer's account: the link proved the address, the code the phone, agreement and policy were accepted."""
     hashed = passwords.hashed(password)
     with store.write() as session:
@@ -162,7 +165,7 @@ def register(store: Store, token: str, code: str, password: str, *, address: str
         session.lock(hash64(f"account:{found.email}"))
         if accounts.by_email(session, found.email) is not None:
             return Joined(Result.TAKEN)
-        account = _new_account(found, now)
+        account = _new_account(found, accepted, now)
         if not _take_up(session, found, account, now):
             return Joined(Result.UNUSABLE)
         accounts.add(session, account, Secrets(hashed, ""))
@@ -243,9 +246,9 @@ def _take_up(session: Session, invitation: CarerInvitation, account: Account, no
     return True
 
 
-def _new_account(invitation: CarerInvitation, now: datetime) -> Account:
+def _new_account(invitation: CarerInvitation, accepted: Acceptance, now: datetime) -> Account:
     its = {"email": invitation.email, "name": invitation.name, "mobile": invitation.mobile}
-    return opened(Role.CARER, invitation.reference, **its, now=now)
+    return opened(Role.CARER, invitation.reference, accepted, **its, now=now)
 
 
 def _send(session: Session, invitation: CarerInvitation, token: str, code: str, now: datetime) -> None:

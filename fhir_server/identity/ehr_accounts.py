@@ -13,6 +13,7 @@ from typing import Any
 
 from fhir_server.identity import codes, staff_directory
 from fhir_server.identity.accounts import Role, opened
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.identity.ehr_launch import Clinician, Launched
 from fhir_server.identity.openid import OpenIdError, Problem
 from fhir_server.notify.outbox import queue
@@ -128,13 +129,16 @@ def can_open(session: Session, clinician: Clinician) -> bool:
     return bool(clinician.email) and accounts.by_email(session, clinician.email) is None
 
 
-def open_account(store: Store, token: str, organization: str, *, may_break_glass: bool, now: datetime) -> Arrival:
+def open_account(
+    store: Store, token: str, organization: str, accepted: Acceptance, *, may_break_glass: bool, now: datetime
+) -> Arrival:
     """Make the account of somebody who accepted the agreement.
 
     Args:
         store: Where it is made.
         token: The browser's.
         organization: `Organization/…` that vouches for them.
+        accepted: What they accepted, in which language.
         may_break_glass: Whether their role may use emergency access.
         now: Aware UTC.
     """
@@ -152,7 +156,7 @@ def open_account(store: Store, token: str, organization: str, *, may_break_glass
             return Arrival(Result.GONE)
         its = {"email": waiting.email, "name": waiting.name, "mobile": ""}
         made = replace(
-            opened(Role.PROFESSIONAL, waiting.person, **its, now=now),
+            opened(Role.PROFESSIONAL, waiting.person, accepted, **its, now=now),
             organization=organization,
             may_break_glass=may_break_glass,
         )

@@ -14,6 +14,7 @@ from enum import Enum
 
 from fhir_server.identity import codes, nhs_login_records
 from fhir_server.identity.accounts import Role, opened
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.identity.nhs_login_identity import Identity
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
@@ -81,7 +82,7 @@ def pending(store: Store, token: str, now: datetime) -> PendingLink | None:
         return logins.pending(session, codes.token_hash(token), "Patient", now)
 
 
-def register(store: Store, token: str, now: datetime) -> Arrival:
+def register(store: Store, token: str, accepted: Acceptance, now: datetime) -> Arrival:
     """Make the account of a person who accepted agreement and policy, linked to their NHS login."""
     with store.write() as session:
         waiting = _claim(session, token, now)
@@ -92,7 +93,7 @@ def register(store: Store, token: str, now: datetime) -> Arrival:
         if accounts.by_email(session, waiting.email) is not None:
             return Arrival(Result.EMAIL_TAKEN)
         its = {"email": waiting.email, "name": waiting.name, "mobile": waiting.mobile}
-        account = opened(Role.PATIENT, waiting.person, **its, now=now)
+        account = opened(Role.PATIENT, waiting.person, accepted, **its, now=now)
         accounts.add(session, account, Secrets("", ""))
         logins.add_link(session, waiting.issuer, waiting.subject, account.id, now)
         invitations.cancel_others(session, waiting.person, now)

@@ -13,6 +13,7 @@ from enum import Enum
 
 from fhir_server.identity import codes, limits, passwords, tries
 from fhir_server.identity.accounts import Role, opened, send_confirmation
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.identity.invitation_person import plain_invited_email
 from fhir_server.identity.invitations import resend
 from fhir_server.identity.tries import Verdict
@@ -163,7 +164,7 @@ def choose_memorable(store: Store, invitation: Invitation, question: str, answer
         invitations.set_memorable(session, invitation.id, question, hashed)
 
 
-def finish(store: Store, token: str, proof: str, now: datetime) -> Result:
+def finish(store: Store, token: str, proof: str, accepted: Acceptance, now: datetime) -> Result:
     """Make the account of a person who did every step and accepted agreement and policy; send the confirmation e-mail.
 
     The account becomes active when the link in that e-mail is followed. Once only, also for two requests at once.
@@ -179,17 +180,17 @@ def finish(store: Store, token: str, proof: str, now: datetime) -> Result:
         if accounts.by_reference(session, invitation.patient) or accounts.by_email(session, invitation.email):
             return Result.TAKEN
         chosen = invitations.proofs_of(session, invitation.id)
-        account = _new_account(invitation, chosen.memorable_question, now)
+        account = _new_account(invitation, chosen.memorable_question, accepted, now)
         accounts.add(session, account, Secrets(chosen.password_hash, chosen.memorable_hash))
         invitations.complete(session, invitation.id, account.id, now)
         send_confirmation(session, account, now)
     return Result.FINISHED
 
 
-def _new_account(invitation: Invitation, question: str, now: datetime) -> Account:
+def _new_account(invitation: Invitation, question: str, accepted: Acceptance, now: datetime) -> Account:
     name = f"{invitation.given} {invitation.family}"
     made = opened(
-        Role.PATIENT, invitation.patient, email=invitation.email, name=name, mobile=invitation.mobile, now=now
+        Role.PATIENT, invitation.patient, accepted, email=invitation.email, name=name, mobile=invitation.mobile, now=now
     )
     return replace(made, active=False, email_confirmed_at=None, memorable_question=question)
 

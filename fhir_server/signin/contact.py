@@ -93,7 +93,7 @@ def set_up(token: str) -> BaseResponse:
     if request is None or field("terms") != "accepted":
         wrong = {"terms": "Tick the box to accept the terms of use"}
         return page("contact-set-up", errors=wrong, email=request.email) if request else _dead()
-    made = account_requests.set_up(here.store, token, secret("password"), here.now())
+    made = account_requests.set_up(here.store, token, secret("password"), web.acceptance(), here.now())
     if isinstance(made, str):
         return page("contact-set-up", errors={"password": made}, email=request.email) if made else _dead()
     description = "Account set up with a link of the service desk"

@@ -15,15 +15,14 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.identity import ehr_accounts
-from fhir_server.identity.accounts import AGREEMENT_VERSION, PRIVACY_VERSION
 from fhir_server.identity.ehr_accounts import PENDING_FOR, Arrival, Result
 from fhir_server.identity.ehr_launch import SCOPE_AGAIN, Clinician, clinician_of, launched_of
 from fhir_server.identity.openid import OpenIdError
 from fhir_server.interactions.audit_strangers import record_stranger
 from fhir_server.interactions.perform import record_sign_in
 from fhir_server.operations import arriving
-from fhir_server.signin import relying_party, sign_in_problems
-from fhir_server.signin.forms import field, message, page
+from fhir_server.signin import agreement, relying_party, sign_in_problems
+from fhir_server.signin.forms import message, page
 from fhir_server.signin.relying_party import Proved, RelyingParty
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import logins
@@ -116,19 +115,11 @@ def accept_agreement() -> BaseResponse:
     )
     if waiting is None or party is None:
         return _gone()
-    wrong = {
-        name: text
-        for name, version, text in (
-            ("agreement", AGREEMENT_VERSION, "Tick the box to accept the user agreement"),
-            ("privacy", PRIVACY_VERSION, "Tick the box to accept the privacy policy"),
-        )
-        if field(name) != version
-    }
-    if wrong:
+    if wrong := agreement.missing():
         return _agreement(wrong)
     client = party.provider.name
     try:
-        arrival = arriving.open_account(here, party.provider, relying_party.kept())
+        arrival = arriving.open_account(here, party.provider, relying_party.kept(), web.acceptance())
     except OpenIdError as error:
         return sign_in_problems.page_of(error, _SHOWN, client)
     if arrival.account is None:
@@ -207,9 +198,7 @@ def _waiting() -> PendingLink | None:
 
 
 def _agreement(wrong: dict[str, str] | None = None) -> Response:
-    return page(
-        "ehr-launch-agreement", errors=wrong, agreement_version=AGREEMENT_VERSION, privacy_version=PRIVACY_VERSION
-    )
+    return page("ehr-launch-agreement", errors=wrong)
 
 
 def _single(name: str) -> str:

@@ -6,6 +6,8 @@ from datetime import date
 
 from flask import Response, make_response, render_template, request
 
+from fhir_server import web
+
 _LONGEST_FIELD = 1_000
 
 
@@ -43,6 +45,7 @@ def page(template: str, *, errors: dict[str, str] | None = None, status: int = 0
         errors=[{"text": text, "href": f"#{name}"} for name, text in wrong.items()],
         wrong={name: {"text": text} for name, text in wrong.items()},
         typed=request.form,
+        terms=web.current().terms,
         **values,
     )
     return make_response(body, status or (422 if wrong else 200))

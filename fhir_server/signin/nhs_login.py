@@ -10,14 +10,13 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.identity import nhs_login
-from fhir_server.identity.accounts import AGREEMENT_VERSION, PRIVACY_VERSION
 from fhir_server.identity.nhs_login import Arrival, Result
 from fhir_server.identity.nhs_login_identity import SHARED_CLAIMS, VECTORS, identity_of
 from fhir_server.identity.openid import OpenIdError
 from fhir_server.identity.openid_tokens import agreed
 from fhir_server.interactions.perform import record_sign_in
-from fhir_server.signin import relying_party, sign_in_problems
-from fhir_server.signin.forms import field, message, page
+from fhir_server.signin import agreement, relying_party, sign_in_problems
+from fhir_server.signin.forms import message, page
 from fhir_server.signin.relying_party import Proved
 from fhir_server.store import logins
 from fhir_server.store.accounts import Account
@@ -76,15 +75,10 @@ def accept_agreement() -> BaseResponse:
     """Make the account and begin its first session."""
     if not _waiting():
         return _gone()
-    wrong = {}
-    if field("agreement") != AGREEMENT_VERSION:
-        wrong["agreement"] = "Tick the box to accept the user agreement"
-    if field("privacy") != PRIVACY_VERSION:
-        wrong["privacy"] = "Tick the box to accept the privacy policy"
-    if wrong:
+    if wrong := agreement.missing():
         return _agreement(wrong)
     here = web.context()
-    arrival = nhs_login.register(here.store, relying_party.kept(), here.now())
+    arrival = nhs_login.register(here.store, relying_party.kept(), web.acceptance(), here.now())
     if arrival.account is None:
         return _refusal(arrival)
     record_sign_in(here, arrival.account, succeeded=True, client_id=NAME)
@@ -167,12 +161,7 @@ def _waiting() -> bool:
 
 
 def _agreement(wrong: dict[str, str] | None = None) -> Response:
-    return page(
-        "nhs-login-agreement",
-        errors=wrong,
-        agreement_version=AGREEMENT_VERSION,
-        privacy_version=PRIVACY_VERSION,
-    )
+    return page("nhs-login-agreement", errors=wrong)
 
 
 def _account_page(wrong: dict[str, str] | None = None) -> Response:

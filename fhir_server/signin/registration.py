@@ -10,10 +10,10 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.identity import accounts, registration
-from fhir_server.identity.accounts import AGREEMENT_VERSION, PRIVACY_VERSION
 from fhir_server.identity.registration import QUESTIONS, SHORTEST_ANSWER, Result, Step
 from fhir_server.identity.tries import LOCKED_FOR
 from fhir_server.interactions.perform import record_sign_in
+from fhir_server.signin import agreement
 from fhir_server.signin.entering import CLIENT
 from fhir_server.signin.forms import field, message, page, secret, typed_date
 from fhir_server.store import accounts as account_rows
@@ -159,15 +159,10 @@ def accept(token: str) -> BaseResponse:
     invitation = _proved(token)
     if invitation is None:
         return redirect(f"/register/{token}", 303)
-    wrong = {}
-    if field("agreement") != AGREEMENT_VERSION:
-        wrong["agreement"] = "Tick the box to accept the user agreement"
-    if field("privacy") != PRIVACY_VERSION:
-        wrong["privacy"] = "Tick the box to accept the privacy policy"
-    if wrong:
+    if wrong := agreement.missing():
         return _step_page(Step.AGREEMENT, invitation, wrong)
     here = web.context()
-    result = registration.finish(here.store, token, _proof(), here.now())
+    result = registration.finish(here.store, token, _proof(), web.acceptance(), here.now())
     if result is Result.UNUSABLE:
         return _next(token)
     form_state.pop(_PROOF, None)
@@ -238,8 +233,6 @@ def _step_page(step: Step, invitation: Invitation, errors: dict[str, str] | None
         errors=errors,
         email=invitation.email,
         questions=QUESTIONS,
-        agreement_version=AGREEMENT_VERSION,
-        privacy_version=PRIVACY_VERSION,
     )
 
 

@@ -6,9 +6,11 @@ from flask import Blueprint
 
 from fhir_server.signin import (
     addresses,
+    agreement,
     cis2,
     contact,
     ehr_launch,
+    languages,
     nhs_login,
     passkeys,
     proof,
@@ -37,6 +39,9 @@ ROUTES = (
     ("GET", "/stay-signed-in", staying.show_stay),
     ("GET", "/session/left", staying.left),
     ("POST", "/session/stay", staying.stay),
+    ("GET", "/agreement", agreement.show),
+    ("POST", "/agreement", agreement.accept),
+    ("POST", "/language", languages.choose),
     ("POST", "/sign-out", sessions.sign_out),
     ("GET", "/signed-out", sessions.signed_out),
     ("GET", "/launch", ehr_launch.launch),

@@ -28,7 +28,7 @@ def stay() -> Response:
 def show_stay() -> Response:
     """Say how long the session lasts now that its person was active again."""
     person = web.signed_in()
-    target = _where_from()
+    target = where_from()
     if person is None or person.is_final:
         return message(
             "Sign in again to stay",
@@ -43,7 +43,8 @@ def show_stay() -> Response:
     )
 
 
-def _where_from() -> str:
+def where_from() -> str:
+    """Return the page of ours that this request came from, `/` where none is named."""
     # Pages do not name themselves in their link here: hidden and absent are to be the same page to the last byte.
     came_from = urlsplit(incoming.referrer or "")
     is_ours = came_from.netloc == urlsplit(web.current().base_url).netloc

@@ -10,6 +10,7 @@ from fhir_server.web.browsers import browser_name
 from fhir_server.web.errors import render_error
 from fhir_server.web.extension import Web, context, current, request_id
 from fhir_server.web.install import install
+from fhir_server.web.language import acceptance, say
 from fhir_server.web.security import allow_form_target, csp_nonce, safe_next
 from fhir_server.web.session import (
     ACTING_AS,
@@ -32,6 +33,7 @@ __all__ = [
     "WARN_BEFORE",
     "SignedIn",
     "Web",
+    "acceptance",
     "allow_form_target",
     "ask_again",
     "browser_name",
@@ -49,6 +51,7 @@ __all__ = [
     "require_fresh",
     "rotate",
     "safe_next",
+    "say",
     "signed_in",
     "start_session",
 ]

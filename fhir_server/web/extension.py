@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 
 from flask import Request, current_app, g, request
 
+from fhir_server.identity.agreements import SHIPPED, Terms
 from fhir_server.identity.client_limits import ClientLimits
 from fhir_server.identity.passkeys import RelyingParty
 from fhir_server.identity.second_proof import Demand
 from fhir_server.identity.vault import Vault
 from fhir_server.interactions.model import Context
+from fhir_server.language import DEFAULT
 
 if TYPE_CHECKING:
     from fhir_server.web.session import SignedIn
@@ -37,6 +39,8 @@ class Web:
         session_idle: A session ends after this long without a request.
         session_max: A session ends after this long in any case.
         child_until_years: What a child shares with a parent ends at this birthday.
+        terms: Versions of user agreement and privacy policy that are in force.
+        language: Of pages for whoever asks for none that we speak.
         second_factor: Of whom a second proof is demanded (`identity.second_proof.Demand`).
         client_limits: How often clients may ask; None counts nothing.
         on_sign_out: Called with the request's context before a session ends (an emergency access ends with it).
@@ -50,6 +54,8 @@ class Web:
     session_idle: timedelta = timedelta(minutes=30)
     session_max: timedelta = timedelta(hours=12)
     child_until_years: int = 16
+    terms: Terms = SHIPPED
+    language: str = DEFAULT
     second_factor: Demand = Demand.WHEN_SET_UP
     client_limits: ClientLimits | None = None
     on_sign_out: tuple[Callable[[Context, SignedIn], None], ...] = ()

@@ -8,7 +8,8 @@ from flask import Blueprint, Flask, Response, request
 from flask_wtf.csrf import CSRFProtect
 from jinja2 import ChainableUndefined, ChoiceLoader, PackageLoader
 
-from fhir_server.web import errors, security, session
+from fhir_server.web import errors, language, security, session
+from fhir_server.web.agreeing import ask_agreement
 from fhir_server.web.extension import EXTENSION, Web
 from fhir_server.web.session_note import session_note
 
@@ -49,7 +50,9 @@ def install(app: Flask, web: Web) -> None:
             "session_note": session_note,
         }
     )
+    language.install(app, web.language)
     _protect(app)
+    app.before_request(ask_agreement)
     app.after_request(_finish)
     app.register_error_handler(Exception, errors.render_error)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from fhir_server.identity.agreements import SHIPPED
 from fhir_server.portal.routes import PAGES, Page
 from fhir_server.store import accounts, sessions
 from fhir_server.store.accounts import Account, Secrets
@@ -18,7 +19,7 @@ from tests.consent.world import ANN, BOB, CARER, GP, PRACTICE, Json, World, labe
 
 BASE: Final = "http://localhost"
 ROLES: Final = {"patient": ANN, "carer": CARER, "professional": GP}
-OWN_LOG: Final = frozenset({"/access-log", "/access-log.json"})
+OWN_LOG: Final = frozenset({"/access-log", "/access-log.json", "/access-log/proof.json", "/access-log/check"})
 """What shows a patient the log of their own record, to which each request adds; so does their first page."""
 _VARIABLE: Final = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
 _FORM_TOKEN: Final = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -40,6 +41,8 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "grant_id": ("nowhere",),
     "invitation_id": ("nowhere",),
     "review_id": ("nowhere",),
+    "event_id": ("nowhere",),
+    "dispute_id": ("nowhere",),
     "carer_invitation_id": ("nowhere",),
     "choice": ("carol", "nowhere"),
     "request_id": ("nowhere",),
@@ -49,6 +52,8 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "message_id": ("nowhere",),
     "action": ("cancel",),
     "client_id": ("nowhere",),
+    "case_id": ("nowhere",),
+    "case_kind": ("merge",),
 }
 
 
@@ -95,6 +100,8 @@ class Visitor:
             active=True,
             created_at=now,
             email_confirmed_at=now,
+            agreement_version=SHIPPED.agreement,
+            privacy_version=SHIPPED.privacy,
         )
         with world.server.store.write() as session:
             accounts.add(session, account, Secrets("", ""))

@@ -7,6 +7,7 @@ import pytest
 
 from fhir_server.identity import codes, nhs_login
 from fhir_server.identity.accounts import create_account
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.identity.nhs_login import Result
 from fhir_server.spec.outcome import FhirError
 from fhir_server.store import accounts, logins
@@ -35,7 +36,7 @@ def _waiting(store: Store, subject: str, email: str = "bea@example.org") -> str:
 
 def _register(store: Store, token: str) -> Result:
     try:
-        return nhs_login.register(store, token, NOW).result
+        return nhs_login.register(store, token, Acceptance(), NOW).result
     except FhirError:
         return Result.GONE
 

@@ -9,6 +9,7 @@ import pytest
 
 from fhir_server.identity import invitations, passwords, registration
 from fhir_server.identity.accounts import create_account
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.identity.limits import SIGN_IN_HERE
 from fhir_server.identity.registration import Result
 from fhir_server.identity.sign_in import Result as SignInResult
@@ -65,7 +66,7 @@ def test_finishing_twice_at_once_makes_one_account(store: Store) -> None:
     assert registration.choose_password(store, invitation, "walrus kettle orbit") == ""
     registration.choose_memorable(store, invitation, "Which pet?", "Zoë")
     with ThreadPoolExecutor(4) as pool:
-        results = Counter(pool.map(lambda _: registration.finish(store, token, proof, NOW), range(4)))
+        results = Counter(pool.map(lambda _: registration.finish(store, token, proof, Acceptance(), NOW), range(4)))
     assert results == {Result.FINISHED: 1, Result.UNUSABLE: 3}
     with store.read() as session:
         [account] = accounts.by_reference(session, "Patient/1")

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from fhir_server.identity import passwords
+from fhir_server.identity.agreements import SHIPPED
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account, Secrets
 
@@ -28,6 +29,8 @@ def _person(world: World, *, mobile: str = "+447700900123", question: str = QUES
         email_confirmed_at=world.clock(),
         mobile=mobile,
         memorable_question=question,
+        agreement_version=SHIPPED.agreement,
+        privacy_version=SHIPPED.privacy,
     )
     secrets = Secrets(passwords.hashed(PASSWORD), passwords.hashed(passwords.plain_answer("Zoë")) if question else "")
     with world.store.write() as session:

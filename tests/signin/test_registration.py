@@ -1,7 +1,7 @@
 import pytest
 
 from fhir_server.identity import invitations as coordinator_side
-from fhir_server.identity.accounts import AGREEMENT_VERSION, PRIVACY_VERSION
+from fhir_server.identity.agreements import SHIPPED
 from fhir_server.store import accounts, invitations
 from tests.pages import said
 
@@ -21,7 +21,7 @@ def _register(world: World, browser: Browser) -> str:
     link = _prove(world, browser)
     browser.post(f"{link}/password", {"password": PASSWORD})
     browser.post(f"{link}/memorable", {"question": QUESTION, "answer": "Zoë"})
-    browser.post(f"{link}/agreement", {"agreement": AGREEMENT_VERSION, "privacy": PRIVACY_VERSION})
+    browser.post(f"{link}/agreement", {"agreement": SHIPPED.agreement, "privacy": SHIPPED.privacy})
     return link
 
 
@@ -33,7 +33,7 @@ def test_invited_person_registers_step_by_step_and_signs_in_to_her_record(world:
     assert browser_of.post(f"{link}/password", {"password": PASSWORD}).location == f"{link}/memorable"
     asked = browser_of.post(f"{link}/memorable", {"question": QUESTION, "answer": "Zoë"})
     assert asked.location == f"{link}/agreement"
-    accepted = {"agreement": AGREEMENT_VERSION, "privacy": PRIVACY_VERSION}
+    accepted = {"agreement": SHIPPED.agreement, "privacy": SHIPPED.privacy}
     assert browser_of.post(f"{link}/agreement", accepted).location == "/register/finished"
     assert browser_of.get(world.link("confirm-email")).status_code == 200
     assert browser_of.sign_in(email="bea@example.org").status_code == 303
@@ -41,7 +41,7 @@ def test_invited_person_registers_step_by_step_and_signs_in_to_her_record(world:
         account = accounts.by_email(session, "bea@example.org")
     assert account
     assert (account.reference, account.role, account.name) == ("Patient/9", "patient", "Béatrice O'Neill-Smith")
-    assert (account.agreement_version, account.privacy_version) == (AGREEMENT_VERSION, PRIVACY_VERSION)
+    assert (account.agreement_version, account.privacy_version) == (SHIPPED.agreement, SHIPPED.privacy)
     assert account.accepted_at is not None
 
 
@@ -133,7 +133,7 @@ def test_steps_cannot_be_skipped(world: World, browser_of: Browser) -> None:
     world.invite()
     link = _prove(world, browser_of)
     assert browser_of.get(f"{link}/agreement").location == f"{link}/password"
-    accepted = {"agreement": AGREEMENT_VERSION, "privacy": PRIVACY_VERSION}
+    accepted = {"agreement": SHIPPED.agreement, "privacy": SHIPPED.privacy}
     assert browser_of.post(f"{link}/agreement", accepted, page=f"{link}/password").location == f"{link}/password"
     with world.store.read() as session:
         assert accounts.by_email(session, "bea@example.org") is None
@@ -175,7 +175,7 @@ def test_agreement_and_policy_must_both_be_accepted(world: World, browser_of: Br
     link = _prove(world, browser_of)
     browser_of.post(f"{link}/password", {"password": PASSWORD})
     browser_of.post(f"{link}/memorable", {"question": QUESTION, "answer": "Zoë"})
-    answer = browser_of.post(f"{link}/agreement", {"agreement": AGREEMENT_VERSION})
+    answer = browser_of.post(f"{link}/agreement", {"agreement": SHIPPED.agreement})
     assert answer.status_code == 422
     assert "accept the privacy policy" in answer.text
 
@@ -243,7 +243,7 @@ def test_a_person_invited_by_letter_types_its_code_and_says_an_e_mail_address(
     assert browser_of.post(f"{link}/email", {"email": "Letter@example.org"}).location == f"{link}/password"
     browser_of.post(f"{link}/password", {"password": PASSWORD})
     browser_of.post(f"{link}/memorable", {"question": QUESTION, "answer": "Zoë"})
-    browser_of.post(f"{link}/agreement", {"agreement": AGREEMENT_VERSION, "privacy": PRIVACY_VERSION})
+    browser_of.post(f"{link}/agreement", {"agreement": SHIPPED.agreement, "privacy": SHIPPED.privacy})
     assert browser_of.get(world.link("confirm-email")).status_code == 200
     assert browser_of.sign_in(email="letter@example.org").status_code == 303
 

@@ -22,6 +22,7 @@ from werkzeug.test import TestResponse
 from fhir_server import web
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
+from fhir_server.identity.agreements import SHIPPED
 from fhir_server.interactions.model import Context
 from fhir_server.smart import authority, registry
 from fhir_server.smart.routes import blueprint
@@ -92,6 +93,8 @@ class World:
             may_break_glass=role == "professional",
             active=True,
             created_at=self.clock(),
+            agreement_version=SHIPPED.agreement,
+            privacy_version=SHIPPED.privacy,
         )
         with self.store.write() as session:
             accounts.add(session, account, accounts.Secrets("", ""))

@@ -41,7 +41,13 @@ def carer_invitation(token: str) -> str | Response:
         return make_response(_form(problems, new=person is None), 400 if problems else 200)
     if person is None:
         found = identity.register(
-            here.store, token, request.form["code"], request.form["password"], address=here.address, now=here.now()
+            here.store,
+            token,
+            request.form["code"],
+            request.form["password"],
+            web.acceptance(),
+            address=here.address,
+            now=here.now(),
         )
     else:
         found = identity.join(
