@@ -10,25 +10,13 @@ from flask import Request, g
 
 from fhir_server.api.bodies import read_form, with_body
 from fhir_server.api.formats import AS_JSON, BINARY_AS_RESOURCE, Format, negotiate
-from fhir_server.interactions.locating import Query, locate, parse_query
+from fhir_server.interactions.locating import PRESENTATION, Query, check_parameters, locate, parse_query
 from fhir_server.interactions.model import Code, Interaction
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
 
-_PRESENTATION = frozenset({"_format", "_pretty"})
 _BOOLEAN = frozenset({"true", "false", ""})
 _RETURNS = frozenset({"minimal", "representation", "OperationOutcome"})
-_CUT = frozenset({"_summary", "_elements"})
-_ALLOWED: Mapping[Code, frozenset[str]] = {
-    Code.READ: _CUT,
-    Code.VREAD: _CUT,
-    Code.UPDATE: frozenset(),
-    Code.PATCH: frozenset(),
-    Code.DELETE: frozenset(),
-    Code.TRANSACTION: frozenset(),
-    Code.CAPABILITIES: frozenset({"mode"}),
-}
-"""Parameters beside those of presentation that an interaction with one resource, or none, knows."""
 _TOTALS = {"count": "accurate", "estimate": "estimate", "none": "none"}
 """Values of `_totalMethod`, by which fhirpy asks for what FHIR calls `_total`."""
 
@@ -67,7 +55,7 @@ def read_request(
     form = read_form(request, interaction, limit_bytes)
     interaction = replace(interaction, query=(*interaction.query, *_asked(form))) if form else interaction
     # What the URL says goes before what a form says. Refusals are presented as well.
-    presentation = {name: value for name, value in (*form, *query) if name in _PRESENTATION}
+    presentation = {name: value for name, value in (*form, *query) if name in PRESENTATION}
     g.fhir_presentation = presentation
     if presentation.get("_pretty", "") not in _BOOLEAN:
         raise FhirError(Kind.INVALID_VALUE, "_pretty is true or false")
@@ -91,7 +79,7 @@ def read_request(
         # A HEAD begins nothing.
         prefers_async="respond-async" in prefer and request.method != "HEAD",
     )
-    _check_parameters(interaction)
+    check_parameters(interaction)
     return with_body(request, interaction, definitions, limit_bytes), wishes
 
 
@@ -108,25 +96,8 @@ def _asked(pairs: Query) -> Query:
     return tuple(
         ("_total", _TOTALS[value]) if name == "_totalMethod" and value in _TOTALS else (name, value)
         for name, value in pairs
-        if name not in _PRESENTATION
+        if name not in PRESENTATION
     )
-
-
-def _check_parameters(interaction: Interaction) -> None:
-    """Refuse a parameter that would be passed over.
-
-    Raises:
-        FhirError: NOT_SUPPORTED (400), unless the caller is lenient.
-    """
-    allowed = _ALLOWED.get(interaction.code)
-    if allowed is None or interaction.handling == "lenient":
-        return
-    for name, _ in interaction.query:
-        if name not in allowed:
-            known = ", ".join(sorted(allowed | _PRESENTATION))
-            raise FhirError(
-                Kind.NOT_SUPPORTED, f"{name[:64]!r} is no parameter of this interaction. Supported: {known}."
-            )
 
 
 def _binary_wish(request: Request, interaction: Interaction, query: Mapping[str, str]) -> str:

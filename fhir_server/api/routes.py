@@ -17,6 +17,7 @@ from fhir_server.api.responses import answer
 from fhir_server.interactions.locating import locate
 from fhir_server.interactions.model import Code, Outcome
 from fhir_server.interactions.perform import perform
+from fhir_server.interactions.reading import cut_down
 from fhir_server.interactions.terminology_capabilities import terminology_statement
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
@@ -75,11 +76,13 @@ def fhir(path: str = "") -> Response:
     api: Api = current_app.extensions[EXTENSION]
     interaction, wishes = read_request(request, here.definitions, path, limit_bytes=api.body_limit_bytes)
     if interaction.code is Code.CAPABILITIES:
-        content, kept = _statement(api, dict(interaction.query).get("mode") or "full")
-        return answer(interaction, wishes, Outcome(200, content), here.definitions, kept)
+        whole, kept = _statement(api, dict(interaction.query).get("mode") or "full")
+        content = cut_down(here.definitions, interaction, whole, "CapabilityStatement")
+        return answer(interaction, wishes, Outcome(200, content), here.definitions, kept if content is whole else None)
     principal = caller()
     spend(principal.client_id)
-    outcome = perform(interaction, principal, replace(here, again=caller_again))
+    asked = replace(here, again=caller_again, statement=lambda mode: _statement(api, mode)[0])
+    outcome = perform(interaction, principal, asked)
     if interaction.operation == "validate":
         outcome = located_in_answer(outcome, interaction, request)
     elif interaction.code is Code.TRANSACTION:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fhir_server.interactions.locating import locate_url, parse_query
+from fhir_server.interactions.locating import check_parameters, locate_url, parse_query
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.patching import JSON_PATCH, MERGE_PATCH, parse_patch
 from fhir_server.spec import json
@@ -42,6 +42,7 @@ class Entry:
         full_url: What other entries call it.
         interaction: What it asks for.
         new_id: What a create will be stored under.
+        is_head: The answer has no resource.
         modified_since: `ifModifiedSince` of a read, microseconds since the epoch; None where absent.
         changes: `Type/id` of all that it changes, none for something new.
     """
@@ -50,6 +51,7 @@ class Entry:
     full_url: str
     interaction: Interaction
     new_id: str = ""
+    is_head: bool = False
     modified_since: int | None = None
     changes: tuple[str, ...] = ()
 
@@ -80,9 +82,10 @@ def parse_entry(index: int, raw: Any, bundle: Interaction, context: Context) -> 
         interaction = locate_url(
             context.definitions, request["method"], url.removeprefix(context.fhir_base).lstrip("/")
         )
+        check_parameters(replace(interaction, handling=bundle.handling))
     except FhirError as error:
         raise located(error, index) from error
-    if interaction.code in {Code.TRANSACTION, Code.CAPABILITIES} or not _may_be_entry(interaction, bundle, context):
+    if interaction.code is Code.TRANSACTION or not _may_be_entry(interaction, bundle, context):
         raise FhirError(
             Kind.NOT_SUPPORTED, "This interaction cannot be an entry of this Bundle", (f"{where}.request.url",)
         )
@@ -102,6 +105,7 @@ def parse_entry(index: int, raw: Any, bundle: Interaction, context: Context) -> 
             if_none_match=tuple(map(_version_of, filter(None, str(request.get("ifNoneMatch", "")).split(",")))),
             if_none_exist=_if_none_exist(request, where) or interaction.if_none_exist,
         ),
+        is_head=request["method"] == "HEAD",
         modified_since=_modified_since(request, where),
     )
 
@@ -127,7 +131,10 @@ def _check_members(found: Mapping[str, Any], known: frozenset[str], where: str, 
 
 
 def _may_be_entry(interaction: Interaction, bundle: Interaction, context: Context) -> bool:
-    """Return whether an operation, if it is one, may be an entry: in a batch, where it changes nothing."""
+    """Return whether an operation, if it is one, may be an entry: where it changes nothing, and in a batch.
+
+    Some write what is no part of the record, a limit or a job, in a transaction of their own.
+    """
     if interaction.code is not Code.OPERATION:
         return True
     operation = context.operations.get(interaction.operation)

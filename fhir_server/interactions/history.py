@@ -5,14 +5,16 @@ Each version shown is one that `vread` would answer; a hidden one is not counted
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.interactions import searching
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
-from fhir_server.search import cursor, parse, results, syntax
+from fhir_server.search import cursor, parse, projection, results, syntax
 from fhir_server.search.bundle import link
+from fhir_server.search.model import Projection
 from fhir_server.search.parse import CURSOR
 from fhir_server.search.rows import type_names
 from fhir_server.spec.json import encode
@@ -24,9 +26,11 @@ from fhir_server.store.instants import from_us
 from fhir_server.store.keys import reference_key
 from fhir_server.store.resources import Version
 
-_SUPPORTED = ("_since", "_at", "_count")
+_SUPPORTED = ("_since", "_at", "_count", "_summary", "_elements")
 _IGNORED = frozenset({"_format", "_pretty"})
 _KEPT_APART = "AuditEvent"
+_OUR_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""What `Context.new_id` makes. A first version under another id was stored by PUT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class _Request:
     count: int
     cursor: str
     understood: tuple[tuple[str, str], ...]
+    projection: Projection | None = None
 
 
 def instance(job: Job, interaction: Interaction) -> Outcome:
@@ -46,7 +51,7 @@ def instance(job: Job, interaction: Interaction) -> Outcome:
     Raises:
         FhirError: NOT_FOUND for absent and hidden alike; 400 for a parameter that is not understood.
     """
-    request = _understood(interaction, _SUPPORTED)
+    request = _understood(job, interaction, _SUPPORTED)
     kind, logical_id = interaction.type, interaction.id
     if resources.get(job.session, job.decision.readable, kind, logical_id) is None:
         raise FhirError(Kind.NOT_FOUND, f"{kind}/{logical_id} is not known")
@@ -62,7 +67,7 @@ def of_type(job: Job, interaction: Interaction) -> Outcome:
     """
     if interaction.type == _KEPT_APART:
         raise FhirError(Kind.NOT_SUPPORTED, f"{_KEPT_APART}s never change: search them instead")
-    request = _understood(interaction, _SUPPORTED)
+    request = _understood(job, interaction, _SUPPORTED)
     return _answer(
         job, request, Asked((interaction.type,), since=request.since, at=request.at), f"{interaction.type}/_history"
     )
@@ -76,7 +81,7 @@ def of_system(job: Job, interaction: Interaction) -> Outcome:
             that is not understood.
     """
     types = searching.types_asked(job, interaction)
-    request = _understood(interaction, ("_type", *_SUPPORTED))
+    request = _understood(job, interaction, ("_type", *_SUPPORTED))
     types = parse.named_types(job.definitions, interaction.query) or types
     if request.since is not None and not types:
         # Named one by one: indexes on instants begin with the type.
@@ -116,7 +121,7 @@ def _position(sealed: str, sealing: dict[str, Any]) -> history_pages.Position | 
     return int(at or 0), int(key or 0), int(version or 0)
 
 
-def _understood(interaction: Interaction, supported: tuple[str, ...]) -> _Request:
+def _understood(job: Job, interaction: Interaction, supported: tuple[str, ...]) -> _Request:
     """Return what the parameters mean; one that is not known is left out of the links where the caller is lenient.
 
     A history Bundle has no place for a warning: each of its entries needs a request (constraint bdl-3).
@@ -132,12 +137,15 @@ def _understood(interaction: Interaction, supported: tuple[str, ...]) -> _Reques
         if name in found:
             raise syntax.invalid(name, "may be given once.")
         found[name] = value
+    summary = results.choice("_summary", found.get("_summary", "false"), results.SUMMARIES)
+    count = results.count(found["_count"]) if "_count" in found else results.DEFAULT_COUNT
     return _Request(
         _interval("_since", found["_since"])[0] if "_since" in found else None,
         _interval("_at", found["_at"]) if "_at" in found else None,
-        results.count(found["_count"]) if "_count" in found else results.DEFAULT_COUNT,
+        0 if summary == "count" else count,
         found.get(CURSOR, ""),
         tuple((name, value) for name, value in found.items() if name != CURSOR),
+        projection.projection_of(job.definitions, found.get("_elements", ""), summary),
     )
 
 
@@ -166,16 +174,16 @@ def _bundle(fhir_base: str, path: str, request: _Request, versions: list[Version
             "link": [{"relation": relation, "url": link(url, query)} for relation, query in links],
         }
     )
-    entries = b",".join(_entry(fhir_base, version) for version in versions)
+    entries = b",".join(_entry(fhir_base, version, request.projection) for version in versions)
     return head[:-1] + (b',"entry":[' + entries + b"]}" if entries else b"}")
 
 
-def _entry(fhir_base: str, version: Version) -> bytes:
+def _entry(fhir_base: str, version: Version, shown: Projection | None) -> bytes:
     name = f"{version.type}/{version.id}"
     if version.content is None:
         method, url, status = "DELETE", name, "204"
     elif version.version == 1:
-        method, url, status = "POST", version.type, "201"
+        method, url, status = ("POST", version.type, "201") if _OUR_ID.fullmatch(version.id) else ("PUT", name, "201")
     else:
         method, url, status = "PUT", name, "200"
     response = {
@@ -183,7 +191,10 @@ def _entry(fhir_base: str, version: Version) -> bytes:
         "etag": f'W/"{version.version}"',
         "lastModified": instant_text(from_us(version.updated_at)),
     }
-    resource = b',"resource":' + version.content if version.content is not None else b""
+    content = version.content
+    if content is not None and shown is not None:
+        content = shown.apply(version.type, content, included=False)
+    resource = b',"resource":' + content if content is not None else b""
     return b'{"fullUrl":%s%s,"request":%s,"response":%s}' % (
         encode(f"{fhir_base}/{name}"),
         resource,

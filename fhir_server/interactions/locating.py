@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, unquote
 
 from fhir_server.interactions.model import Code, Interaction
@@ -16,6 +16,19 @@ _LONGEST_PATH = 256
 _ANY_TYPE = "*"
 _VERSION_PARTS = len(("type", "id", "_history", "version"))
 _COMPARTMENT_PARTS = len(("type", "id", "type"))
+_CUT = frozenset({"_summary", "_elements"})
+PRESENTATION = frozenset({"_format", "_pretty"})
+"""Parameters that say how an answer looks, not what is asked for."""
+_KNOWN: Mapping[Code, frozenset[str]] = {
+    Code.READ: _CUT,
+    Code.VREAD: _CUT,
+    Code.UPDATE: frozenset(),
+    Code.PATCH: frozenset(),
+    Code.DELETE: frozenset(),
+    Code.TRANSACTION: frozenset(),
+    Code.CAPABILITIES: frozenset({"mode", *_CUT}),
+}
+"""Parameters beside those of presentation that an interaction with one resource, or none, knows."""
 
 
 def parse_query(text: str) -> Query:
@@ -28,6 +41,23 @@ def parse_query(text: str) -> Query:
         return tuple(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000))
     except (ValueError, UnicodeDecodeError) as error:
         raise FhirError(Kind.INVALID_VALUE, "The query string is not valid percent-encoded UTF-8") from error
+
+
+def check_parameters(interaction: Interaction) -> None:
+    """Refuse a parameter that would be passed over; searches, histories and operations look at theirs themselves.
+
+    Raises:
+        FhirError: NOT_SUPPORTED (400), unless the caller is lenient.
+    """
+    allowed = _KNOWN.get(interaction.code)
+    if allowed is None or interaction.handling == "lenient":
+        return
+    for name, _ in interaction.query:
+        if name not in allowed | PRESENTATION:
+            known = ", ".join(sorted(allowed | PRESENTATION))
+            raise FhirError(
+                Kind.NOT_SUPPORTED, f"{name[:64]!r} is no parameter of this interaction. Supported: {known}."
+            )
 
 
 def locate(definitions: Definitions, method: str, path: str, query: Query) -> Interaction:

@@ -127,6 +127,7 @@ class Context:
         page_key: 32 bytes that seal page cursors.
         operations: FHIR operations by code, from the registry in `operations`.
         again: Looks up afresh who asks, for what takes long; None where nobody can lose a right meanwhile.
+        statement: JSON of what the server says of itself, by `mode` of `metadata`; None outside of the REST API.
         live: Looks up the definitions with the search parameters that an operator added; None for the plain ones.
         conditional_deletes: How many resources one conditional delete of a program may delete; more matches are 412.
         recorder: Makes the AuditEvents of reads and refusals durable before anything is disclosed.
@@ -148,6 +149,7 @@ class Context:
     operations: Mapping[str, Operation] = field(default_factory=dict)
     again: Callable[[], Principal] | None = None
     live: Callable[[], Definitions] | None = None
+    statement: Callable[[str], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

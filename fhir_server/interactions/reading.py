@@ -10,9 +10,8 @@ from dataclasses import replace
 from fhir_server.interactions import audit_search
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
-from fhir_server.search import results
-from fhir_server.search.model import Projection
-from fhir_server.search.projection import elements_projection, summary_projection
+from fhir_server.search import projection, results
+from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import belonging, resources
 from fhir_server.store.instants import from_us
@@ -47,6 +46,18 @@ def vread(job: Job, interaction: Interaction) -> Outcome:
     return _cut_down(job, interaction, _answer(job, interaction, found))
 
 
+def capabilities(job: Job, interaction: Interaction) -> Outcome:
+    """Return what the server says of itself, as an entry of a Bundle asks for it (`GET metadata?mode=…`).
+
+    Raises:
+        FhirError: INVALID_VALUE (400) for a mode that there is not; NOT_SUPPORTED (400) away from the REST API.
+    """
+    if job.context.statement is None:
+        raise FhirError(Kind.NOT_SUPPORTED, "metadata is answered by the REST API only")
+    content = job.context.statement(dict(interaction.query).get("mode") or "full")
+    return Outcome(200, cut_down(job.definitions, interaction, content, "CapabilityStatement"), "CapabilityStatement")
+
+
 def _answer(job: Job, interaction: Interaction, found: Version | None) -> Outcome:
     if found is None:
         raise _not_found(interaction)
@@ -57,19 +68,21 @@ def _answer(job: Job, interaction: Interaction, found: Version | None) -> Outcom
 
 
 def _cut_down(job: Job, interaction: Interaction, outcome: Outcome) -> Outcome:
-    """Return the answer with the parts alone that `_elements` or `_summary` asks for."""
     if not interaction.query:
         return outcome
+    return replace(outcome, content=cut_down(job.definitions, interaction, outcome.content, interaction.type))
+
+
+def cut_down(definitions: Definitions, interaction: Interaction, content: bytes, resource_type: str) -> bytes:
+    """Return the parts alone of a resource that `_elements` or `_summary` asks for.
+
+    Raises:
+        FhirError: 400 for a value that either does not have.
+    """
     wanted = dict(interaction.query)
-    elements, summary = wanted.get("_elements", ""), wanted.get("_summary", "") or "false"
-    projection: Projection
-    if elements:
-        projection = elements_projection(job.definitions, elements)
-    elif summary != "false":
-        projection = summary_projection(job.definitions, results.choice("_summary", summary, _SUMMARIES))
-    else:
-        return outcome
-    return replace(outcome, content=projection.apply(interaction.type, outcome.content, included=False))
+    summary = results.choice("_summary", wanted.get("_summary", "") or "false", _SUMMARIES)
+    shown = projection.projection_of(definitions, wanted.get("_elements", ""), summary)
+    return content if shown is None else shown.apply(resource_type, content, included=False)
 
 
 def outcome_of(version: Version, status: int, fhir_base: str) -> Outcome:

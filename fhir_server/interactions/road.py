@@ -40,7 +40,9 @@ VERBS: dict[Code, Verb] = {
     Code.UPDATE: Verb(writing.update, "u", writes=True),
     Code.PATCH: Verb(writing.patch, "u", writes=True),
     Code.DELETE: Verb(writing.delete, "d", writes=True),
+    Code.CAPABILITIES: Verb(reading.capabilities, "r", writes=False),
 }
+_OF_NO_TYPE = frozenset({Code.OPERATION, Code.SEARCH_SYSTEM, Code.HISTORY_SYSTEM, Code.CAPABILITIES})
 
 
 def open_job(session: Session, interaction: Interaction, principal: Principal, context: Context, trace: Trace) -> Job:
@@ -50,7 +52,7 @@ def open_job(session: Session, interaction: Interaction, principal: Principal, c
         FhirError: FORBIDDEN (403) for what the token or role may never do.
     """
     verb = verb_of(interaction, context)
-    if interaction.code not in {Code.OPERATION, Code.SEARCH_SYSTEM, Code.HISTORY_SYSTEM}:
+    if interaction.code not in _OF_NO_TYPE:
         gate(principal, verb.right, interaction.type)
     narrow = partial(scopes.narrowing, context.definitions, context.fhir_base)
     decision = decide(session, principal, narrow, context.now(), verb.right)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.search import syntax
+from fhir_server.search.model import Projection
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.elements import Child
 from fhir_server.spec.json import decode, encode
@@ -24,6 +25,17 @@ _SUBSETTED = {
 _INLINE = frozenset({"BackboneElement", "Element"})
 _ELEMENTS_LIMIT = 100
 _PATH = re.compile(r"[A-Za-z]+(\.[A-Za-z]+)*")
+
+
+def projection_of(definitions: Definitions, elements: str, summary: str) -> Projection | None:
+    """Return what `_elements`, which goes first, or `_summary` leaves of one resource; None for all of it.
+
+    Raises:
+        FhirError: 400 where `_elements` is no list of element names.
+    """
+    if elements:
+        return elements_projection(definitions, elements)
+    return None if summary in {"false", "count"} else summary_projection(definitions, summary)
 
 
 def elements_projection(definitions: Definitions, value: str) -> _Elements:

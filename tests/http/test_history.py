@@ -141,6 +141,27 @@ def test_what_is_not_understood_is_refused_or_left_out(server: Server, operator:
     assert server.call("DELETE", "_history", operator).status_code == 405
 
 
+def test_a_history_is_cut_down_and_says_what_stored_a_version(server: Server, operator: str) -> None:
+    first, other = _life(server, operator)
+    server.clock.advance(minutes=1)
+    server.put({**PATIENT, "id": "chosen"}, operator)
+    cut = server.get("Patient/_history?_elements=active&_count=3", operator)
+    assert cut["total"] == 5
+    assert [("name" in each.get("resource", ()), each["request"]["method"]) for each in cut["entry"]] == [
+        (False, "PUT"), (False, "DELETE"), (False, "POST")
+    ]  # fmt: skip
+    assert cut["entry"][0]["request"]["url"] == "Patient/chosen"
+    assert cut["entry"][0]["resource"]["meta"]["tag"][0]["code"] == "SUBSETTED"
+    assert {link["url"].partition("?")[2].partition("&_cursor")[0] for link in cut["link"]} == {
+        "_elements=active&_count=3"
+    }
+    counted = server.get(f"Patient/{first}/_history?_summary=count", operator)
+    assert (counted["total"], "entry" in counted) == (3, False)
+    assert "name" not in server.get(f"Patient/{other}/_history?_summary=text", operator)["entry"][0]["resource"]
+    for query in ("_summary=some", "_elements=a-b"):
+        server.get(f"Patient/{first}/_history?{query}", operator, 400)
+
+
 def test_a_history_is_an_entry_of_a_batch(server: Server, operator: str) -> None:
     _life(server, operator)
     entries = [{"request": {"method": "GET", "url": url}} for url in ("Patient/_history?_count=1", "_history?x=1")]

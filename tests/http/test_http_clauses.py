@@ -173,13 +173,35 @@ def test_an_operation_that_changes_nothing_may_be_an_entry_of_a_batch(server: Se
         {"method": "GET", "url": "Patient/none/$everything"},
         {"method": "GET", "url": "Patient/p/$nonsense"},
         {"method": "POST", "url": "Patient/p/$meta-add", "resource": {"resourceType": "Parameters"}},
-        {"method": "GET", "url": "metadata"},
     ]
     entries = _batch(server, operator, *(dict(each) for each in requests))["entry"]
     statuses = [entry["response"]["status"].partition(" ")[0] for entry in entries]
-    assert statuses == ["200", "200", "200", "404", "404", "400", "400"]
+    assert statuses == ["200", "200", "200", "404", "404", "400"]
     assert [entry["resource"]["resourceType"] for entry in entries[:3]] == ["Bundle", "Bundle", "OperationOutcome"]
     _batch(server, operator, dict(requests[0]), kind="transaction", status=400)
+
+
+def test_an_entry_that_reads_is_answered_as_the_request_would_be(server: Server, operator: str) -> None:
+    """Every kind of GET there is, by itself and as an entry: status, and what is answered but for its sealed links."""
+    asked = (
+        "Patient/p", "Patient/p?_elements=name", "Patient/p?_summary=text", "Patient/p?_format=json", "Patient/p?x=1",
+        "Patient/p/_history/1", "Patient/p/_history?_summary=count", "Patient/_history?_elements=name", "_history",
+        "Patient?name=clause", "Patient?x=1", "?_type=Patient", "Patient/p/*", "Patient/p/Observation", "metadata",
+        "metadata?mode=terminology", "metadata?_elements=fhirVersion", "metadata?mode=x", "Patient/p/$everything",
+        "Patient/p/$validate", "Patient/$meta", "$meta", "Patient/none", "Nonsense/1", "Patient/p?_summary=count",
+    )  # fmt: skip
+    entries = _batch(server, operator, *({"method": "GET", "url": path} for path in asked))["entry"]
+    for path, entry in zip(asked, entries, strict=True):
+        alone = server.call("GET", path, operator)
+        assert entry["response"]["status"].partition(" ")[0] == str(alone.status_code), path
+        if alone.status_code == 200:
+            found = orjson.loads(alone.data)
+            for resource in (found, entry["resource"]):
+                resource.pop("link", None)
+            assert entry["resource"] == found, path
+    heads = ("Patient/p", "metadata", "Patient?name=clause")
+    told = _batch(server, operator, *({"method": "HEAD", "url": path} for path in heads), kind="transaction")["entry"]
+    assert [(entry["response"]["status"], "resource" in entry) for entry in told] == [("200 OK", False)] * 3
 
 
 def test_a_deletion_is_the_same_answer_the_second_time(server: Server, operator: str) -> None:
