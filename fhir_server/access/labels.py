@@ -54,7 +54,7 @@ EVERY = WITHHELD - 1
 """What a permit without labels covers: all that may be given to anybody."""
 
 LEVELS = {"U": 0, "L": 1, "M": 2, "N": 3, "R": 4, "V": 5}
-NORMAL, RESTRICTED, HIGHEST = 3, 4, 5
+NORMAL, HIGHEST = LEVELS["N"], LEVELS["V"]
 
 # Codings in meta.security that say nothing about who may see the resource.
 _NEUTRAL_SYSTEMS = {

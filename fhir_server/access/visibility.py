@@ -282,10 +282,12 @@ class Gate:
         """Return whether the row meets a node's criteria on content; `unknown` is the answer where nobody can tell."""
         if self.rare and rules.exact:
             return rare.met(row, node, rules, unknown=unknown)
-        typed = or_(node.c.type == 0, node.c.type == row.c.type, row.c.type.in_((rare.BINARY, rare.PROVENANCE)))
+        # What is judged as another record, of which nothing is known here.
+        elsewhere = row.c.type.in_((rare.BINARY, rare.PROVENANCE))
         if unknown:
-            return typed
-        return and_(node.c.type == row.c.type, node.c.code == 0, node.c.data_from.is_(None), node.c.meaning == 0)
+            return or_(node.c.type == 0, node.c.type == row.c.type, elsewhere)
+        alone = and_(node.c.code == 0, node.c.data_from.is_(None), node.c.meaning == 0)
+        return and_(node.c.type == row.c.type, ~elsewhere, alone)
 
     def _emergency(self, patient: ColumnElement[int], rules: Rules) -> ColumnElement[bool]:
         block = rules.grant.alias()

@@ -95,6 +95,11 @@ POINTED = replace(RESULT, referred_by=frozenset({TEAM}))
 ABOUT_LETTER = replace(_record("DocumentReference", ANN, dates=(100, 200)), key=LETTER)
 FILE = _record("Binary", ANN, subject=ABOUT_LETTER)
 LOOSE_FILE = _record("Binary", ANN)
+NEIGHBOUR = replace(
+    _record("Observation", BOB, ANN, OTHER), key=key_of_reference("Observation/neighbour"),
+    tokens=frozenset({(5, LOINC, CODE)}), references=frozenset({(min(AUTHORS), OTHER), (1, TEAM)}), dates=(100, 200),
+)  # fmt: skip
+"""Stands beside the record of each row and has all that a row may ask for."""
 HISTORY = _record("Provenance", ANN)
 
 
@@ -112,6 +117,7 @@ _SCOPES = (
     Case(R.OUT_OF_SCOPE, scoped(OPERATOR, ScopeFilter(TASK, 0)), RESULT),
     Case(R.OWN_DATA, scoped(READER, ScopeFilter(0, ANN)), replace(THEIRS, patients=(BOB, ANN))),
     Case(R.OUT_OF_SCOPE, scoped(READER, ScopeFilter(0, ANN)), replace(THEIRS, patients=(BOB,))),
+    Case(R.OUT_OF_SCOPE, scoped(READER, ScopeFilter(0, ANN)), replace(THEIRS, patients=(BOB, OTHER))),
     Case(R.DIRECTORY, scoped(READER, ScopeFilter(0, ANN)), LISTED),
     Case(R.OUT_OF_SCOPE, scoped(READER, ScopeFilter(0, ANN)), replace(THEIRS, patients=())),
     Case(R.OPERATOR, scoped(OPERATOR, ScopeFilter(0, 0, HERE)), replace(RESULT, meets=frozenset({HERE}))),
@@ -261,6 +267,8 @@ _ABOUT = (
     Case(R.CONSENT, READER, MEMBER, (only(meaning=RELATED, target=TEAM),)),
     Case(R.CONSENT, READER, POINTED, (only(meaning=RELATED, target=TEAM),)),
     Case(R.NO_PERMIT, READER, RESULT, (only(meaning=RELATED, target=TEAM),)),
+    Case(R.NO_PERMIT, READER, MEMBER, (only(meaning=RELATED, target=OTHER),)),
+    Case(R.NO_PERMIT, READER, POINTED, (only(meaning=RELATED, target=OTHER),)),
     Case(R.CONSENT, READER, RESULT, (only(meaning=DEPENDENTS, target=KEY),)),
     Case(R.CONSENT, READER, MEMBER, (only(meaning=DEPENDENTS, target=TEAM),)),
     Case(R.NO_PERMIT, READER, POINTED, (only(meaning=DEPENDENTS, target=TEAM),)),
@@ -279,7 +287,9 @@ _ABOUT = (
     Case(R.CONSENT, READER, FILE, (only(meaning=INSTANCE, target=LETTER),)),
     Case(R.DENIED, READER, FILE, never(meaning=INSTANCE, target=LETTER)),
     Case(R.NO_PERMIT, READER, LOOSE_FILE, (only(type=type_key("DocumentReference")),)),
+    Case(R.CONSENT, READER, LOOSE_FILE, (only(type=type_key("Binary")),)),
+    Case(R.NO_PERMIT, READER, HISTORY, (only(type=type_key("Provenance")),)),
     Case(R.DENIED, READER, LOOSE_FILE, never(data_from=0, data_to=999)),
 )
-CASES = (*_SCOPES, *_AUTHORS, *_OWNERS, *_PERMITS, *_DENIALS, *_EMERGENCIES, *_WRITES, *_ABOUT)
+CASES = (*_ABOUT, *_SCOPES, *_AUTHORS, *_OWNERS, *_PERMITS, *_DENIALS, *_EMERGENCIES, *_WRITES)
 VISIBLE = frozenset({R.OPERATOR, R.OWN_DATA, R.DIRECTORY, R.REVIEW, R.OWNER, R.CONSENT, R.EMERGENCY})

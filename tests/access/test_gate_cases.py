@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from sqlalchemy import insert, select
 
+from fhir_server.access.rare import BINARY, PROVENANCE
 from fhir_server.access.verdict import Record, Verdict, Vote, verdict
-from fhir_server.store import grants, index_tables
+from fhir_server.store import grants, index_tables, tables
 from fhir_server.store.database import Session, Store
+from fhir_server.store.grants import Grant
 from fhir_server.store.keys import type_key
-from fhir_server.store.visibility import execute, readable
-from tests.access.gate_cases import BOB, CASES, OBSERVATION, READER, RESULT, SHARED, VISIBLE, Case, deny, permit
+from fhir_server.store.visibility import HISTORY_RULES, execute, readable
+from tests.access.gate_cases import (
+    BOB,
+    CASES,
+    NEIGHBOUR,
+    OBSERVATION,
+    READER,
+    RESULT,
+    SHARED,
+    TEAM,
+    VISIBLE,
+    Case,
+    deny,
+    permit,
+)
 from tests.consent.storing import put
 from tests.databases import Databases
 from tests.server import create_schema
@@ -42,6 +58,9 @@ def test_the_verdict_says_what_the_table_says() -> None:
 
 def test_the_predicate_shows_what_the_table_says(databases: Databases) -> None:
     store = Store(databases.prepared("schema", create_schema))
+    with store.write() as session:
+        put(session, NEIGHBOUR, "Observation/neighbour")
+        _point_at(session, NEIGHBOUR.key, TEAM)
     wrong = next((case for case in CASES if _is_seen(store, case) is not (case.says in VISIBLE)), None)
     store.close()
     assert wrong is None
@@ -55,16 +74,55 @@ def _is_seen(store: Store, case: Case) -> bool:
             put(session, case.record.subject, "DocumentReference/letter")
         put(session, case.record, f"{_KINDS[case.record.type]}/r")
         for key in case.record.referred_by:
-            pointing = {"key": key, "param": 1, "patient": 0, "target": case.record.key, "target_type": 0, "version": 0}
-            session.connection.execute(insert(index_tables.reference).values(pointing))
+            _point_at(session, case.record.key, key)
         for consent in {grant.consent for grant in case.grants}:
             grants.replace(session, consent, [grant for grant in case.grants if grant.consent == consent])
         seen = _found(session, case)
         if session.is_postgresql:
             assert _found(session, case, wide=True) is seen
             assert seen or not _found(session, case, sure=True)
+        if _is_kept_in_part(case):
+            assert _is_seen_once_replaced(session, case) is _says_of_a_version(case), case
         raise _UndoneError
     return seen
+
+
+def _point_at(session: Session, target: int, key: int) -> None:
+    pointing = {"key": key, "param": 1, "patient": 0, "target": target, "target_type": 0, "version": 0}
+    session.connection.execute(insert(index_tables.reference).values(pointing))
+
+
+def _is_kept_in_part(case: Case) -> bool:
+    """Return whether it matters that a replaced version has no index rows and no further patients."""
+    return case.gate.scopes is not None or len(case.record.patients) > 1 or any(grant.rare for grant in case.grants)
+
+
+def _is_seen_once_replaced(session: Session, case: Case) -> bool:
+    put(session, replace(case.record, patients=(), label=0), f"{_KINDS[case.record.type]}/r", version=2)
+    old = tables.history.alias()
+    return (
+        session.connection.execute(select(old.c.key).where(case.gate.predicate(old, HISTORY_RULES))).first() is not None
+    )
+
+
+def _says_of_a_version(case: Case) -> bool:
+    """Return what the table says once all is refused that a version does not tell."""
+    first, *further = case.record.patients or (0,)
+    record = replace(case.record, patients=(first, -1)) if further else case.record
+    gate = case.gate
+    if gate.scopes is not None:
+        gate = replace(gate, scopes=tuple(scope for scope in gate.scopes if scope.narrowing is None))
+    kept = [replace(grant, rare=False) for grant in case.grants if not grant.rare or _counts(grant, record)]
+    return verdict(gate, record, kept).visible
+
+
+def _counts(grant: Grant, record: Record) -> bool:
+    """Return whether criteria on content permit or deny a version: a permit by its type alone, a deny on doubt."""
+    if record.type in {BINARY, PROVENANCE}:
+        return not grant.permit
+    if not grant.permit:
+        return grant.type in {0, record.type}
+    return grant.type == record.type and not (grant.code or grant.data_from or grant.data_to or grant.meaning)
 
 
 def _found(session: Session, case: Case, *, wide: bool = False, sure: bool = False) -> bool:

@@ -60,11 +60,30 @@ def test_a_container_is_as_sensitive_as_what_it_contains() -> None:
     assert own_confidentiality(outer) == 5
 
 
+def test_what_tells_of_a_consent_is_beyond_every_permit_and_who_somebody_is_has_no_label() -> None:
+    letter, mandate = ref("DocumentReference/d"), ref("Consent/c")
+    for target in ([mandate], [letter, mandate], [ref(f"{_BASE}/Consent/c")]):
+        assert own_label({"resourceType": "Provenance", "target": target}, None) & ~labels.EVERY
+    for kind in ("Provenance", "Observation"):
+        assert own_label({"resourceType": kind, "target": [letter, {}]}, None) == labels.UNSET
+    assert own_label({"resourceType": "Observation", "target": [mandate]}, None) == labels.UNSET
+    assert own_label({"resourceType": "Patient"}, None) == 0
+    assert own_label({"resourceType": "Consent"}, None) == labels.GENERAL
+
+
+def test_levels_ascend() -> None:
+    assert sorted(labels.LEVELS, key=labels.LEVELS.__getitem__) == ["U", "L", "M", "N", "R", "V"]
+    assert len(set(labels.LEVELS.values())) == 6
+    assert (labels.LEVELS["N"], labels.LEVELS["V"]) == (labels.NORMAL, labels.HIGHEST)
+
+
 def test_an_update_keeps_labels_it_says_nothing_about() -> None:
     old = _labelled((LABEL, "mental-health"), (labels.CONFIDENTIALITY, "R"))
     assert labels.kept(old, _labelled()) == old["meta"]["security"]
     assert labels.kept(old, _labelled((LABEL, "general"))) == []
     assert labels.kept(old, _labelled((labels.CONFIDENTIALITY, "V"))) == old["meta"]["security"][:1]
+    withheld = _labelled((labels.ACT_CODE, "NOPAT"), ("http://terminology.hl7.org/CodeSystem/v3-ActReason", "TREAT"))
+    assert labels.kept(withheld, {"resourceType": "Observation"}) == withheld["meta"]["security"][:1]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +98,9 @@ def test_an_update_keeps_labels_it_says_nothing_about() -> None:
         (observation(ANN, performer=[ref(ANN)]), (_ANN,)),
         (observation(ANN, focus=[ref(BOB)]), (_ANN,)),
         ({**observation(ANN), "contained": [observation(BOB, "x")]}, (_ANN, _BOB)),
+        ({**observation(ANN), "contained": [{"resourceType": "Patient", "id": "p"}]}, (_ANN,)),
         ({"resourceType": "Patient", "id": "ann"}, (_ANN,)),
+        ({"resourceType": "Patient"}, ()),
         ({"resourceType": "Patient", "id": "ann", "link": [{"other": ref(BOB), "type": "seealso"}]}, (_ANN, _BOB)),
         ({"resourceType": "Organization", "id": "ann"}, ()),
     ],

@@ -9,8 +9,8 @@ from fhir_server.store.keys import key_of_reference
 from fhir_server.store.resources import NewVersion
 
 
-def put(session: Session, record: Record, name: str) -> None:
-    """Store a row of this name without content, with the index rows that the gate looks into."""
+def put(session: Session, record: Record, name: str, version: int = 1) -> None:
+    """Store a version of this name without content, with the index rows that the gate looks into."""
     key, (kind, _, logical_id) = key_of_reference(name), name.partition("/")
     own = dict.fromkeys(index_tables.token.c.keys(), 0) | {"key": key, "head": ""}
     tokens = [
@@ -28,7 +28,7 @@ def put(session: Session, record: Record, name: str) -> None:
             key=key,
             type=kind,
             id=logical_id,
-            version=1,
+            version=version,
             updated_at=1,
             content=b"{}",
             patients=record.patients,
