@@ -38,6 +38,7 @@ class Checked:
         pending_count: Entries newer than the checkpoint.
         extends: Size of the older log that this one was shown to extend, None where none was given.
         next_url: Where the rest is, "" where the file is all.
+        root: What was signed of that log.
     """
 
     origin: str
@@ -48,6 +49,7 @@ class Checked:
     pending_count: int
     extends: int | None
     next_url: str
+    root: bytes
 
 
 def check(text: bytes, *, public_key: bytes | None = None, older: bytes | None = None) -> Checked:
@@ -75,7 +77,7 @@ def check(text: bytes, *, public_key: bytes | None = None, older: bytes | None =
     next_urls = [str(each.get("valueUri", "")) for each in _named(parameters, "next")]
     return Checked(
         checkpoint.origin, checkpoint.public_key, checkpoint.signed_at, checkpoint.size, proved, pending, extends,
-        "".join(next_urls[:1]),
+        "".join(next_urls[:1]), checkpoint.root,
     )  # fmt: skip
 
 

@@ -121,6 +121,21 @@ class Road:
             raise FhirError(_REFUSALS[outcome.status], answer["issue"][0]["diagnostics"])
         return answer
 
+    def ask(
+        self, operation: str, resource_type: str, logical_id: str, query: Iterable[Parameter] = ()
+    ) -> dict[str, Any]:
+        """Return the answer of an operation that takes its parameters in the URL."""
+        asked = Interaction(
+            Code.OPERATION, type=resource_type, id=logical_id, operation=operation, query=tuple(query), by_get=True
+        )
+        return decode(self._perform(asked))
+
+    def versions(self, resource_type: str, count: int) -> tuple[dict[str, Any], ...]:
+        """Return the newest versions of all resources of a type, newest first; deletions are left out."""
+        asked = Interaction(Code.HISTORY_TYPE, type=resource_type, query=(("_count", str(count)),))
+        entries = decode(self._perform(asked)).get("entry", ())
+        return tuple(entry["resource"] for entry in entries if "resource" in entry)
+
     def _perform(self, interaction: Interaction) -> Outcome:
         return perform(interaction, self.principal, self.context)
 

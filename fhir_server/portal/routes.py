@@ -18,6 +18,8 @@ from fhir_server.portal.models.words import LONDON, spoken_time
 from fhir_server.portal.shell import shell
 from fhir_server.portal.views import (
     access_log,
+    access_log_files,
+    access_questions,
     account,
     account_contact,
     account_devices,
@@ -111,7 +113,10 @@ PAGES: Final = (
     Page("/sharing/switch-off", sharing.switch_off, PATIENT, BOTH),
     Page("/sharing/switch-on", sharing.switch_on, PATIENT, BOTH),
     Page("/access-log", access_log.access_log, PATIENT),
-    Page("/access-log.json", access_log.access_log_file, PATIENT),
+    Page("/access-log.json", access_log_files.access_log_file, PATIENT),
+    Page("/access-log/proof.json", access_log_files.proved_log, PATIENT),
+    Page("/access-log/check", access_log_files.check_log, PATIENT, BOTH),
+    Page("/access-log/ask/<event_id>", access_questions.ask_about, PATIENT, BOTH),
     Page("/apps", account.apps, READER),
     Page("/apps/<grant_id>/remove", account.remove_app, READER, BOTH),
     Page("/account", account.account, ANY_ROLE),

@@ -145,6 +145,13 @@ def _unsealed(settled: int) -> Select[Any]:
     return unsealed.where(audit_event.c.seq > settled).order_by(audit_event.c.seq)
 
 
+def waiting_count(session: Session) -> int:
+    """Return how many events are newer than the newest checkpoint; a late one below it is not counted."""
+    newest = select(func.coalesce(func.max(audit_checkpoint.c.newest_seq), 0)).scalar_subquery()
+    query = select(func.count()).select_from(audit_event).where(audit_event.c.seq > newest)
+    return int(session.connection.execute(query).scalar_one())
+
+
 def _grow(session: Session, tree: Frontier, rows: Sequence[Row[Any]]) -> None:
     leaves, tiles = [], []
     for row in rows:

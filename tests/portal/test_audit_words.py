@@ -13,7 +13,8 @@ from fhir_server.access.scopes import EVERYTHING
 from fhir_server.interactions import audit
 from fhir_server.interactions.audit_parts import Entity
 from fhir_server.interactions.model import Code, Context, Interaction
-from fhir_server.portal.models.audit import Log, log, parties
+from fhir_server.portal.models.accesses import parties
+from fhir_server.portal.models.audit import Log, log
 from fhir_server.spec.outcome import FhirError, Kind
 
 Json = dict[str, Any]

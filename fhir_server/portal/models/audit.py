@@ -1,133 +1,19 @@
-"""The access log in plain words: AuditEvents grouped into visits.
+"""AuditEvents grouped into visits, as the access log lists them.
 
-A visit is everything that one person did through one app on one day, for one purpose. Emergencies come first; what the
-patient did herself is kept apart.
+A visit is everything that one person did through one app on one day. Emergencies come first; what the patient did
+herself is kept apart.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhir_server.portal.models.words import (
-    Json,
-    Moment,
-    display,
-    first,
-    items,
-    listed,
-    moment,
-    reference,
-)
+from fhir_server.portal.models.accesses import DETAILS, REVIEWED, SOUGHT, STARTED, Access, access
+from fhir_server.portal.models.words import Json, first, listed
 
-_OPERATOR: Final = "operator"
-_EMERGENCY_ROLE: Final = "13"
-_DIRECTORY: Final = frozenset({"Organization", "Practitioner"})
-_DATA_ROLES: Final = frozenset({"4", "24"})
-
-_DETAILS: Final = "your details"
-_INFORMATION: Final = {
-    "Patient": _DETAILS,
-    "Observation": "test results and measurements",
-    "DiagnosticReport": "test reports",
-    "DocumentReference": "letters",
-    "Binary": "letters",
-    "Composition": "letters",
-    "Appointment": "appointments",
-    "Encounter": "hospital and clinic visits",
-    "Condition": "health conditions",
-    "AllergyIntolerance": "allergies",
-    "MedicationRequest": "medicines",
-    "MedicationStatement": "medicines",
-    "MedicationDispense": "medicines",
-    "Immunization": "vaccinations",
-    "Procedure": "operations and procedures",
-    "Flag": "alerts",
-    "CarePlan": "care plans",
-    "RelatedPerson": "family and carers",
-    "Consent": "sharing choices",
-    "AuditEvent": "the access log",
-    "Provenance": "where information came from",
-    "Task": "reviews of an emergency access",
-}
-_PURPOSE: Final = {
-    "TREAT": "For your care",
-    "ETREAT": "Emergency treatment",
-    "BTG": "Emergency access",
-    "PATRQT": "At your request",
-    "FAMRQT": "At your family's request",
-    "PATADMIN": "Running the service",
-    "HOPERAT": "Running the service",
-    "HPAYMT": "Payment",
-    "COC": "For your care",
-    "HCOMPL": "To check that the rules were kept",
-    "CAREMGT": "For your care",
-    "HRESCH": "Research",
-}
-_VERB: Final = {"C": "Added", "R": "Looked at", "U": "Changed", "D": "Deleted", "E": "Looked at"}
 _TRIED: Final = {"Looked at": "Tried to see", "Added": "Tried to add", "Changed": "Tried to change"}
-_REVIEWED: Final = "Reviewed the emergency access"
-_SPECIAL: Final = {
-    "$break-glass": "Asked for emergency access",
-    "$end-break-glass": "Ended emergency access",
-    "$close-emergency-review": _REVIEWED,
-    "110127": "Started emergency access",
-    "110138": "Ended emergency access",
-    "110122": "Signed in",
-    "110123": "Signed out",
-    "110114": "Signed in",
-    "110106": "Took a copy",
-    "export": "Took a copy",
-    "$export": "Asked for a copy",
-    "$export-file": "Took a copy",
-}
-_VERDICT: Final = {
-    "appropriate": "and found it appropriate",
-    "inappropriate": "and found that it should not have happened",
-    "enquiry": "and is looking into it further",
-}
-_EMERGENCY_SUBTYPES: Final = frozenset(
-    {"110127", "110138", "$break-glass", "$end-break-glass", "$close-emergency-review"}
-)
-_EMERGENCY_PURPOSES: Final = frozenset({"BTG"})
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """One AuditEvent.
-
-    Attributes:
-        id: Logical id.
-        at: When, None where malformed.
-        who: Name of who asked.
-        actor: Their literal reference.
-        organization: For whom they asked.
-        app: Program they used.
-        action: What they did, as a verb.
-        information: Kinds of information, in words.
-        why: Purpose, in words.
-        reason: Reason that was given for an emergency access.
-        refused: Whether it was refused.
-        emergency: Whether it was part of an emergency access.
-        own: Whether it was the patient.
-    """
-
-    id: str
-    at: Moment | None
-    who: str
-    actor: str
-    organization: str
-    app: str
-    action: str
-    information: tuple[str, ...]
-    why: str
-    reason: str
-    refused: bool
-    emergency: bool
-    own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +35,7 @@ class LogVisit:
         review: Whether it was the review of one.
         refused: Whether everything was refused.
         own: Whether it was the patient.
+        ids: Ids of its AuditEvents, newest first.
     """
 
     day: str
@@ -165,6 +52,7 @@ class LogVisit:
     review: bool
     refused: bool
     own: bool
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,45 +68,6 @@ class Log:
     emergencies: tuple[LogVisit, ...]
     others: tuple[LogVisit, ...]
     own: tuple[LogVisit, ...]
-
-
-def parties(events: Iterable[Json]) -> frozenset[str]:
-    """Return what events name but do not spell out: references of organisations and professionals, and ids of apps."""
-    agents = [agent for event in events for agent in items(event, "agent")]
-    references = {reference(agent.get("who")) for agent in agents if not _spoken(agent)}
-    in_directory = {target for target in references if target.partition("/")[0] in _DIRECTORY}
-    return frozenset(in_directory | {_client(agent) for agent in agents} - {""})
-
-
-def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
-    """Return one AuditEvent in words.
-
-    Args:
-        event: The AuditEvent.
-        patient: Literal reference of the patient whose log it is.
-        names: Names of `parties`.
-    """
-    agents = items(event, "agent")
-    asked = next((agent for agent in agents if agent.get("requestor") is True), agents[0] if agents else {})
-    codes = {str(tag.get("code")) for tag in items(event, "subtype")} | {_type_code(event), _operation(event)}
-    purposes = _purposes(event, agents)
-    actor = reference(asked.get("who"))
-    action = next((_SPECIAL[code] for code in codes if code in _SPECIAL), _VERB.get(str(event.get("action")), "Used"))
-    return Access(
-        id=str(event.get("id", "")),
-        at=moment(event.get("recorded")),
-        who=first((_spoken(asked), names.get(actor, ""), _nameless(asked))),
-        actor=actor,
-        organization=_organization(agents, asked, names),
-        app=first(names.get(_client(agent), _client(agent)) for agent in agents),
-        action=" ".join(filter(None, (action, _verdict(event)))),
-        information=_information(event) if not codes & set(_SPECIAL) else (),
-        why=next((_PURPOSE[code] for code in purposes if code in _PURPOSE), ""),
-        reason=_reason(event),
-        refused=str(event.get("outcome", "0")) != "0",
-        emergency=bool(codes & _EMERGENCY_SUBTYPES or set(purposes) & _EMERGENCY_PURPOSES),
-        own=actor == patient,
-    )
 
 
 def log(events: Iterable[Json], patient: str, names: Mapping[str, str]) -> Log:
@@ -251,9 +100,10 @@ def _visit(entries: list[Access]) -> LogVisit:
         reasons=tuple(dict.fromkeys(entry.reason for entry in entries if entry.reason)),
         lines=_lines(entries),
         emergency=newest.emergency,
-        review=all(entry.action.startswith(_REVIEWED) for entry in entries),
+        review=all(entry.action.startswith(REVIEWED) for entry in entries),
         refused=all(entry.refused for entry in entries),
         own=newest.own,
+        ids=tuple(entry.id for entry in entries),
     )
 
 
@@ -264,110 +114,13 @@ def _lines(entries: list[Access]) -> tuple[str, ...]:
         if entry.refused:
             verb = f"{_TRIED.get(verb, verb)} … and was refused"
         done.setdefault(verb, {}).update(dict.fromkeys(entry.information))
-    if _SPECIAL["110127"] in done:
-        done.pop(_SPECIAL["$break-glass"], None)
+    if STARTED in done:
+        done.pop(SOUGHT, None)
     return tuple(_sentence(verb, tuple(information)) for verb, information in done.items())
 
 
 def _sentence(verb: str, information: tuple[str, ...]) -> str:
     # Every page also reads who the person is: worth saying only where nothing else was read.
-    told = [kind for kind in information if kind != _DETAILS] or list(information)
+    told = [kind for kind in information if kind != DETAILS] or list(information)
     done, _, end = verb.partition(" … ")
     return " ".join(filter(None, (done, listed(told), end)))
-
-
-def _type_code(event: Json) -> str:
-    kind = event.get("type")
-    return str(kind.get("code", "")) if isinstance(kind, dict) else ""
-
-
-def _purposes(event: Json, agents: list[Json]) -> list[str]:
-    stated = items(event, "purposeOfEvent") + [purpose for agent in agents for purpose in items(agent, "purposeOfUse")]
-    return [str(coding.get("code")) for purpose in stated for coding in items(purpose, "coding")]
-
-
-def _organization(agents: list[Json], asked: Json, names: Mapping[str, str]) -> str:
-    for agent in agents:
-        target = reference(agent.get("who"))
-        if agent is not asked and target.startswith("Organization/"):
-            return first((_spoken(agent), names.get(target, "")))
-    return ""
-
-
-def _nameless(agent: Json) -> str:
-    return (
-        "The operator of this service" if agent.get("name") == _OPERATOR else reference(agent.get("who")) or "Not known"
-    )
-
-
-def _spoken(agent: Json) -> str:
-    """Return the name an agent was recorded with; a bare reference or role is no name."""
-    target = reference(agent.get("who"))
-    return first(
-        text for text in (str(agent.get("name") or ""), display(agent.get("who"))) if text not in {target, _OPERATOR}
-    )
-
-
-def _client(agent: Json) -> str:
-    """Return the id of the app that an agent stands for."""
-    who = agent.get("who")
-    named = who.get("identifier") if isinstance(who, dict) else None
-    if isinstance(named, dict) and str(named.get("system", "")).endswith("/client"):
-        return str(named.get("value", ""))
-    return ""
-
-
-def _information(event: Json) -> tuple[str, ...]:
-    types: dict[str, None] = {}
-    for entity in items(event, "entity"):
-        target = reference(entity.get("what")).partition("/")[0] or str(entity.get("name", ""))
-        if _role(entity) in _DATA_ROLES:
-            types.update(dict.fromkeys(filter(None, (target, _queried(entity)))))
-    if len(types) > 1:
-        types.pop("Patient", None)
-    return tuple(dict.fromkeys(_INFORMATION.get(kind, "other information") for kind in types))
-
-
-def _queried(entity: Json) -> str:
-    """Return the resource type that a recorded query asked for."""
-    text = _query(entity)
-    return text.partition("?")[0].partition("/")[0] if text[:1].isupper() else ""
-
-
-def _query(entity: Json) -> str:
-    query = entity.get("query")
-    if not isinstance(query, str):
-        return ""
-    try:
-        return base64.b64decode(query, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-
-
-def _operation(event: Json) -> str:
-    """Return the name of the operation that a recorded query called, `$break-glass`."""
-    texts = [_query(entity).partition("?")[0] for entity in items(event, "entity")]
-    return next((f"${text.partition('$')[2]}" for text in texts if "$" in text), "")
-
-
-def _verdict(event: Json) -> str:
-    """Return how a review of an emergency access ended, "" for any other event."""
-    texts = [_query(entity) for entity in items(event, "entity")]
-    called = (text.partition("?") for text in texts if "$close-emergency-review?" in text)
-    return next((_VERDICT.get(query.partition("outcome=")[2], "") for _, _, query in called), "")
-
-
-def _role(entity: Json) -> str:
-    role = entity.get("role")
-    return str(role.get("code", "")) if isinstance(role, dict) else ""
-
-
-def _reason(event: Json) -> str:
-    return first(
-        str(entity.get("description") or "") for entity in items(event, "entity") if _role(entity) == _EMERGENCY_ROLE
-    )
-
-
-def why_words(code: str) -> str:
-    """Return a purpose of use in words."""
-    return _PURPOSE.get(code, code)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from fhir_server.portal.models.audit import Access
+from fhir_server.portal.models.accesses import Access
 from fhir_server.portal.models.words import Json, Moment, code_of, display, first, items, moment, reference
 
-_OPEN: Final = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold", "draft"})
+OPEN: Final = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold", "draft"})
 VERDICTS: Final = {
     "appropriate": ("Appropriate", "green"),
     "inappropriate": ("Not appropriate", "red"),
@@ -93,7 +93,7 @@ def review(task: Json, event: Access | None, names: dict[str, str], now: datetim
     period = restriction.get("period") if isinstance(restriction, dict) else None
     due = moment(period.get("end")) if isinstance(period, dict) else None
     practitioner = reference(task.get("requester"))
-    is_open = task.get("status") in _OPEN
+    is_open = task.get("status") in OPEN
     overdue = is_open and due is not None and due.at < now
     verdict = code_of(task.get("businessStatus"))
     waiting = ("Overdue", "red") if overdue else ("Waiting for review", "blue")

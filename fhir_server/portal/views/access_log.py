@@ -1,29 +1,30 @@
-"""Who looked: the patient's AuditEvents over the road, in plain words, filtered, and as a download."""
+"""Who looked: the patient's AuditEvents over the road, in plain words, and filtered."""
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
+import re
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from flask import abort, render_template, request
 from werkzeug.datastructures import MultiDict
-from werkzeug.wrappers import Response
 
 from fhir_server import web
 from fhir_server.identity import apps
 from fhir_server.portal.forms import Problem, day_answer
-from fhir_server.portal.models.audit import Log, log, parties
+from fhir_server.portal.models import disputes
+from fhir_server.portal.models.accesses import Access, access, parties
+from fhir_server.portal.models.audit import Log, log
 from fhir_server.portal.road import Parameter, Road
 from fhir_server.portal.views import directory
 from fhir_server.portal.views.whose import Record, open_record
 
 _PER_PAGE: Final = 200
 _MOST_PAGES: Final = 5
-_DOWNLOAD_PAGES: Final = 100
+_MOST_PARTIES: Final = 500
 _EMERGENCIES: Final = ("purpose", "BTG,HCOMPL")
 """Emergency accesses, and their reviews."""
+_AGENT: Final = re.compile(r"(Organization|Practitioner|RelatedPerson|Device)/[A-Za-z0-9\-.]{1,64}")
 _OWN_NAMES: Final = {
     "portal": "this website",
     "command-line": "the command line of the server",
@@ -33,43 +34,47 @@ _OWN_NAMES: Final = {
 
 def access_log() -> str:
     """Show who looked at the record, emergencies first, the patient's own visits folded away."""
-    record = _own_record()
-    filters, errors = _filters(request.args)
-    shown, next_page = log_of(record, query=filters, page=request.args.get("page", ""), enough=30)
+    record = own_log()
+    query, errors = filters(request.args)
+    shown, next_page = log_of(record, query=query, page=request.args.get("page", ""), enough=30)
+    asked = questions(record)
     return render_template(
         "portal/access_log.html",
         record=record,
         log=shown,
         answers=request.args,
-        filtered=bool(filters),
+        filtered=bool(query),
         next_href=_next_href(next_page),
         errors=errors,
+        questions=asked,
+        asked={question.event_id: question for question in asked},
+        parties=_parties(record),
+        notice=_NOTICES.get(request.args.get("done", ""), ""),
     )
 
 
-def access_log_file() -> Response:
-    """Send the whole access log as one FHIR Bundle."""
-    record = _own_record()
-    filters, _ = _filters(request.args)
+_NOTICES: Final = {
+    "asked": "The privacy officer has your question and answers within 28 days. We send you an e-mail when they have",
+    "known": "You have asked about this entry already. See below where it stands",
+    "limit": "You have asked many questions today. Try again tomorrow",
+}
+
+
+def questions(record: Record) -> tuple[disputes.Question, ...]:
+    """Return what the patient asked about entries of the log, newest first."""
+    found = record.road.ask("access-disputes", "Patient", record.patient_id)
+    ids = disputes.event_ids(found)
+    return disputes.questions(found, accesses(record.road, ids, record.reference)) if ids else ()
+
+
+def accesses(way: Road, ids: tuple[str, ...], patient: str = "") -> dict[str, Access]:
+    """Return AuditEvents in words, by id."""
     events: list[dict[str, Any]] = []
-    page = ""
-    for _turn in range(_DOWNLOAD_PAGES):
-        found = record.road.search("AuditEvent", *_query(record, filters), ("_count", str(_PER_PAGE)), page=page)
-        events += found.matches
-        page = found.next_page
-        if not page:
-            break
-    entries = [
-        {"fullUrl": f"{record.road.context.fhir_base}/AuditEvent/{event['id']}", "resource": event} for event in events
-    ]
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "timestamp": record.road.now.isoformat(),
-        "entry": entries,
-    }
-    headers = {"Content-Disposition": 'attachment; filename="access-log.json"', "Cache-Control": "no-store"}
-    return Response(json.dumps(bundle, indent=1, default=_plain), content_type="application/fhir+json", headers=headers)
+    for start in range(0, len(ids), 100):
+        wanted = ",".join(ids[start : start + 100])
+        events += way.search("AuditEvent", ("_id", wanted), ("_count", "100")).matches
+    names = names_of(way, events)
+    return {str(event["id"]): access(event, patient, names) for event in events}
 
 
 def log_of(
@@ -109,29 +114,15 @@ def names_of(way: Road, events: list[dict[str, Any]]) -> dict[str, str]:
     return _OWN_NAMES | directory.names(way, named) | apps.names(web.context().store, clients)
 
 
-def _next_href(next_page: str) -> str:
-    kept = [(name, value) for name, value in request.args.items(multi=True) if name != "page" and value]
-    return f"/access-log?{urlencode([*kept, ('page', next_page)])}" if next_page else ""
-
-
-def _own_record() -> Record:
+def own_log() -> Record:
+    """Return the record of whoever looks, whose log nobody else reads here; aborts with 403 otherwise."""
     record = open_record()
     if not record.own:
         abort(403)
     return record
 
 
-def _query(record: Record, filters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    return (("patient", record.reference), *filters, ("_sort", "-date"))
-
-
-def _is_own(event: dict[str, Any], patient: str) -> bool:
-    return any(
-        agent.get("requestor") and agent.get("who", {}).get("reference") == patient for agent in event.get("agent", ())
-    )
-
-
-def _filters(answers: MultiDict[str, str]) -> tuple[tuple[Parameter, ...], tuple[Problem, ...]]:
+def filters(answers: MultiDict[str, str]) -> tuple[tuple[Parameter, ...], tuple[Problem, ...]]:
     """Return the search parameters that the page's filter asks for, and what is wrong with it."""
     parameters: list[Parameter] = [_EMERGENCIES] if answers.get("show") == "emergencies" else []
     problems: list[Problem] = []
@@ -143,8 +134,46 @@ def _filters(answers: MultiDict[str, str]) -> tuple[tuple[Parameter, ...], tuple
             problems.append(answer)
         else:
             parameters.append(("date", f"{prefix}{answer.isoformat()}"))
+    for name in ("organisation", "person"):
+        wanted = answers.get(name, "")
+        if wanted and not _AGENT.fullmatch(wanted):
+            problems.append(Problem("Choose one of the list", f"#{name}"))
+        elif wanted:
+            parameters.append(("agent", wanted))
     return tuple(parameters), tuple(problems)
 
 
-def _plain(value: object) -> object:
-    return float(value) if isinstance(value, Decimal) else str(value)
+def _parties(record: Record) -> dict[str, list[tuple[str, str]]]:
+    """Return whom the filter offers, organisations and people that are on the newest part of the log, by name."""
+    others = ("agent:not", record.reference)
+    events = record.road.search("AuditEvent", *_query(record, (others,)), ("_count", str(_MOST_PARTIES))).matches
+    named: dict[str, str] = {}
+    for event in events:
+        for agent in event.get("agent", ()):
+            target = str(agent.get("who", {}).get("reference", ""))
+            if _AGENT.fullmatch(target):
+                named[target] = str(agent.get("name") or agent["who"].get("display") or named.get(target, ""))
+    known = {target: name or target for target, name in (named | directory.names(record.road, named)).items()}
+    kinds = {"organisation": True, "person": False}
+    return {
+        kind: sorted(
+            ((target, name) for target, name in known.items() if target.startswith("Organization/") is wanted),
+            key=lambda pair: pair[1].casefold(),
+        )
+        for kind, wanted in kinds.items()
+    }
+
+
+def _next_href(next_page: str) -> str:
+    kept = [(name, value) for name, value in request.args.items(multi=True) if name not in {"page", "done"} and value]
+    return f"/access-log?{urlencode([*kept, ('page', next_page)])}" if next_page else ""
+
+
+def _query(record: Record, query: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    return (("patient", record.reference), *query, ("_sort", "-date"))
+
+
+def _is_own(event: dict[str, Any], patient: str) -> bool:
+    return any(
+        agent.get("requestor") and agent.get("who", {}).get("reference") == patient for agent in event.get("agent", ())
+    )

@@ -10,7 +10,8 @@ from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server.portal.forms import Problem
-from fhir_server.portal.models.audit import Access, access, log
+from fhir_server.portal.models.accesses import Access, access
+from fhir_server.portal.models.audit import log
 from fhir_server.portal.models.review import VERDICTS, Review, event_id, review
 from fhir_server.portal.models.words import reference
 from fhir_server.portal.road import Parameter, Road, road
