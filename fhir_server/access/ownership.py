@@ -26,6 +26,11 @@ def patients_of(definitions: Definitions, resource: Mapping[str, Any], fhir_base
     if kind == "Patient" and "id" in resource:
         found[reference_key("Patient", str(resource["id"]))] = None
     codes = set(definitions.compartment_parameters("Patient", kind))
+    if kind == "Patient":
+        # A record that a person's other one was joined to is theirs; it would be nobody's if the other had to permit.
+        codes.discard("link")
+        links = [link.get("other") for link in resource.get("link", ()) if link.get("type") != "replaces"]
+        found.update(dict.fromkeys(_patient_keys(links, fhir_base)))
     for parameter, values in nodes(definitions, dict(resource)):
         if parameter.code in codes:
             found.update(dict.fromkeys(_patient_keys((value for _, value in values), fhir_base)))

@@ -221,6 +221,34 @@ class Notice(Enum):
         "Your account is ready",
         "Your {brand} account is ready. Sign in here:\n\n{base_url}/sign-in" + _ENDING,
     )
+    ACCOUNT_JOINED = (
+        "account-joined",
+        EMAIL,
+        "You have one account now",
+        "You had two accounts with {brand}. They were joined, and the one with this e-mail address is closed. Sign in "
+        "with your other one.\n\nIf you think that this is wrong, contact us: {base_url}/contact" + _ENDING,
+    )
+    ACCOUNT_UNUSED = (
+        "account-unused",
+        EMAIL,
+        "Do you still use your account?",
+        "Nobody has signed in to your {brand} account for a long time. To keep it, sign in until {last_day}:\n\n"
+        "{base_url}/sign-in\n\nAfter that it is closed. Nothing else is deleted." + _ENDING,
+    )
+    ACCOUNT_CLOSED = (
+        "account-closed",
+        EMAIL,
+        "Your account is closed",
+        "Your {brand} account is closed, as nobody has signed in to it for a long time. Nothing else was deleted.\n\n"
+        "To use it again, contact us: {base_url}/contact" + _ENDING,
+    )
+    PROFESSIONAL_INVITED = (
+        "professional-invited",
+        EMAIL,
+        "Set up your account",
+        "Hello {name}\n\n{organization} invites you to {brand}. Use this link within 7 days to set up your account. "
+        "It works once:\n\n{base_url}/set-up/{token}" + _ENDING,
+    )
     LOGIN_LINKED = (
         "login-linked",
         EMAIL,

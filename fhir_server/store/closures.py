@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Select, Text, bindparam, insert, select, update
 
 from fhir_server.store import accounts, devices, oauth, pending_proofs, prepared, sessions
+from fhir_server.store.account_tables import account as account_table
 from fhir_server.store.account_tables import account_link, message
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
@@ -94,6 +95,12 @@ def reopen(session: Session, person: str, reason: Closed, now: datetime) -> tupl
     for account in opened:
         accounts.set_active(session, account.id, active=True, now=now)
     return opened
+
+
+def move(session: Session, account_id: str, reference: str) -> None:
+    """Give an account another record of the same person."""
+    statement = update(account_table).where(account_table.c.id == account_id)
+    session.connection.execute(statement.values(reference=reference))
 
 
 def _note(session: Session, person: str, reason: Closed, account_id: str | None, now: datetime) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from fhir_server.interactions.suspension import SYSTEM as SUSPENSION
+from fhir_server.interactions.suspension import Suspended
 from fhir_server.portal.models.labels import BY_CODE, LABELS, SYSTEM, Label, in_order
 from fhir_server.portal.models.words import Json, Moment, display, first, items, moment, reference
 
@@ -79,6 +81,7 @@ class Overview:
         disabled_id: Id of the Consent that switches all sharing off, "" while sharing is on.
         disabled_version: Its version.
         disabled_since: Since when.
+        is_paused: Whether nobody sees it until the patient has looked at a record that two were joined to.
     """
 
     now: tuple[Share, ...]
@@ -87,6 +90,7 @@ class Overview:
     disabled_id: str
     disabled_version: str
     disabled_since: Moment | None
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,14 @@ def overview(consents: Iterable[Json], now: datetime) -> Overview:
         disabled_id=str(denying.get("id", "")) if denying else "",
         disabled_version=_version(denying) if denying else "",
         disabled_since=moment(denying.get("dateTime")) if denying else None,
+        is_paused=any(is_pause(consent) for consent in privacy),
     )
+
+
+def is_pause(consent: Json) -> bool:
+    """Return whether a Consent is the one with which this service pauses sharing after two records were joined."""
+    named = (identifier for identifier in items(consent, "identifier") if identifier.get("system") == SUSPENSION)
+    return consent.get("status") == "active" and any(each.get("value") == Suspended.MERGE for each in named)
 
 
 def _shares(consent: Json, now: datetime) -> list[Share]:

@@ -1,0 +1,100 @@
+"""`/api/v1` for the service desk: joined records and deaths, one proposing, another deciding, as on the pages."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from fhir_server.admin import desk_schemas as schemas
+from fhir_server.admin.invitation_schemas import PageQuery
+from fhir_server.admin.parsing import StrictParser
+from fhir_server.admin.rights import audit, person_of
+from fhir_server.admin.routes import keep_out_of_caches, refuse
+from fhir_server.admin.schemas import Refusal
+from fhir_server.identity import person_cases
+from fhir_server.identity.person_cases import CaseKind, PersonCase, Proposal, Typed
+from fhir_server.operations import deciding_cases
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.web import context
+
+_DESK = ("service-desk",)
+_DECIDERS = ("service-desk", "admin")
+
+blueprint = Blueprint("desk", __name__, url_prefix="/api/v1", description="Joined records and deaths")
+blueprint.ARGUMENTS_PARSER = StrictParser()
+blueprint.errorhandler(Exception)(refuse)
+blueprint.after_request(keep_out_of_caches)
+
+
+@blueprint.before_request
+def authorise() -> None:
+    """Let nobody else get as far as the parser."""
+    person_of(*_DECIDERS)
+
+
+@blueprint.route("/person-cases", methods=["GET"])
+@blueprint.arguments(PageQuery, location="query")
+@blueprint.response(200, schemas.PersonCases)
+@blueprint.alt_response(422, schema=Refusal)
+def list_person_cases(query: dict[str, Any]) -> dict[str, Any]:
+    """List proposals that nobody has decided, oldest first."""
+    principal, _ = person_of(*_DECIDERS)
+    with context().store.read() as session:
+        found = person_cases.open_cases(session, after=query["after"], limit=query["count"] + 1)
+    listed = found[: query["count"]]
+    audit(principal, f"{len(listed)} cases")
+    return {"cases": listed} | ({"next": listed[-1].id} if len(found) > len(listed) else {})
+
+
+@blueprint.route("/person-cases", methods=["POST"])
+@blueprint.arguments(schemas.NewPersonCase)
+@blueprint.response(201, schemas.PersonCase)
+@blueprint.alt_response(409, schema=Refusal)
+@blueprint.alt_response(422, schema=Refusal)
+def propose_person_case(new: dict[str, Any]) -> tuple[PersonCase, int]:
+    """Propose that two records are one person's, that somebody died, or to take either back."""
+    here, (principal, account) = context(), person_of(*_DESK)
+    case = person_cases.propose(here.store, account, _proposal(new), here.now())
+    audit(principal, f"{case.kind} {case.id} {case.patient} {case.other}".rstrip(), status=201)
+    return case, 201
+
+
+@blueprint.route("/person-cases/<case_id>/approve", methods=["POST"])
+@blueprint.response(200, schemas.PersonCase)
+@blueprint.alt_response(404, schema=Refusal)
+@blueprint.alt_response(422, schema=Refusal)
+def approve_person_case(case_id: str) -> PersonCase:
+    """Agree to what somebody else proposed, and carry it out."""
+    return _decide(case_id, approved=True)
+
+
+@blueprint.route("/person-cases/<case_id>/refuse", methods=["POST"])
+@blueprint.response(200, schemas.PersonCase)
+@blueprint.alt_response(404, schema=Refusal)
+def refuse_person_case(case_id: str) -> PersonCase:
+    """Turn down what somebody else proposed."""
+    return _decide(case_id, approved=False)
+
+
+def _decide(case_id: str, *, approved: bool) -> PersonCase:
+    here, (principal, account) = context(), person_of(*_DECIDERS)
+    deciding_cases.decide(here, principal, account, case_id, approved=approved)
+    with here.store.read() as session:
+        return person_cases.found(session, case_id)
+
+
+def _proposal(new: dict[str, Any]) -> Proposal:
+    kind = CaseKind(new["kind"])
+    for name, wanted in (
+        ("other_number", CaseKind.MERGE),
+        ("other_birth_date", CaseKind.MERGE),
+        ("day", CaseKind.DEATH),
+    ):
+        if (name in new) is not (kind is wanted):
+            raise FhirError(Kind.INVALID_VALUE, f"{name}: for {wanted} it is needed, for nothing else allowed", (name,))
+    other = Typed(new["other_number"], new["other_birth_date"].isoformat()) if kind is CaseKind.MERGE else None
+    day: date | None = new.get("day")
+    patient = Typed(new["number"], new["birth_date"].isoformat())
+    return Proposal(kind, patient, other, day.isoformat() if day else "", new["evidence"])
