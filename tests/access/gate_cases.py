@@ -120,6 +120,7 @@ _SCOPES = (
     Case(R.OUT_OF_SCOPE, scoped(READER, ScopeFilter(0, ANN)), replace(THEIRS, patients=(BOB, OTHER))),
     Case(R.DIRECTORY, scoped(READER, ScopeFilter(0, ANN)), LISTED),
     Case(R.OUT_OF_SCOPE, scoped(READER, ScopeFilter(0, ANN)), replace(THEIRS, patients=())),
+    Case(R.OUT_OF_SCOPE, scoped(READER, ScopeFilter(0, ANN)), _record("Organization", BOB, author=TRUST)),
     Case(R.OPERATOR, scoped(OPERATOR, ScopeFilter(0, 0, HERE)), replace(RESULT, meets=frozenset({HERE}))),
     Case(R.OUT_OF_SCOPE, scoped(OPERATOR, ScopeFilter(0, 0, Narrowing((LogicalId(("s",), ()),)))), RESULT),
 )

@@ -201,6 +201,14 @@ def test_a_criterion_that_is_not_understood_is_refused_where_it_stands(element: 
     assert _refused(body) == f"Consent.provision.{element}"
 
 
+def test_a_reference_that_is_refused_is_told_what_may_stand_there() -> None:
+    for name, known, allowed in (("actor", _ACTOR, "one of Practitioner, "), ("data", _DATUM, "as Type/id")):
+        body = consent(ANN, GP)
+        body["provision"][name] = [known | {"reference": ref("nowhere")}]
+        with pytest.raises(FhirError, match=allowed):
+            _compiled(body)
+
+
 def test_actions_are_those_named_and_both_where_none_is() -> None:
     def allowed(*codes: str) -> int:
         named = [{"coding": [{"code": code}]} for code in codes]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from sqlalchemy import insert, select
 
+from fhir_server.access.facts import record_of
 from fhir_server.access.rare import BINARY, PROVENANCE
 from fhir_server.access.verdict import Record, Verdict, Vote, verdict
+from fhir_server.access.visibility import NOTHING, Gate
 from fhir_server.store import grants, index_tables, tables
 from fhir_server.store.database import Session, Store
-from fhir_server.store.grants import Grant
+from fhir_server.store.grants import READ, Grant
 from fhir_server.store.keys import type_key
 from fhir_server.store.visibility import HISTORY_RULES, execute, readable
 from tests.access.gate_cases import (
+    AT,
     BOB,
     CASES,
     NEIGHBOUR,
@@ -29,7 +33,7 @@ from tests.access.gate_cases import (
     permit,
 )
 from tests.consent.storing import put
-from tests.databases import Databases
+from tests.databases import Databases, SqliteDatabases
 from tests.server import create_schema
 
 _KINDS = {
@@ -70,11 +74,7 @@ def _is_seen(store: Store, case: Case) -> bool:
     """Return whether the row exists for the caller, on which a first try and a look at many rows have to agree."""
     seen = False
     with suppress(_UndoneError), store.write() as session:
-        if case.record.subject is not None:
-            put(session, case.record.subject, "DocumentReference/letter")
-        put(session, case.record, f"{_KINDS[case.record.type]}/r")
-        for key in case.record.referred_by:
-            _point_at(session, case.record.key, key)
+        _store(session, case.record)
         for consent in {grant.consent for grant in case.grants}:
             grants.replace(session, consent, [grant for grant in case.grants if grant.consent == consent])
         seen = _found(session, case)
@@ -85,6 +85,14 @@ def _is_seen(store: Store, case: Case) -> bool:
             assert _is_seen_once_replaced(session, case) is _says_of_a_version(case), case
         raise _UndoneError
     return seen
+
+
+def _store(session: Session, record: Record) -> None:
+    if record.subject is not None:
+        put(session, record.subject, "DocumentReference/letter")
+    put(session, record, f"{_KINDS[record.type]}/r")
+    for key in record.referred_by:
+        _point_at(session, record.key, key)
 
 
 def _point_at(session: Session, target: int, key: int) -> None:
@@ -128,6 +136,26 @@ def _counts(grant: Grant, record: Record) -> bool:
 def _found(session: Session, case: Case, *, wide: bool = False, sure: bool = False) -> bool:
     rows = readable(case.gate, wide=wide, sure=sure)
     return case.record.key in set(execute(session, case.gate, select(rows.c.key)).scalars())
+
+
+def test_what_is_known_of_a_row_is_what_was_stored(tmp_path: Path) -> None:
+    store = Store(SqliteDatabases(tmp_path, tmp_path).prepared("schema", create_schema))
+    for record in dict.fromkeys(case.record for case in CASES):
+        with suppress(_UndoneError), store.write() as session:
+            assert record_of(session, record.key) is None
+            _store(session, record)
+            assert record_of(session, record.key) == replace(record, meets=frozenset())
+            raise _UndoneError
+    store.close()
+
+
+def test_a_gate_opens_nothing_that_it_was_not_told_to_open() -> None:
+    assert Gate(AT) == Gate(
+        AT, everything=False, own=0, actors=(), organizations=(), directory=False, purposes=0, other_purposes=(),
+        action=READ, rare=True, shielded=False, emergencies=(), own_only=False, managed_types=(), reviewed_types=(),
+        own_data_types=(), scopes=None,
+    )  # fmt: skip
+    assert Gate(0) == NOTHING
 
 
 def test_a_verdict_names_the_consents_and_nodes_that_decided() -> None:
