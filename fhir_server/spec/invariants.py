@@ -46,6 +46,8 @@ _BY_HAND = frozenset(
     {"ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "dom-6", "txt-1", "txt-2", "ref-1", "per-1", "obs-7"}
 )
 """Keys of invariants of R4 that are held without being compiled, or left out with a reason, or best practice."""
+_TOLD_ONLY = frozenset({"org-1"})
+"""Those that `$validate` tells and a write does not refuse (docs/adr/0022)."""
 _TOKENS_LIMIT = 300
 _NESTING_LIMIT = 16
 _CAST_TOKENS = len((".", "ofType", "(", "Quantity", ")"))
@@ -103,7 +105,11 @@ def hold(found: tuple[Rule, ...], value: Json, place: Place, run: Run) -> None:
     """Note each of these invariants that an object breaks."""
     for rule in found:
         if rule.breaks(value, run.resource):
-            run.add(place, "invariant", f"must satisfy {rule.text} ({rule.key})")
+            text = f"must satisfy {rule.text} ({rule.key})"
+            if rule.key in _TOLD_ONLY:
+                run.advise(place, "invariant", text, "error")
+            else:
+                run.add(place, "invariant", text)
 
 
 def _compiled(definitions: Definitions, context: str) -> Iterator[Rule]:

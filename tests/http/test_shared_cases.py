@@ -27,4 +27,6 @@ def test_every_firm_case_passes(databases: Databases, tmp_path: Path, kind: str)
         live.stop()
     assert done.returncode == 0, done.stderr
     assert f"{kind}: firm" in done.stdout
+    # Unseen cases ask of the same resources.
+    assert "LOAD FAIL" not in done.stdout, done.stdout
     assert not [line for line in done.stdout.splitlines() if line.startswith("X ")], done.stdout

@@ -44,6 +44,19 @@ def test_every_problem_is_in_one_answer_and_nothing_is_stored(server: Server) ->
     assert server.get("Patient", token)["total"] == 0
 
 
+def test_an_organization_without_a_name_is_told_and_stored(server: Server) -> None:
+    token = server.operator()
+    node = {"resourceType": "Organization", "id": "ward", "text": TEXT, "partOf": {"reference": "Organization/trust"}}
+    outcome = server.post("Organization/$validate", token, node, 200)
+    assert [(each["severity"], each["code"], each["expression"]) for each in outcome["issue"]] == [
+        ("error", "invariant", ["Organization"])
+    ]
+    server.put(node, token, 201)
+    # What is wrong besides is refused, and only that is named.
+    refused = server.put({**node, "active": "yes"}, token, 400)
+    assert [each["expression"] for each in refused["issue"]] == [["Organization.active"]]
+
+
 def test_it_is_on_the_audit_log(server: Server) -> None:
     token = server.operator()
     server.post("Patient/$validate", token, BROKEN, 200)
