@@ -44,6 +44,7 @@ ADMINISTRATION_ACTIONS = (
 )
 """What may be done over `/api/v1`, partly on pages too; codes of the system `ADMINISTRATION`."""
 ACCOUNT_ACTIONS = (
+    "accept-agreement",
     "add-authenticator",
     "add-passkey",
     "approve-account-reset",
@@ -54,6 +55,7 @@ ACCOUNT_ACTIONS = (
     "change-memorable-question",
     "change-mobile",
     "change-password",
+    "choose-language",
     "check-account-request",
     "close-contact-message",
     "close-sign-in-problem",
@@ -62,6 +64,7 @@ ACCOUNT_ACTIONS = (
     "forget-device",
     "grant-access-request",
     "invite-carer",
+    "invite-parent",
     "leave-record",
     "link-nhs-login",
     "print-invitation",

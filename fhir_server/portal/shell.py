@@ -46,7 +46,11 @@ MENUS: Final = {
         ("Find a patient", "/patients/find"),
         ("Emergency access", "/emergency-access"),
     ),
-    "coordinator": (("Invitations", "/organisation"), ("Team", "/organisation/team")),
+    "coordinator": (
+        ("Invitations", "/organisation"),
+        ("Professionals", "/organisation/team"),
+        ("Care teams", "/organisation/teams"),
+    ),
     "privacy-officer": (("Privacy", "/privacy"), ("Audit log", "/privacy/audit")),
     "service-desk": (("Service desk", "/service-desk"),),
     "admin": (("Administration", "/"), ("Apps", "/administration/apps")),
@@ -73,5 +77,5 @@ def places(role: str, path: str) -> tuple[Place, ...]:
     inside = [href for _, href in menu if path == href or (href != "/" and path.startswith(f"{href}/"))]
     deepest = max(inside, key=len, default="")
     return tuple(
-        Place(text, href, "page" if path == href else "true" if href == deepest else "") for text, href in menu
+        Place(web.say(text), href, "page" if path == href else "true" if href == deepest else "") for text, href in menu
     )

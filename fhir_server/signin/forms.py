@@ -42,8 +42,8 @@ def page(template: str, *, errors: dict[str, str] | None = None, status: int = 0
     wrong = errors or {}
     body = render_template(
         f"signin/{template}.html",
-        errors=[{"text": text, "href": f"#{name}"} for name, text in wrong.items()],
-        wrong={name: {"text": text} for name, text in wrong.items()},
+        errors=[{"text": web.say(text), "href": f"#{name}"} for name, text in wrong.items()],
+        wrong={name: {"text": web.say(text), "visuallyHiddenText": web.say("Error")} for name, text in wrong.items()},
         typed=request.form,
         terms=web.current().terms,
         **values,

@@ -11,6 +11,7 @@ from fhir_server.signin.forms import field
 from fhir_server.signin.staying import where_from
 from fhir_server.store import accounts
 from fhir_server.web import language
+from fhir_server.web.acting import actor
 
 
 def choose() -> Response:
@@ -18,10 +19,10 @@ def choose() -> Response:
     wish = known(field("language"))
     if not wish:
         abort(400)
-    person, here = web.signed_in(), web.context()
-    if person is not None:
-        with here.store.write() as session:
-            accounts.set_language(session, person.account.id, wish)
+    if web.signed_in() is not None:
+        me = actor()
+        with me.act("choose-language", wish) as session:
+            accounts.set_language(session, me.account.id, wish)
     answer = redirect(where_from(), 303)
     language.keep(answer, wish)
     return answer

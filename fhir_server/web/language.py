@@ -34,7 +34,8 @@ def say(text: str) -> str:
 
     What is not a text of ours, such as a name, comes back as it is. The result is as safe, or as unsafe, as the text.
     """
-    return str(catalogue(code()).gettext(text)) if text else text
+    said: str = catalogue(code()).gettext(text) if text else text
+    return text if said == text else said
 
 
 def say_many(one: str, many: str, count: int) -> str:

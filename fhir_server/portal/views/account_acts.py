@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response, make_response, render_template
 
+from fhir_server import web
 from fhir_server.portal.forms import Problem
 from fhir_server.web.acting import Actor, actor
 
@@ -21,6 +22,6 @@ def form(template: str, errors: dict[str, str] | None = None, *, status: int = 0
     """
     wrong = errors or {}
     problems = [Problem(text, f"#{name}") for name, text in wrong.items()]
-    shown = {name: {"text": text} for name, text in wrong.items()}
+    shown = {name: {"text": web.say(text), "visuallyHiddenText": web.say("Error")} for name, text in wrong.items()}
     body = render_template(f"portal/account/{template}.html", errors=problems, wrong=shown, **values)
     return make_response(body, status or (422 if wrong else 200))
