@@ -47,6 +47,7 @@ from fhir_server.portal.views import (
     record,
     service_desk,
     sharing,
+    sharing_entry,
     sharing_requests,
     team,
 )
@@ -107,6 +108,10 @@ PAGES: Final = (
     Page("/choose-record/leave/<choice>", caring.leave_record, READER, BOTH),
     Page("/sharing", sharing.sharing, PATIENT),
     Page("/sharing/add", sharing.add_share, PATIENT),
+    Page("/sharing/history", sharing.changes, PATIENT),
+    Page("/sharing/entry/<entry_type>/<entry_id>", sharing_entry.one_entry, PATIENT),
+    Page("/sharing/entry/<entry_type>/<entry_id>/change", sharing_entry.change_entry, PATIENT, BOTH),
+    Page("/sharing/entry/<entry_type>/<entry_id>/label", sharing_entry.relabel, PATIENT, BOTH),
     Page("/sharing/with/<grantee_type>/<grantee_id>", sharing.share_with, PATIENT, BOTH),
     Page("/sharing/requests/<request_id>", sharing_requests.answer_request, PATIENT, BOTH),
     Page("/sharing/carers/invite", carers.invite_carer, PATIENT, BOTH),

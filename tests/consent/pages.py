@@ -42,6 +42,8 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "invitation_id": ("nowhere",),
     "review_id": ("nowhere",),
     "event_id": ("nowhere",),
+    "entry_type": ("DocumentReference", "Consent"),
+    "entry_id": ("a-doc", "a-doc-mh", "nowhere"),
     "dispute_id": ("nowhere",),
     "carer_invitation_id": ("nowhere",),
     "choice": ("carol", "nowhere"),

@@ -46,6 +46,8 @@ EXAMPLES = {
     "invitation_id": "unknown",
     "review_id": "unknown",
     "event_id": "unknown",
+    "entry_type": "DocumentReference",
+    "entry_id": "amelia-hart-letter-16",
     "dispute_id": "unknown",
     "action": "resend",
     "carer_invitation_id": "unknown",

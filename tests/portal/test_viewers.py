@@ -76,7 +76,7 @@ def test_a_preview_says_before_and_after() -> None:
     count = _count("Observation", 0, "before")
     count["part"].append({"name": "after", "valueUnsignedInt": 2})
     preview = {"resourceType": "Parameters", "parameter": [count]}
-    assert viewers.previewed(preview) == ("", "2 results and measurements")
+    assert viewers.previewed(preview) == ("", "2 results and measurements", (("Results and measurements", 0, 2),))
 
 
 def _text(page: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from fhir_server.interactions.suspension import SYSTEM as SUSPENSION
 from fhir_server.interactions.suspension import Suspended
+from fhir_server.portal.models import exceptions
+from fhir_server.portal.models.exceptions import Exemption
 from fhir_server.portal.models.labels import BY_CODE, LABELS, SYSTEM, Label, in_order
 from fhir_server.portal.models.words import Json, Moment, display, first, items, moment, reference
 
@@ -45,6 +47,8 @@ class Share:
         until: End, None where open.
         state: `now`, `later`, `ended` or `stopped`.
         may_act: Whether they may also add to the record in the person's place.
+        only: The entries that alone are shared, none where it goes by kinds.
+        exempt: Entries that are shown or hidden against the rule.
     """
 
     id: str
@@ -58,6 +62,8 @@ class Share:
     until: Moment | None
     state: str
     may_act: bool = False
+    only: tuple[str, ...] = ()
+    exempt: tuple[Exemption, ...] = ()
 
     @property
     def is_family(self) -> bool:
@@ -105,14 +111,14 @@ class Grantee:
 def overview(consents: Iterable[Json], now: datetime) -> Overview:
     """Sort the privacy Consents of a patient into who sees the record now, later and no more."""
     privacy = [consent for consent in consents if _is_privacy(consent)]
-    shares = sorted(
-        (entry for consent in privacy for entry in _shares(consent, now)), key=lambda entry: entry.name.casefold()
+    found = sorted(
+        (entry for consent in privacy for entry in shares(consent, now)), key=lambda entry: entry.name.casefold()
     )
     denying = next((consent for consent in privacy if consent.get("status") == "active" and _denies_all(consent)), None)
-    before = [entry for entry in shares if entry.state in {ENDED, STOPPED}]
+    before = [entry for entry in found if entry.state in {ENDED, STOPPED}]
     return Overview(
-        now=tuple(entry for entry in shares if entry.state == NOW),
-        later=tuple(entry for entry in shares if entry.state == LATER),
+        now=tuple(entry for entry in found if entry.state == NOW),
+        later=tuple(entry for entry in found if entry.state == LATER),
         before=tuple(sorted(before, key=lambda entry: entry.until.iso if entry.until else "", reverse=True)),
         disabled_id=str(denying.get("id", "")) if denying else "",
         disabled_version=_version(denying) if denying else "",
@@ -127,7 +133,8 @@ def is_pause(consent: Json) -> bool:
     return consent.get("status") == "active" and any(each.get("value") == Suspended.MERGE for each in named)
 
 
-def _shares(consent: Json, now: datetime) -> list[Share]:
+def shares(consent: Json, now: datetime) -> list[Share]:
+    """Return what a Consent shares, one entry for each person or organisation it names."""
     provision = consent.get("provision")
     if not isinstance(provision, dict) or provision.get("type") != "permit" or _denies_all(consent):
         return []
@@ -135,10 +142,10 @@ def _shares(consent: Json, now: datetime) -> list[Share]:
     period = provision.get("period")
     since, until = (moment(period.get(end)) if isinstance(period, dict) else None for end in ("start", "end"))
     state = _state(consent, since, until, now)
-    shares = []
+    found = []
     for actor in items(provision, "actor"):
         target = reference(actor.get("reference"))
-        shares.append(
+        found.append(
             Share(
                 id=str(consent.get("id", "")),
                 version=_version(consent),
@@ -151,9 +158,11 @@ def _shares(consent: Json, now: datetime) -> list[Share]:
                 until=until,
                 state=state,
                 may_act=_may_act(provision),
+                only=exceptions.only(consent),
+                exempt=exceptions.exceptions(consent),
             )
         )
-    return shares
+    return found
 
 
 def _may_act(provision: Json) -> bool:
@@ -235,6 +244,8 @@ def permit(
     provision["securityLabel"] = [
         {"system": SYSTEM, "code": label.code, "display": label.name} for label in in_order(labels)
     ]
+    if children := exceptions.kept(existing):
+        provision["provision"] = children
     return _consent(patient, BREAK_GLASS_ONLY, provision, now, existing)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fhir_server.portal.models.labels import Label, in_order
 from fhir_server.portal.models.words import Json, Moment, counted, display, first, items, listed, moment, reference
@@ -98,9 +98,41 @@ def _viewer(entry: Json, names: Mapping[str, str]) -> Viewer:
     )
 
 
-def previewed(preview: Json) -> tuple[str, str]:
-    """Return what somebody sees before and after a Consent is saved; "" for nothing."""
-    return _in_words(_totals(preview, "before", "parameter")), _in_words(_totals(preview, "after", "parameter"))
+class Preview(NamedTuple):
+    """What a Consent would change for somebody.
+
+    Attributes:
+        before: What they see now, in words, "" for nothing.
+        after: What they would see.
+        kinds: (kind of entry, how many now, how many then), of each kind that is among them.
+    """
+
+    before: str
+    after: str
+    kinds: tuple[tuple[str, int, int], ...]
+
+
+def previewed(preview: Json) -> Preview:
+    """Return the answer of `$preview-consent` as pages show it."""
+    now, then = (_totals(preview, name, "parameter") for name in ("before", "after"))
+    before, after = _told(now), _told(then)
+    kinds = tuple(
+        (words[1][:1].upper() + words[1][1:], before[words], after[words])
+        for words in (*_WORDS.values(), _OTHER)
+        if before[words] or after[words]
+    )
+    return Preview(
+        _in_words(_totals(preview, "before", "parameter")), _in_words(_totals(preview, "after", "parameter")), kinds
+    )
+
+
+def _told(totals: Mapping[str, int]) -> Counter[tuple[str, str]]:
+    """Return how many there are of what pages tell apart."""
+    found: Counter[tuple[str, str]] = Counter()
+    for kind, number in totals.items():
+        if kind not in _NOT_COUNTED:
+            found[_WORDS.get(kind, _OTHER)] += number
+    return found
 
 
 def _totals(holder: Json, name: str, where: str = "part") -> Counter[str]:

@@ -145,7 +145,7 @@ def _check(record: Record, answers: Answers) -> str:
     )
 
 
-def _preview(record: Record, answers: Answers) -> tuple[str, str] | None:
+def _preview(record: Record, answers: Answers) -> viewers.Preview | None:
     actor_parameter = {"name": "actor", "valueReference": {"reference": _NOBODY_YET}}
     consent = {"name": "consent", "resource": _consent(record, answers, _NOBODY_YET)}
     try:

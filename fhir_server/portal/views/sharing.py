@@ -17,7 +17,7 @@ from fhir_server import web
 from fhir_server.identity import carers, sharing_requests
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.models import sharing as model
-from fhir_server.portal.models import viewers
+from fhir_server.portal.models import sharing_history, viewers
 from fhir_server.portal.models.labels import BY_CODE, LABELS, Label, in_order
 from fhir_server.portal.models.related import is_parent, last_day_of_childhood
 from fhir_server.portal.models.sharing import Grantee, Overview, Share
@@ -28,6 +28,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web.acting import actor
 
 _FOR_TREATMENT = {"name": "purpose", "valueCode": "TREAT"}
+_MOST_VERSIONS = 500
 _CHANGED_MEANWHILE = frozenset({Kind.VERSION_REQUIRED, Kind.CONFLICT, Kind.DUPLICATE})
 
 
@@ -126,6 +127,16 @@ def as_child(record: Record, choice: Choice) -> Choice:
     return replace(choice, until=last, as_child=True)
 
 
+def changes() -> str:
+    """Show every change of who can see the record."""
+    record = own_record()
+    versions = record.road.versions("Consent", _MOST_VERSIONS)
+    found = sharing_history.changes(versions, record.reference, record.road.now)
+    return render_template(
+        "portal/sharing/history.html", record=record, changes=found, cut=len(versions) >= _MOST_VERSIONS
+    )
+
+
 def stop_sharing(consent_id: str) -> str | Response:
     """Ask once more, then stop a share: the next request of that person finds nothing."""
     record = own_record()
@@ -140,7 +151,7 @@ def stop_sharing(consent_id: str) -> str | Response:
     if share.is_family:
         with record.road.context.store.write() as session:
             carers.withdraw(session, share.grantee, record.road.now)
-    _tell_family(record, share.grantee)
+    tell_family(record, share.grantee)
     return answer
 
 
@@ -244,7 +255,7 @@ def _question(record: Record, grantee: Grantee, current: Share | None, errors: t
     if answers:
         ticked = set(answers.getlist("labels"))
     else:
-        ticked = {label.code for label in current.labels} if current else {"general"}
+        ticked = {label.code for label in current.labels} if current and not current.only else {"general"}
     return render_template(
         "portal/sharing/choose.html",
         record=record,
@@ -281,7 +292,7 @@ def _check(record: Record, grantee: Grantee, choice: Choice, current: Share | No
     )
 
 
-def _preview(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> tuple[str, str] | None:
+def _preview(record: Record, grantee: Grantee, choice: Choice, current: Share | None) -> viewers.Preview | None:
     """Return what the grantee sees now and would see; None where the choice could not be saved as things stand."""
     consent = _chosen(record, grantee, choice, current)
     actor = {"name": "actor", "valueReference": {"reference": grantee.reference}}
@@ -314,7 +325,7 @@ def _save(record: Record, grantee: Grantee, choice: Choice, current: Share | Non
     answer = _stored(record, consent, current.version if current else "", "saved")
     if answer.location.endswith("done=saved"):
         _answer_requests(record, grantee.reference)
-    _tell_family(record, grantee.reference)
+    tell_family(record, grantee.reference)
     return answer
 
 
@@ -326,8 +337,8 @@ def _answer_requests(record: Record, grantee: str) -> None:
                 sharing_requests.answer(session, each, granted=True, now=record.road.now)
 
 
-def _tell_family(record: Record, reference: str) -> None:
-    """Tell a carer that something changed for them; the message does not say what."""
+def tell_family(record: Record, reference: str) -> None:
+    """Tell a carer that something changed for them; the message does not say what. Nobody else is told."""
     if reference.startswith("RelatedPerson/"):
         with record.road.context.store.write() as session:
             carers.tell(session, reference, record.road.now)
