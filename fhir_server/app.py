@@ -34,7 +34,14 @@ from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
 from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import transport
-from fhir_server.operations import REGISTRY, end_break_glass, export_work, inviting_files, start_signing
+from fhir_server.operations import (
+    REGISTRY,
+    closing_unused,
+    end_break_glass,
+    export_work,
+    inviting_files,
+    start_signing,
+)
 from fhir_server.portal import routes as portal
 from fhir_server.settings import Settings, SettingsError, vectors
 from fhir_server.settings import load as load_settings
@@ -166,6 +173,7 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
     }
     letterhead = Letterhead(settings.brand_name, settings.base_url, settings.language)
     signer = audit_signer(settings)
+    unused_for = timedelta(days=settings.unused_account_days)
     return (
         messages_job(context.store, transports, letterhead, context.now),
         limits_job(context.store, context.now),
@@ -175,6 +183,7 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         Job("invitation-files", lambda: inviting_files.work(context), every_s=1.0),
         Job("exports", lambda: export_work.work(context)),
         Job("export-upkeep", lambda: export_work.upkeep(context), every_s=5.0),
+        Job("unused-accounts", lambda: closing_unused.work(context, unused_for), every_s=3_600.0),
         Job("enrolment-upkeep", lambda: inviting_files.upkeep(context), every_s=600.0),
         Job("signing-keys", lambda: _rotate_keys(settings, context), every_s=3_600.0),
         Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),

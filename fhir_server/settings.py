@@ -71,6 +71,11 @@ class Settings:
     language: str = _setting(
         "en", "`en` or `cy`: language of pages and messages for people of whom it is not known which one they want"
     )
+    unused_account_days: int = _setting(
+        0,
+        "An account without a sign-in is closed after this long, a month after a reminder; 0 closes none",
+        unit="days",
+    )
     second_factor: str = _setting(
         "",
         "Of whom a second proof is demanded at sign-in: `when-set-up` (those who set one up), `staff` (them too) or "

@@ -24,6 +24,7 @@ COMMANDS: Commands = {
     "token": ("tokens:token", "Access tokens for scripts and load tests."),
     "audit": ("auditing:audit", "The tamper-evident audit log."),
     "nhs-login-stand-in": ("nhs_login_stand_in:nhs_login_stand_in", "Stand in for NHS login, for demo and tests."),
+    "cis2-stand-in": ("cis2_stand_in:cis2_stand_in", "Stand in for NHS CIS2, for demo and tests."),
     "ehr-stand-in": ("ehr_stand_in:ehr_stand_in", "Stand in for a hospital's record system, for demo and tests."),
     "config": ("configuration:config", "Print every setting."),
     "bench": ("benchmark:bench", "Measure this server's speed."),

@@ -20,18 +20,18 @@ from fhir_server.cli.nhs_login_stand_in_tokens import (
 from fhir_server.cli.stand_in_client import RefusedError, refused
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-_HEAD = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{{ title }} – NHS login stand-in</title>
+HEAD = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{{ title }} – NHS login stand-in</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body{font:19px/1.5 sans-serif;max-width:40em;margin:2em auto;padding:0 1em}li{list-style:none;margin:.5em 0}
 button{font:inherit;padding:.4em 1em}p.warn{border-left:6px solid #005eb8;padding:.5em 1em;background:#f0f4f5}</style>
 </head><body><p class="warn">This is a stand-in for demo and tests. The people are invented.</p><h1>{{ title }}</h1>
 """
-_HIDDEN = """<form method="post" action="/authorize">
+HIDDEN = """<form method="post" action="/authorize">
 {% for name, value in asked.items() %}<input type="hidden" name="{{ name }}" value="{{ value }}">{% endfor %}
 """
 _CHOOSE = (
-    _HEAD
-    + _HIDDEN
+    HEAD
+    + HIDDEN
     + """<fieldset><legend>Who are you?</legend><ul>
 {% for person in people %}<li><label><input type="radio" name="person" value="{{ person.key }}">
 {{ person.name }} ({{ person.level }})</label><br><small>{{ person.note }}</small></li>{% endfor %}
@@ -40,29 +40,30 @@ _CHOOSE = (
 </form></body></html>"""
 )
 _STEP_UP = (
-    _HEAD
+    HEAD
     + """<p>The service needs to know better who you are. You would now show an identity document.</p>"""
-    + _HIDDEN
+    + HIDDEN
     + """<input type="hidden" name="person" value="{{ person.key }}">
 <p><button name="act" value="prove">Prove my identity</button> <button name="act" value="cancel">Not now</button></p>
 </form></body></html>"""
 )
-_ERROR = _HEAD + "<p>{{ text }}</p></body></html>"
+ERROR = HEAD + "<p>{{ text }}</p></body></html>"
 
 
 def application(issuer: Issuer) -> Flask:
     """Return the stand-in as a WSGI application."""
     app = Flask("nhs-login-stand-in", static_folder=None)
-    app.add_url_rule("/.well-known/openid-configuration", "discovery", lambda: jsonify(_metadata(issuer)))
+    app.add_url_rule("/.well-known/openid-configuration", "discovery", lambda: jsonify(metadata(issuer)))
     app.add_url_rule("/.well-known/jwks.json", "keys", lambda: jsonify({"keys": [issuer.key.as_dict(private=False)]}))
     app.add_url_rule("/authorize", "authorize", lambda: _authorize(issuer), methods=["GET", "POST"])
-    app.add_url_rule("/token", "token", lambda: _token(issuer), methods=["POST"])
-    app.add_url_rule("/userinfo", "userinfo", lambda: _userinfo(issuer), methods=["GET", "POST"])
+    app.add_url_rule("/token", "token", lambda: token(issuer), methods=["POST"])
+    app.add_url_rule("/userinfo", "userinfo", lambda: userinfo(issuer), methods=["GET", "POST"])
     app.add_url_rule("/trustmark/localhost", "trustmark", lambda: jsonify(_trustmark(issuer)))
     return app
 
 
-def _metadata(issuer: Issuer) -> dict[str, object]:
+def metadata(issuer: Issuer) -> dict[str, object]:
+    """Return the discovery document (OpenID Connect Discovery 1.0 §3)."""
     url = issuer.url
     return {
         "issuer": url,
@@ -94,22 +95,27 @@ def _authorize(issuer: Issuer) -> BaseResponse | str | tuple[str, int]:
     # Never a redirect to somebody who is not registered (RFC 6749 §4.1.2.1).
     if sent.get("client_id") != issuer.client.client_id or target not in issuer.client.redirect_uris:
         text = "client_id or redirect_uri is not registered here."
-        return render_template_string(_ERROR, title="This request cannot be used", text=text), 400
+        return render_template_string(ERROR, title="This request cannot be used", text=text), 400
     try:
-        _check_once(values)
-        asked = _asked(sent)
+        check_once(values)
+        asked = read_asked(sent, SCOPES)
         if request.method == "POST":
             return _decided(issuer, asked, sent)
     except RefusedError as error:
-        return _back(target, {"error": error.code, "error_description": error.description}, sent)
+        return back(target, {"error": error.code, "error_description": error.description}, sent)
     return render_template_string(_CHOOSE, title="Sign in", asked=sent, people=issuer.people)
 
 
-def _asked(sent: dict[str, str]) -> Asked:
+def read_asked(sent: dict[str, str], supported: tuple[str, ...]) -> Asked:
+    """Return a valid authorization request.
+
+    Raises:
+        RefusedError: With the error code for the redirect (RFC 6749 §4.1.2.1).
+    """
     scopes = tuple(sent.get("scope", "").split())
     if sent.get("response_type") != "code":
         raise RefusedError("unsupported_response_type", "response_type must be code")
-    if "openid" not in scopes or not set(scopes) <= set(SCOPES):
+    if "openid" not in scopes or not set(scopes) <= set(supported):
         raise RefusedError("invalid_scope", "scope must have openid, and supported ones only")
     for name in ("state", "nonce"):
         if not sent.get(name):
@@ -132,17 +138,19 @@ def _decided(issuer: Issuer, asked: Asked, sent: dict[str, str]) -> BaseResponse
             again = {name: value for name, value in sent.items() if name not in {"act", "person"}}
             return render_template_string(_STEP_UP, title="Prove who you are", asked=again, person=person)
         level = "P9"
-    return _back(asked.redirect_uri, {"code": issuer.code(asked, person, level)}, sent)
+    return back(asked.redirect_uri, {"code": issuer.code(asked, person, level)}, sent)
 
 
-def _back(target: str, answer: dict[str, str], sent: dict[str, str]) -> BaseResponse:
+def back(target: str, answer: dict[str, str], sent: dict[str, str]) -> BaseResponse:
+    """Send the browser back to the client with its state."""
     state = {"state": sent["state"]} if sent.get("state") else {}
     return redirect(f"{target}?{urlencode(answer | state)}", 302)
 
 
-def _token(issuer: Issuer) -> Response:
+def token(issuer: Issuer) -> Response:
+    """Answer the token endpoint."""
     try:
-        _check_once(request.form)
+        check_once(request.form)
         response = jsonify(issuer.exchange(request.form.to_dict()))
     except RefusedError as error:
         response = refused(error)
@@ -150,7 +158,8 @@ def _token(issuer: Issuer) -> Response:
     return response
 
 
-def _userinfo(issuer: Issuer) -> Response:
+def userinfo(issuer: Issuer) -> Response:
+    """Answer userinfo (OpenID Connect Core §5.3)."""
     scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
     try:
         return jsonify(issuer.userinfo(access_token if scheme.lower() == "bearer" else ""))
@@ -160,6 +169,11 @@ def _userinfo(issuer: Issuer) -> Response:
         return response
 
 
-def _check_once(values: MultiDict[str, str]) -> None:
+def check_once(values: MultiDict[str, str]) -> None:
+    """Refuse a parameter that is there twice (RFC 6749 §3.1).
+
+    Raises:
+        RefusedError: `invalid_request`.
+    """
     if any(len(values.getlist(name)) > 1 for name in values):
         raise RefusedError("invalid_request", "A parameter is there twice")

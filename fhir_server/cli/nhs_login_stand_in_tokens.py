@@ -42,7 +42,9 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
+class Granted:
+    """What a code stands for."""
+
     asked: Asked
     person: NhsLoginPerson
     level: str
@@ -58,7 +60,7 @@ class Issuer:
     people: Sequence[NhsLoginPerson]
     clock: Callable[[], float] = time.time
     key: RSAKey = field(default_factory=lambda: signing_key(ALGORITHM))
-    _codes: dict[str, _Code] = field(default_factory=dict)
+    _codes: dict[str, Granted] = field(default_factory=dict)
     _used: dict[str, str] = field(default_factory=dict)
     _jtis: set[str] = field(default_factory=set)
     _tokens: dict[str, tuple[Mapping[str, Any], float]] = field(default_factory=dict)
@@ -79,7 +81,7 @@ class Issuer:
         """Return a code for one exchange within a minute."""
         made = secrets.token_urlsafe(24)
         with self._lock:
-            self._codes[made] = _Code(asked, person, level, self.clock())
+            self._codes[made] = Granted(asked, person, level, self.clock())
         return made
 
     def exchange(self, form: Mapping[str, str]) -> dict[str, Any]:
@@ -123,7 +125,7 @@ class Issuer:
         with self._lock:
             check_client(form, self.client, f"{self.url}/token", ALGORITHM, now=self.clock(), used=self._jtis)
 
-    def _tokens_for(self, code: str, found: _Code) -> dict[str, Any]:
+    def _tokens_for(self, code: str, found: Granted) -> dict[str, Any]:
         now, person, scopes = int(self.clock()), found.person, found.asked.scopes
         vector = next(vector for vector in found.asked.vtr if _level(vector) <= LEVELS.index(found.level))
         subject = str(hashlib.sha256(person.key.encode()).hexdigest()[:32])
@@ -156,9 +158,7 @@ class Issuer:
         claims: dict[str, Any] = {"iss": self.url, "aud": self.client.client_id, "sub": subject} | shared
         for scope in scopes:
             claims |= more.get(scope, {})
-        with self._lock:
-            self._tokens[access_token] = (claims, now + ACCESS_TOKEN_S)
-            self._used[code] = access_token
+        self._remember(code, access_token, claims)
         return {
             "access_token": access_token,
             "token_type": "bearer",
@@ -166,6 +166,11 @@ class Issuer:
             "scope": " ".join(scopes),
             "id_token": id_token,
         }
+
+    def _remember(self, code: str, access_token: str, claims: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._tokens[access_token] = (claims, self.clock() + ACCESS_TOKEN_S)
+            self._used[code] = access_token
 
     def _signed(self, claims: Mapping[str, Any]) -> str:
         header = {"alg": ALGORITHM, "typ": "JWT", "kid": self.key.kid}

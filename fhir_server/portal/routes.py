@@ -28,6 +28,7 @@ from fhir_server.portal.views import (
     account_resets,
     account_secrets,
     administration,
+    care_teams,
     carer_invitation,
     carers,
     caring,
@@ -150,6 +151,8 @@ PAGES: Final = (
     Page("/organisation", organisation.invitations, ("coordinator",)),
     Page("/organisation/team", team.team, ("coordinator",)),
     Page("/organisation/team/<account_id>/leave", team.leave, ("coordinator",), BOTH),
+    Page("/organisation/teams", care_teams.teams, ("coordinator",), BOTH),
+    Page("/organisation/teams/<team_id>", care_teams.one_team, ("coordinator",), BOTH),
     Page("/organisation/invite", organisation.invite, ("coordinator",), BOTH),
     Page(
         "/organisation/invitations/<invitation_id>/<any(resend, cancel):action>",

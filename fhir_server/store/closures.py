@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, Text, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Select, Text, bindparam, func, insert, select, update
 
 from fhir_server.store import accounts, devices, oauth, pending_proofs, prepared, sessions
 from fhir_server.store.account_tables import account as account_table
@@ -19,7 +19,7 @@ from fhir_server.store.account_tables import account_link, message
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
 from fhir_server.store.enrolment_tables import closure
-from fhir_server.store.instants import to_us
+from fhir_server.store.instants import from_us, to_us
 
 
 class Closed(StrEnum):
@@ -31,6 +31,7 @@ class Closed(StrEnum):
 
 
 _ROW = closure.c
+_REMINDED = "reminded"
 
 
 def is_closed(session: Session, person: str, reason: Closed) -> bool:
@@ -95,6 +96,34 @@ def reopen(session: Session, person: str, reason: Closed, now: datetime) -> tupl
     for account in opened:
         accounts.set_active(session, account.id, active=True, now=now)
     return opened
+
+
+def unused_since(session: Session, before: datetime, limit: int = 200) -> list[tuple[Account, datetime]]:
+    """Return active accounts that nobody has signed in to since an instant, the longest unused first, each with when.
+
+    An administrator's is none of them: nobody else could open it again.
+    """
+    row = account_table.c
+    used_at = func.coalesce(row.last_sign_in_at, row.created_at)
+    statement = select(row.id, used_at.label("used_at")).where(
+        row.active.is_(True), row.role != "admin", used_at < to_us(before)
+    )
+    rows = session.connection.execute(statement.order_by(used_at, row.id).limit(limit)).all()
+    found = ((accounts.by_id(session, each.id), from_us(each.used_at)) for each in rows)
+    return [(account, at) for account, at in found if account is not None]
+
+
+def reminded_at(session: Session, account_id: str, *, since: datetime) -> datetime | None:
+    """Return when somebody was told that an account will close, None where not since it was used last."""
+    mine = (_ROW.person == f"account:{account_id}", _ROW.reason == _REMINDED, _ROW.closed_at > to_us(since))
+    at = session.connection.execute(select(func.max(_ROW.closed_at)).where(*mine)).scalar()
+    return from_us(at) if at is not None else None
+
+
+def remind(session: Session, account_id: str, now: datetime) -> None:
+    """Remember that somebody was told that an account will close."""
+    values = {"id": str(uuid.uuid4()), "person": f"account:{account_id}", "reason": _REMINDED, "account_id": None}
+    session.connection.execute(insert(closure), values | {"closed_at": to_us(now)})
 
 
 def move(session: Session, account_id: str, reference: str) -> None:

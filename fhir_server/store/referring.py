@@ -1,4 +1,7 @@
-"""What belongs to a record or names it: facts for joining two records of one person. Nothing here discloses content."""
+"""What belongs to a record or names it, for joining two records of one person; what has a system's identifier.
+
+Facts alone: nothing here discloses content.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from sqlalchemy import select, union
 
 from fhir_server.store import index_tables, tables
 from fhir_server.store.database import Session
+from fhir_server.store.keys import hash32, hash64
 
 
 def to_patient(session: Session, patient: int) -> list[int]:
@@ -28,3 +32,11 @@ def named(session: Session, keys: list[int]) -> list[tuple[int, str]]:
         rows = session.connection.execute(statement.where(row.deleted.is_(False)))
         found |= {each.key: (each.type, each.id) for each in rows}
     return [found[key] for key in keys if key in found]
+
+
+def with_identifier_system(session: Session, resource_type: str, system: str) -> list[int]:
+    """Return the keys of current resources of a type with an identifier of a system, whoever may see them."""
+    token = index_tables.token.c
+    param = hash32(f"{resource_type}.identifier")
+    statement = select(token.key).where(token.param == param, token.system == hash64(system)).distinct()
+    return sorted(session.connection.execute(statement).scalars())

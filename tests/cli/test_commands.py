@@ -22,6 +22,7 @@ _LEAVES = (
     "config",
     "bench",
     "nhs-login-stand-in",
+    "cis2-stand-in",
     "ehr-stand-in",
 )
 _GROUPED = (

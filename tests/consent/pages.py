@@ -35,6 +35,7 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "index": ("0", "1"),
     "code": ("718-7", "44261-6", "none"),
     "kind_code": ("weight", "none"),
+    "entry_kind": ("letter", "none"),
     "grantee_type": ("Practitioner", "Organization"),
     "grantee_id": ("gp", "practice", "nowhere"),
     "consent_id": ("first", "nowhere"),
@@ -56,6 +57,7 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "client_id": ("nowhere",),
     "case_id": ("nowhere",),
     "case_kind": ("merge",),
+    "team_id": ("nowhere",),
 }
 
 

@@ -25,6 +25,7 @@ _KIND: Final = {
     "Organization": "Organisation",
     "Practitioner": "Professional",
     "PractitionerRole": "Professional",
+    "CareTeam": "Team",
     "RelatedPerson": "Family or carer",
 }
 _WRITING: Final = ("collect", "correct")

@@ -1,10 +1,11 @@
-"""Find organisations and professionals in the directory, over the road."""
+"""Find organisations, teams and professionals to share with: the directory over the road, and coordinators' teams."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Final
 
+from fhir_server.identity import care_teams
 from fhir_server.portal.models.sharing import Grantee
 from fhir_server.portal.models.words import concepts, display, listed, party_name, reference
 from fhir_server.portal.road import Road
@@ -16,7 +17,7 @@ _TITLES: Final = frozenset({"dr", "mr", "mrs", "ms", "miss", "prof", "professor"
 
 
 def find_grantees(road: Road, text: str) -> tuple[Grantee, ...]:
-    """Return organisations, then professionals, whose name has every word of the text."""
+    """Return organisations, then their teams, then professionals, whose name has every word of the text."""
     words = [word for word in text.replace(",", " ").split() if word.strip(".").casefold() not in _TITLES][:5]
     if not words:
         return ()
@@ -29,6 +30,7 @@ def find_grantees(road: Road, text: str) -> tuple[Grantee, ...]:
             Grantee(f"Organization/{entry['id']}", party_name(entry), concepts(entry.get("type")))
             for entry in organizations
         ),
+        *(team for team in _teams(road) if all(word.casefold() in team.name.casefold() for word in words)),
         *(
             Grantee(f"Practitioner/{entry['id']}", party_name(entry), roles.get(str(entry["id"]), ""))
             for entry in people
@@ -38,6 +40,8 @@ def find_grantees(road: Road, text: str) -> tuple[Grantee, ...]:
 
 def grantee_of(road: Road, grantee_type: str, grantee_id: str) -> Grantee | None:
     """Return one entry of the directory, None where there is none."""
+    if grantee_type == "CareTeam":
+        return next((team for team in _teams(road) if team.reference == f"CareTeam/{grantee_id}"), None)
     entry = road.find(grantee_type, grantee_id) if grantee_type in _TYPES else None
     if entry is None:
         return None
@@ -48,9 +52,11 @@ def grantee_of(road: Road, grantee_type: str, grantee_id: str) -> Grantee | None
 
 
 def names(road: Road, references: Iterable[str]) -> dict[str, str]:
-    """Return the names of organisations and professionals by their literal reference."""
+    """Return the names of organisations, teams and professionals by their literal reference."""
     found: dict[str, str] = {}
     wanted = set(references)
+    if any(entry.startswith("CareTeam/") for entry in wanted):
+        found |= {team.reference: team.name for team in _teams(road) if team.reference in wanted}
     for kind in ("Organization", "Practitioner"):
         ids = sorted(entry.partition("/")[2] for entry in wanted if entry.startswith(f"{kind}/"))
         if ids:
@@ -58,6 +64,16 @@ def names(road: Road, references: Iterable[str]) -> dict[str, str]:
             entries = road.search(kind, query, ("_count", str(_MOST_NAMES))).matches
             found |= {f"{kind}/{entry['id']}": party_name(entry) for entry in entries}
     return found
+
+
+def _teams(road: Road) -> tuple[Grantee, ...]:
+    """Return the teams that coordinators keep: like the directory they name no patient."""
+    with road.context.store.read() as session:
+        found = care_teams.everywhere(session)
+    return tuple(
+        Grantee(f"CareTeam/{team.id}", team.name, ", ".join(filter(None, ("Team", team.organization_name))))
+        for team in found
+    )
 
 
 def _roles(road: Road, people: Iterable[dict[str, Any]]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from fhir_server.portal.models.audit import LogVisit
 from fhir_server.portal.models.letter import letter
 from fhir_server.portal.models.result import newest_first
 from fhir_server.portal.views.access_log import log_of
+from fhir_server.portal.views.paused_sharing import pauses_of
 from fhir_server.portal.views.whose import Record, open_record
 
 _START: Final = {
@@ -64,6 +65,7 @@ def _overview(record: Record) -> str:
         result_count=len(results),
         log=log_of(record, count=_EVENTS)[0] if record.own else None,
         emergencies=_emergencies(record) if record.own else (),
+        is_paused=record.own and bool(pauses_of(record)),
         new_days=_NEW_DAYS,
     )
 

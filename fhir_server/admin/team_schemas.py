@@ -1,0 +1,71 @@
+"""The shapes of `/api/v1` for care teams and professionals."""
+
+from __future__ import annotations
+
+from marshmallow import RAISE, Schema, fields, validate
+
+from fhir_server.identity.care_teams import LONGEST_NAME
+
+
+def _said(text: str) -> dict[str, str]:
+    return {"description": text}
+
+
+class TeamName(Schema):
+    """What a team is called."""
+
+    class Meta:
+        """Refuse what is not known."""
+
+        unknown = RAISE
+
+    name = fields.String(required=True, validate=validate.Length(1, LONGEST_NAME), metadata=_said("Patients see it"))
+
+
+class NewMember(Schema):
+    """Whom to add."""
+
+    class Meta:
+        """Refuse what is not known."""
+
+        unknown = RAISE
+
+    account_id = fields.String(required=True, metadata=_said("`id` of a professional of the organisation"))
+
+
+class Member(Schema):
+    """A member of a team."""
+
+    role = fields.String(metadata=_said("`PractitionerRole/…`; when the role ends, so does the membership"))
+    name = fields.String()
+
+
+class Team(Schema):
+    """A care team."""
+
+    id = fields.String(metadata=_said("Logical id of the CareTeam, which Consents may name"))
+    name = fields.String()
+    organization = fields.String()
+    members = fields.List(fields.Nested(Member))
+
+
+class Teams(Schema):
+    """The care teams of an organisation, by name."""
+
+    teams = fields.List(fields.Nested(Team))
+
+
+class Professional(Schema):
+    """A professional of the organisation who can sign in."""
+
+    id = fields.String()
+    name = fields.String()
+    email = fields.String()
+    reference = fields.String(metadata=_said("`Practitioner/…`"))
+    may_break_glass = fields.Boolean()
+
+
+class Professionals(Schema):
+    """The professionals of an organisation, by name."""
+
+    professionals = fields.List(fields.Nested(Professional))

@@ -1,0 +1,131 @@
+"""`/api/v1` for coordinators: the care teams of their organisation and its professionals, as on the pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from fhir_server.access.principal import Principal
+from fhir_server.admin import team_schemas as schemas
+from fhir_server.admin.parsing import StrictParser
+from fhir_server.admin.rights import audit, person_of
+from fhir_server.admin.routes import keep_out_of_caches, refuse
+from fhir_server.admin.schemas import Refusal
+from fhir_server.identity import care_teams, leaving
+from fhir_server.identity.care_teams import Team
+from fhir_server.operations import keeping_teams
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.web import context
+
+_COORDINATOR = ("coordinator",)
+
+blueprint = Blueprint("teams", __name__, url_prefix="/api/v1", description="Care teams and professionals")
+blueprint.ARGUMENTS_PARSER = StrictParser()
+blueprint.errorhandler(Exception)(refuse)
+blueprint.after_request(keep_out_of_caches)
+
+
+@blueprint.before_request
+def authorise() -> None:
+    """Let nobody else get as far as the parser."""
+    person_of(*_COORDINATOR)
+
+
+@blueprint.route("/teams", methods=["GET"])
+@blueprint.response(200, schemas.Teams)
+def list_teams() -> dict[str, Any]:
+    """List the care teams of the organisation, by name."""
+    principal, account = person_of(*_COORDINATOR)
+    with context().store.read() as session:
+        found = care_teams.listed(session, account.organization)
+    audit(principal, f"{len(found)} teams")
+    return {"teams": found}
+
+
+@blueprint.route("/teams", methods=["POST"])
+@blueprint.arguments(schemas.TeamName)
+@blueprint.response(201, schemas.Team)
+@blueprint.alt_response(422, schema=Refusal)
+def make_team(new: dict[str, Any]) -> tuple[Team, int, dict[str, str]]:
+    """Make a care team."""
+    principal, account = person_of(*_COORDINATOR)
+    made = keeping_teams.make(context(), principal, account, new["name"])
+    return _found(made)[1], 201, {"Location": f"/api/v1/teams/{made}"}
+
+
+@blueprint.route("/teams/<team_id>", methods=["GET"])
+@blueprint.response(200, schemas.Team)
+@blueprint.alt_response(404, schema=Refusal)
+def read_team(team_id: str) -> Team:
+    """Read one care team."""
+    principal, team = _found(team_id)
+    audit(principal, f"CareTeam/{team.id}")
+    return team
+
+
+@blueprint.route("/teams/<team_id>/rename", methods=["POST"])
+@blueprint.arguments(schemas.TeamName)
+@blueprint.response(200, schemas.Team)
+@blueprint.alt_response(404, schema=Refusal)
+@blueprint.alt_response(409, schema=Refusal)
+@blueprint.alt_response(422, schema=Refusal)
+def rename_team(new: dict[str, Any], team_id: str) -> Team:
+    """Give a care team another name."""
+    principal, team = _found(team_id)
+    keeping_teams.rename(context(), principal, team, new["name"])
+    return _found(team_id)[1]
+
+
+@blueprint.route("/teams/<team_id>/members", methods=["POST"])
+@blueprint.arguments(schemas.NewMember)
+@blueprint.response(200, schemas.Team)
+@blueprint.alt_response(404, schema=Refusal)
+@blueprint.alt_response(409, schema=Refusal)
+@blueprint.alt_response(422, schema=Refusal)
+def add_team_member(new: dict[str, Any], team_id: str) -> Team:
+    """Add a professional of the organisation; it counts from their next request on."""
+    principal, team = _found(team_id)
+    chosen = {each.id: each for each in keeping_teams.candidates(context(), team)}
+    if new["account_id"] not in chosen:
+        raise FhirError(Kind.NOT_FOUND, "account_id: there is no such professional in your organisation")
+    keeping_teams.add(context(), principal, team, chosen[new["account_id"]])
+    return _found(team_id)[1]
+
+
+@blueprint.route("/teams/<team_id>/members/PractitionerRole/<role_id>", methods=["DELETE"])
+@blueprint.response(200, schemas.Team)
+@blueprint.alt_response(404, schema=Refusal)
+@blueprint.alt_response(409, schema=Refusal)
+def remove_team_member(team_id: str, role_id: str) -> Team:
+    """Take a member out; it counts from their next request on."""
+    principal, team = _found(team_id)
+    keeping_teams.remove(context(), principal, team, f"PractitionerRole/{role_id}")
+    return _found(team_id)[1]
+
+
+@blueprint.route("/teams/<team_id>", methods=["DELETE"])
+@blueprint.response(204)
+@blueprint.alt_response(404, schema=Refusal)
+@blueprint.alt_response(409, schema=Refusal)
+def end_team(team_id: str) -> None:
+    """End a care team: what was shared with it is closed to its members."""
+    principal, team = _found(team_id)
+    keeping_teams.end(context(), principal, team)
+
+
+@blueprint.route("/professionals", methods=["GET"])
+@blueprint.response(200, schemas.Professionals)
+def list_professionals() -> dict[str, Any]:
+    """List the professionals of the organisation who can sign in, by name."""
+    principal, account = person_of(*_COORDINATOR)
+    with context().store.read() as session:
+        found = leaving.team(session, account.organization)
+    audit(principal, f"{len(found)} professionals")
+    return {"professionals": found}
+
+
+def _found(team_id: str) -> tuple[Principal, Team]:
+    principal, account = person_of(*_COORDINATOR)
+    with context().store.read() as session:
+        return principal, care_teams.found(session, account.organization, team_id)
