@@ -96,6 +96,19 @@ class Road:
         kind = str(resource["resourceType"])
         return self._perform(Interaction(Code.CREATE, type=kind, resource=resource, if_none_exist=if_none_exist)).id
 
+    def create_together(self, resources: Mapping[str, Mapping[str, Any]]) -> None:
+        """Store new resources, all of them or none.
+
+        Args:
+            resources: By the `urn:uuid:` by which they refer to each other.
+        """
+        entries = [
+            {"fullUrl": name, "resource": resource, "request": {"method": "POST", "url": resource["resourceType"]}}
+            for name, resource in resources.items()
+        ]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        self._perform(Interaction(Code.TRANSACTION, resource=bundle))
+
     def update(self, resource: Mapping[str, Any], version: str) -> None:
         """Store the next version of a resource.
 

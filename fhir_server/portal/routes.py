@@ -34,6 +34,7 @@ from fhir_server.portal.views import (
     caring,
     developer,
     emergency,
+    entries,
     home,
     invitation_files,
     letters,
@@ -146,6 +147,8 @@ PAGES: Final = (
     Page("/patients/requests", sharing_requests.my_requests, PROFESSIONAL),
     Page("/patients/find", professional.find_patient, PROFESSIONAL, BOTH),
     *(Page(f"/patients/<patient_id>{path}", view, PROFESSIONAL) for path, view in _RECORD),
+    Page("/patients/<patient_id>/add", entries.choose_entry, PROFESSIONAL),
+    Page("/patients/<patient_id>/add/<entry_kind>", entries.add_entry, PROFESSIONAL, BOTH),
     Page("/patients/<patient_id>/end-emergency", emergency.end_emergency, PROFESSIONAL, POST),
     Page("/emergency-access", emergency.emergency_access, PROFESSIONAL, BOTH),
     Page("/organisation", organisation.invitations, ("coordinator",)),
@@ -223,7 +226,7 @@ def _page_values() -> dict[str, object]:
 def problem(errors: Iterable[Problem], *fields: str) -> str:
     """Return what is wrong with one of these fields, "" for nothing."""
     wanted = {f"#{field}" for field in fields}
-    return next((error.text for error in errors or () if error.href in wanted), "")
+    return next((web.say(error.text) for error in errors or () if error.href in wanted), "")
 
 
 def emergency_clock(ends_at: datetime) -> str:
