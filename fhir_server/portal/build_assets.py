@@ -80,6 +80,17 @@ PACKAGES = (
             "build/pdf.worker.min.mjs": "pdfjs/pdf.worker.min.mjs",
         },
     ),
+    Package(
+        name="dejavu-fonts-ttf",
+        version="2.37.3",
+        sha512="f1hd7jJbeQa1VWcw+K2KrTXS50zTMaHpVC4XIKJpNcDeYR5ajMtj/iLlQDYNvLOKamUB3ARVVCf79lNwNVztSQ==",
+        # For PDF files: the fonts that every reader has know no “≤” and not every letter of a name.
+        files={
+            "LICENSE": "fonts/LICENSE",
+            "ttf/DejaVuSans.ttf": "fonts/DejaVuSans.ttf",
+            "ttf/DejaVuSans-Bold.ttf": "fonts/DejaVuSans-Bold.ttf",
+        },
+    ),
 )
 
 

@@ -21,12 +21,15 @@ from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome
 from fhir_server.interactions.perform import perform
+from fhir_server.spec import json as fhir_json
 from fhir_server.spec.outcome import FhirError, Kind
 
 Parameter: TypeAlias = tuple[str, str]
 _CURSOR = "_cursor"
 _PAGE_COUNT = 100
 _MOST_PAGES = 20
+_WHOLE_PAGE_COUNT, _MOST_WHOLE_PAGES = 500, 40
+_WHOLE_PAGE_BYTES = 200_000_000
 _REFUSALS = {kind.status: kind for kind in (Kind.FORBIDDEN, Kind.NOT_FOUND)}
 
 
@@ -90,6 +93,32 @@ class Road:
             if not page:
                 break
         return tuple(matches)
+
+    def search_types(self, resource_types: Iterable[str], *query: Parameter, limit: int) -> tuple[dict[str, Any], ...]:
+        """Return matches of several types, at most `limit`: one search, one decision and one AuditEvent for all."""
+        parameters = (("_type", ",".join(resource_types)), *query, ("_count", str(limit)))
+        return opened(decode(self._perform(Interaction(Code.SEARCH_SYSTEM, query=parameters)))).matches
+
+    def everything(self, patient_id: str) -> tuple[dict[str, Any], ...]:
+        """Return a whole record, of what exists for this person, decimals to the digit.
+
+        Raises:
+            FhirError: TOO_LARGE (413) for a record beyond any real one, which is never cut short unsaid.
+        """
+        found: list[dict[str, Any]] = []
+        page = ""
+        for _ in range(_MOST_WHOLE_PAGES):
+            query = (("_count", str(_WHOLE_PAGE_COUNT)), *(((_CURSOR, page),) if page else ()))
+            asked = Interaction(
+                Code.OPERATION, type="Patient", id=patient_id, operation="everything", query=query, by_get=True
+            )
+            bundle = fhir_json.decode(self._perform(asked).content, _WHOLE_PAGE_BYTES)
+            part = opened(bundle)
+            found += (*part.matches, *part.included)
+            page = part.next_page
+            if not page:
+                return tuple(found)
+        raise FhirError(Kind.TOO_LARGE, "This record is too large to download here. Ask us for a copy.")
 
     def create(self, resource: Mapping[str, Any], *, if_none_exist: tuple[Parameter, ...] = ()) -> str:
         """Store a new resource, unless one is found by `if_none_exist`, and return its logical id."""

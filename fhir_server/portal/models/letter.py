@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,6 +74,7 @@ class Letter:
         status: Anything unusual about it.
         files: Attachments in order.
         text: Its words, where they were sent as text.
+        written_by: Literal references of its authors.
     """
 
     id: str
@@ -84,6 +87,7 @@ class Letter:
     status: str
     files: tuple[File, ...]
     text: str
+    written_by: tuple[str, ...] = ()
 
     @property
     def main(self) -> File | None:
@@ -112,7 +116,29 @@ def letter(resource: Json) -> Letter:
         status=status or ("Draft, may still change" if resource.get("docStatus") in _DRAFT else ""),
         files=tuple(_file(index, attachment) for index, attachment in enumerate(attachments(resource))),
         text=_text(resource),
+        written_by=tuple(filter(None, map(reference, authors))),
     )
+
+
+def found_in(letters: Iterable[Letter], wanted: str) -> tuple[Letter, ...]:
+    """Return the letters in which every wanted word begins a word: of title, kind, sender or text."""
+    words = _folded(wanted).split()
+    return tuple(entry for entry in letters if words and all(_has(_words(entry), word) for word in words))
+
+
+def _has(text: str, word: str) -> bool:
+    return f" {word}" in text
+
+
+def _words(entry: Letter) -> str:
+    shown = (entry.title, entry.kind, entry.source, entry.department, *entry.authors, entry.text)
+    return f" {_folded(' '.join(shown))}"
+
+
+def _folded(text: str) -> str:
+    """Return a text without case, accents and signs, as people search."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(char if char.isalnum() else " " for char in plain if not unicodedata.combining(char))
 
 
 def attachments(resource: Json) -> list[Json]:

@@ -53,6 +53,12 @@ class Kind:
     fields: tuple[Field, ...]
 
 
+def _one(code: str, title: str, loinc: str, display: str, field: tuple[str, str, str, int, int, int]) -> Kind:
+    """Return a measurement of one number: (what the page asks, unit, unit as UCUM, least, greatest, places)."""
+    label, unit, ucum, low, high, places = field
+    return Kind(code, title, loinc, display, (Field(code, label, unit, ucum, low, high, loinc, display, places),))
+
+
 KINDS: Final = (
     Kind(
         "blood-pressure",
@@ -73,13 +79,27 @@ KINDS: Final = (
             ),
         ),
     ),
-    Kind(
-        "weight",
-        "Weight",
-        "29463-7",
-        "Body weight",
-        (Field("weight", "Weight in kilograms", "kg", "kg", 1, 400, "29463-7", "Body weight", places=1),),
+    _one("weight", "Weight", "29463-7", "Body weight", ("Weight in kilograms", "kg", "kg", 1, 400, 1)),
+    _one("height", "Height", "8302-2", "Body height", ("Height in centimetres", "cm", "cm", 30, 250, 1)),
+    _one("pulse", "Pulse", "8867-4", "Heart rate", ("Beats in a minute", "beats/minute", "/min", 20, 250, 0)),
+    _one(
+        "temperature", "Temperature", "8310-5", "Body temperature", ("Temperature in degrees", "°C", "Cel", 30, 45, 1)
     ),
+    _one(
+        "oxygen",
+        "Oxygen level",
+        "59408-5",
+        "Oxygen saturation by pulse oximetry",
+        ("Oxygen level in per cent", "%", "%", 50, 100, 0),
+    ),
+    _one(
+        "blood-sugar",
+        "Blood sugar",
+        "14743-9",
+        "Glucose in capillary blood by glucometer",
+        ("Blood sugar", "mmol/L", "mmol/L", 1, 35, 1),
+    ),
+    _one("peak-flow", "Peak flow", "19935-6", "Peak flow", ("Best of three blows", "L/min", "L/min", 40, 900, 0)),
 )
 BY_CODE: Final = {kind.code: kind for kind in KINDS}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from fhir_server.portal.models.freshness import received
 from fhir_server.portal.models.words import (
     Json,
     Moment,
@@ -90,6 +91,8 @@ class Result:
         vital: Whether it is a measurement of the body, not of a laboratory.
         note: Comment sent with it.
         parts: Components such as systolic and diastolic.
+        arrived: When it arrived here or changed last, None where unknown.
+        before: How it compares with the time before, "" where there was none.
     """
 
     id: str
@@ -108,6 +111,8 @@ class Result:
     vital: bool
     note: str
     parts: tuple[Result, ...] = ()
+    arrived: datetime | None = None
+    before: str = ""
 
     @property
     def plotted(self) -> str:
@@ -116,6 +121,11 @@ class Result:
             return ""
         numbers = [part.number for part in self.parts or (self,)]
         return " ".join(number(value) for value in numbers) if all(value is not None for value in numbers) else ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether the value is the number and its unit, with nothing such as `<` before it."""
+        return self.number is not None and self.value == f"{number(self.number)} {self.unit}".strip()
 
     @property
     def taken_at(self) -> datetime:
@@ -148,6 +158,7 @@ def result(resource: Json) -> Result:
         vital=any(code_of(entry) == _VITAL for entry in items(resource, "category")),
         note=first(str(entry.get("text", "")) for entry in items(resource, "note")),
         parts=parts,
+        arrived=arrival.at if (arrival := received(resource)) else None,
     )
 
 
@@ -278,8 +289,27 @@ def newest_first(resources: Iterable[Json]) -> tuple[Result, ...]:
 
 
 def latest_by_test(results: Iterable[Result]) -> tuple[Result, ...]:
-    """Return the newest result of each test from results that are newest first, by name."""
-    newest: dict[str, Result] = {}
+    """Return the newest result of each test, compared with the one before, from results newest first; by name."""
+    piles: dict[str, list[Result]] = {}
     for entry in results:
-        newest.setdefault(entry.code or entry.name, entry)
-    return tuple(sorted(newest.values(), key=lambda entry: entry.name.casefold()))
+        piles.setdefault(entry.code or entry.name, []).append(entry)
+    newest = (replace(pile[0], before=_compared(pile[0], pile[1:])) for pile in piles.values())
+    return tuple(sorted(newest, key=lambda entry: entry.name.casefold()))
+
+
+def compared(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Return results of one test, newest first, each compared with the one before it."""
+    return tuple(replace(entry, before=_compared(entry, results[at + 1 :])) for at, entry in enumerate(results))
+
+
+def _compared(entry: Result, older: Sequence[Result]) -> str:
+    """Return how a result compares with the one before, such as `Up from 41 mmol/mol on 4 March 2025`."""
+    last = next((each for each in older if each.taken is not None and each.value), None)
+    if last is None or last.taken is None:
+        return ""
+    on = f"{last.value} on {last.taken.day}"
+    if entry.number is None or last.number is None or entry.unit != last.unit:
+        return f"Before: {on}"
+    if entry.number == last.number:
+        return f"Same as {on}"
+    return f"{'Up' if entry.number > last.number else 'Down'} from {on}"

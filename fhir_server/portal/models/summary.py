@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from fhir_server.portal.models.freshness import received
 from fhir_server.portal.models.words import (
     Json,
     Moment,
@@ -35,6 +36,7 @@ class Entry:
         source: Who says so.
         tag: Short warning, "" for none.
         active: Whether it still holds.
+        received: When it arrived here or changed last, None where unknown.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Entry:
     source: str
     tag: str = ""
     active: bool = True
+    received: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def summary(resources: Iterable[Json]) -> Summary:
         kind = _KINDS.get(str(resource.get("resourceType")))
         if kind and not _is_mistake(resource):
             pile, shown = kind
-            piles[pile].append(shown(resource))
+            piles[pile].append(replace(shown(resource), received=received(resource)))
     for entries in piles.values():
         entries.sort(key=lambda entry: entry.since.iso if entry.since else "", reverse=True)
         entries.sort(key=lambda entry: not entry.active)

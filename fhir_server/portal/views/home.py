@@ -12,8 +12,11 @@ from fhir_server import web
 from fhir_server.portal.models.appointment import diary
 from fhir_server.portal.models.audit import LogVisit
 from fhir_server.portal.models.letter import letter
-from fhir_server.portal.models.result import newest_first
+from fhir_server.portal.models.result import latest_by_test, newest_first
+from fhir_server.portal.models.words import moment_of
+from fhir_server.portal.views import visits
 from fhir_server.portal.views.access_log import log_of
+from fhir_server.portal.views.letters import NO_NOTES, unread
 from fhir_server.portal.views.paused_sharing import pauses_of
 from fhir_server.portal.views.whose import Record, open_record
 
@@ -24,8 +27,9 @@ _START: Final = {
     "service-desk": "/service-desk",
     "developer": "/developer",
 }
-_NEW_DAYS: Final = 30
 _FEW: Final = 4
+_MOST_LETTERS: Final = 50
+_MOST_RESULTS: Final = 40
 _EVENTS: Final = 50
 _TOLD_DAYS: Final = 60
 
@@ -45,28 +49,34 @@ def home() -> str | Response:
 
 def _overview(record: Record) -> str:
     way = record.road
-    since = (way.now - timedelta(days=_NEW_DAYS)).date().isoformat()
+    before = visits.before(record)
+    since = (way.now - visits.FIRST_VISIT).date().isoformat()
     today = way.now.date().isoformat()
     about = ("patient", record.reference)
     appointments = way.search("Appointment", about, ("date", f"ge{today}"), ("_sort", "date"), ("_count", "20")).matches
     upcoming = [visit for visit in diary(appointments, way.now).upcoming if not visit.called_off]
-    letters = way.search(
-        "DocumentReference", about, ("date", f"ge{since}"), ("_sort", "-date"), ("_count", str(_FEW))
-    ).matches
+    newest = way.search("DocumentReference", about, NO_NOTES, ("_sort", "-date"), ("_count", str(_MOST_LETTERS)))
+    letters = [letter(entry) for entry in newest.matches]
+    unopened = unread(record, letters)
+    # Since the visit before; who was never here is told of the last weeks.
+    asked = ("_lastUpdated", f"gt{before.isoformat()}") if before else ("date", f"ge{since}")
     results = way.search(
-        "Observation", about, ("date", f"ge{since}"), ("category", "laboratory"), ("_sort", "-date"), ("_count", "40")
+        "Observation", about, ("category", "laboratory"), asked, ("_sort", "-date"), ("_count", str(_MOST_RESULTS))
     ).matches
     return render_template(
         "portal/home.html",
         record=record,
         next_visit=upcoming[0] if upcoming else None,
-        letters=[letter(entry) for entry in letters],
-        results=newest_first(results)[:_FEW],
+        letters=[entry for entry in letters if entry.id in unopened][:_FEW],
+        unread_count=len(unopened),
+        more_letters=bool(newest.next_page) and len(unopened) == len(letters),
+        results=latest_by_test(newest_first(results))[:_FEW],
         result_count=len(results),
+        before=moment_of(before) if before else None,
         log=log_of(record, count=_EVENTS)[0] if record.own else None,
         emergencies=_emergencies(record) if record.own else (),
         is_paused=record.own and bool(pauses_of(record)),
-        new_days=_NEW_DAYS,
+        new_days=visits.FIRST_VISIT.days,
     )
 
 

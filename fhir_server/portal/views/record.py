@@ -1,34 +1,47 @@
-"""The record at a glance, appointments, letters, results and measurements to look at."""
+"""The record at a glance, appointments, results and measurements to look at."""
 
 from __future__ import annotations
 
-from flask import abort, render_template
+from typing import Any
+
+from flask import abort, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server.portal.calendar_file import calendar
 from fhir_server.portal.models.appointment import diary, visit
 from fhir_server.portal.models.chart import chart
+from fhir_server.portal.models.freshness import freshness
+from fhir_server.portal.models.measurement import KINDS
 from fhir_server.portal.models.person import Contact, contact
-from fhir_server.portal.models.result import Result, latest_by_test, newest_first
+from fhir_server.portal.models.result import Result, compared, latest_by_test, newest_first
 from fhir_server.portal.models.summary import SUMMARY_TYPES, summary
+from fhir_server.portal.views import visits
+from fhir_server.portal.views.appointment_requests import may_ask, standing
 from fhir_server.portal.views.whose import Record, open_record
+
+_MOST_ENTRIES = 1_000
+"""So many problems, medicines, allergies, vaccinations and alerts together: more than any real record has."""
 
 
 def record_summary(patient_id: str = "") -> str:
     """Show alerts, allergies, medicines, problems, vaccinations, recent results and next of kin."""
     record = open_record(patient_id)
-    resources = [
-        entry for kind in SUMMARY_TYPES for entry in record.road.search_all(kind, ("patient", record.reference))
-    ]
+    resources = clinical(record, SUMMARY_TYPES)
     emergency = record.emergency_ends_at is not None
     return render_template(
         "portal/record/emergency.html" if emergency else "portal/record/summary.html",
         record=record,
         summary=summary(resources),
+        sources=freshness(resources, record.reference),
         results=_recent(record, "laboratory"),
         vital_signs=latest_by_test(_recent(record, "vital-signs")) if emergency else (),
         contacts=next_of_kin(record) if emergency else record.person.contacts,
     )
+
+
+def clinical(record: Record, types: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
+    """Return the entries of these types of a record, by one search."""
+    return record.road.search_types(types, ("patient", record.reference), limit=_MOST_ENTRIES)
 
 
 def _recent(record: Record, category: str) -> tuple[Result, ...]:
@@ -47,10 +60,18 @@ def next_of_kin(record: Record) -> tuple[Contact, ...]:
 
 
 def appointments(patient_id: str = "") -> str:
-    """Show appointments, what is ahead first."""
+    """Show appointments, what is ahead first, with what was asked about them."""
     record = open_record(patient_id)
     found = record.road.search_all("Appointment", ("patient", record.reference))
-    return render_template("portal/record/appointments.html", record=record, diary=diary(found, record.road.now))
+    return render_template(
+        "portal/record/appointments.html",
+        record=record,
+        diary=diary(found, record.road.now),
+        asked=standing(record),
+        open=frozenset(str(entry["id"]) for entry in found if may_ask(entry, record)),
+        sources=freshness(found, record.reference),
+        done=request.args.get("done", ""),
+    )
 
 
 def appointment_file(appointment_id: str, patient_id: str = "") -> Response:
@@ -65,14 +86,25 @@ def appointment_file(appointment_id: str, patient_id: str = "") -> Response:
 
 
 def results(patient_id: str = "") -> str:
-    """Show the latest result of each test."""
+    """Show the latest result of each test, compared with the time before."""
     record = open_record(patient_id)
-    found = record.road.search_all(
-        "Observation", ("patient", record.reference), ("category", "laboratory"), ("_sort", "-date")
-    )
+    found = _observations(record, "laboratory")
     newest = newest_first(found)
+    tests = latest_by_test(newest)
+    since = visits.before(record)
     return render_template(
-        "portal/record/results.html", record=record, tests=latest_by_test(newest), count=len(newest), latest=newest[:1]
+        "portal/record/results.html",
+        record=record,
+        tests=tests,
+        latest=newest[:1],
+        new=frozenset(test.id for test in tests if visits.is_new(test.arrived, since)),
+        sources=freshness(found, record.reference),
+    )
+
+
+def _observations(record: Record, category: str) -> tuple[dict[str, Any], ...]:
+    return record.road.search_all(
+        "Observation", ("patient", record.reference), ("category", category), ("_sort", "-date")
     )
 
 
@@ -82,18 +114,27 @@ def history(code: str, patient_id: str = "") -> str:
     # "|", "," and "$" would change the meaning of the search (https://hl7.org/fhir/R4/search.html#escaping).
     escaped = "".join(f"\\{char}" if char in "\\|,$" else char for char in code)
     found = record.road.search_all("Observation", ("patient", record.reference), ("code", escaped), ("_sort", "-date"))
-    entries = newest_first(found)
+    entries = compared(newest_first(found))
     if not entries:
         abort(404)
-    return render_template("portal/record/history.html", record=record, entries=entries, chart=chart(entries))
+    return render_template(
+        "portal/record/history.html",
+        record=record,
+        entries=entries,
+        chart=chart(entries),
+        sources=freshness(found, record.reference),
+    )
 
 
 def measurements(patient_id: str = "") -> str:
     """Show the latest of each measurement."""
     record = open_record(patient_id)
-    found = record.road.search_all(
-        "Observation", ("patient", record.reference), ("category", "vital-signs"), ("_sort", "-date")
-    )
+    found = _observations(record, "vital-signs")
     return render_template(
-        "portal/record/measurements.html", record=record, tests=latest_by_test(newest_first(found)), may_add=record.own
+        "portal/record/measurements.html",
+        record=record,
+        tests=latest_by_test(newest_first(found)),
+        kinds=KINDS,
+        sources=freshness(found, record.reference),
+        may_add=record.own,
     )
