@@ -50,4 +50,18 @@ def catalogue(code: str) -> NullTranslations:
 
 def spoken_day(day: date, code: str) -> str:
     """Return a day as people write it in a language: `4 March 2025`, `4 Mawrth 2025`."""
-    return str(format_date(day, "d MMMM y", locale=known(code) or DEFAULT))
+    return _spoken(day, "d MMMM y", code)
+
+
+def spoken_month(day: date, code: str) -> str:
+    """Return the month of a day: `March 2025`, `Mawrth 2025`."""
+    return _spoken(day, "MMMM y", code)
+
+
+def spoken_weekday(day: date, code: str) -> str:
+    """Return the weekday of a day: `Tuesday`, `Dydd Mawrth`."""
+    return _spoken(day, "EEEE", code)
+
+
+def _spoken(day: date, form: str, code: str) -> str:
+    return str(format_date(day, form, locale=known(code) or DEFAULT))

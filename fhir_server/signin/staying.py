@@ -37,7 +37,8 @@ def show_stay() -> Response:
         )
     return message(
         "You are still signed in",
-        f"You stay signed in until {clock_time(person.ends_at)}, and longer whenever you open a page before that.",
+        web.say("You stay signed in until %(time)s, and longer whenever you open a page before that.")
+        % {"time": clock_time(person.ends_at)},
         "Go back to where you were. If you had begun to fill in a form, use your browser's back button.",
         link=("Go back", target),
     )

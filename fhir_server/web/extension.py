@@ -43,6 +43,7 @@ class Web:
         language: Of pages for whoever asks for none that we speak.
         second_factor: Of whom a second proof is demanded (`identity.second_proof.Demand`).
         client_limits: How often clients may ask; None counts nothing.
+        settings: Every setting as an administrator may see it: name, value (secrets masked), source, meaning.
         on_sign_out: Called with the request's context before a session ends (an emergency access ends with it).
     """
 
@@ -58,6 +59,7 @@ class Web:
     language: str = DEFAULT
     second_factor: Demand = Demand.WHEN_SET_UP
     client_limits: ClientLimits | None = None
+    settings: tuple[tuple[str, str, str, str], ...] = field(default=(), repr=False)
     on_sign_out: tuple[Callable[[Context, SignedIn], None], ...] = ()
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flask import Flask, request
+from flask import Flask, has_request_context, request
 from flask_babel import Babel, get_locale
 from werkzeug.wrappers import Response
 
@@ -63,6 +63,8 @@ def install(app: Flask, default: str) -> None:
     """Let pages speak the languages; `default` is for whoever asks for none that we speak."""
 
     def chosen() -> str:
+        if not has_request_context():
+            return default
         # INVARIANT: programs' paths read no cookie, not even for this.
         if is_machine(request.path):
             return DEFAULT

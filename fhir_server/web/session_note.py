@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.spec.outcome import FhirError
 from fhir_server.web.extension import context
+from fhir_server.web.language import say
 from fhir_server.web.session import WARN_BEFORE, signed_in
 
 _LONDON = ZoneInfo("Europe/London")
@@ -56,4 +57,4 @@ def clock_time(at: datetime) -> str:
     """Return a time of day in the United Kingdom as the NHS writes it: `9am`, `2:05pm`."""
     local = at.astimezone(_LONDON)
     minutes = f":{local.minute:02d}" if local.minute else ""
-    return f"{(local.hour - 1) % _NOON + 1}{minutes}{'am' if local.hour < _NOON else 'pm'}"
+    return f"{(local.hour - 1) % _NOON + 1}{minutes}{say('am' if local.hour < _NOON else 'pm')}"

@@ -12,6 +12,9 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
+from fhir_server import language, web
+from fhir_server.web.language import code as page_language
+
 LONDON: Final = ZoneInfo("Europe/London")
 NHS_NUMBER: Final = "https://fhir.nhs.uk/Id/nhs-number"
 JOB_ROLE: Final = "https://fhir-server.example.org/CodeSystem/job-role"
@@ -44,7 +47,7 @@ class Moment:
     @property
     def text(self) -> str:
         """Return day and time, `4 March 2025 at 9:30am`."""
-        return f"{self.day} at {self.time}" if self.time else self.day
+        return web.say("%(day)s at %(time)s") % {"day": self.day, "time": self.time} if self.time else self.day
 
     @property
     def full(self) -> str:
@@ -67,10 +70,10 @@ def _moment(text: str) -> Moment:
         return Moment(text, text, "", "", datetime(int(text), 1, 1, tzinfo=LONDON).astimezone(UTC))
     if len(text) == _MONTH_CHARS:
         first = date.fromisoformat(f"{text}-01")
-        return Moment(text, f"{first:%B %Y}", "", "", _midnight(first))
+        return Moment(text, spoken_month(first), "", "", _midnight(first))
     if len(text) == _DAY_CHARS:
         day = date.fromisoformat(text)
-        return Moment(text, spoken_day(day), "", f"{day:%A}", _midnight(day))
+        return Moment(text, spoken_day(day), "", spoken_weekday(day), _midnight(day))
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=LONDON)
@@ -84,7 +87,7 @@ def moment_of(instant: datetime, *, iso: str = "") -> Moment:
         iso or instant.isoformat(),
         spoken_day(local.date()),
         spoken_time(local.time()),
-        f"{local:%A}",
+        spoken_weekday(local.date()),
         instant.astimezone(UTC),
     )
 
@@ -94,17 +97,27 @@ def _midnight(day: date) -> datetime:
 
 
 def spoken_day(day: date) -> str:
-    """Return a day as people write it, `4 March 2025`."""
-    return f"{day.day} {day:%B %Y}"
+    """Return a day as people write it, `4 March 2025`, in the language of the page."""
+    return language.spoken_day(day, page_language())
+
+
+def spoken_month(day: date) -> str:
+    """Return the month of a day, `March 2025`."""
+    return language.spoken_month(day, page_language())
+
+
+def spoken_weekday(day: date) -> str:
+    """Return the weekday of a day, `Tuesday`."""
+    return language.spoken_weekday(day, page_language())
 
 
 def spoken_time(clock: time) -> str:
     """Return a time of day in the style of the NHS: `9:30am`, `2pm`, `midday`, `midnight`."""
     if clock.minute == 0 and clock.hour in {0, _NOON}:
-        return "midday" if clock.hour else "midnight"
+        return web.say("midday" if clock.hour else "midnight")
     hour = clock.hour % _NOON or _NOON
     minutes = f":{clock.minute:02d}" if clock.minute else ""
-    return f"{hour}{minutes}{'am' if clock.hour < _NOON else 'pm'}"
+    return f"{hour}{minutes}{web.say('am' if clock.hour < _NOON else 'pm')}"
 
 
 def concept(value: object) -> str:
