@@ -131,6 +131,7 @@ _AUTHORS = (
     Case(R.NO_PERMIT, READER, replace(RULES, author=TRUST)),
     Case(R.OWN_DATA, COORDINATOR, _record("Patient", ANN, author=TRUST)),
     Case(R.NO_PERMIT, COORDINATOR, THEIRS),
+    Case(R.NO_PERMIT, COORDINATOR, _record("Patient", ANN, author=OTHER)),
     Case(R.OWN_DATA, replace(COORDINATOR, own_data_types=(CONSENT,)), replace(RULES, author=TRUST)),
     Case(R.REVIEW, OFFICER, _record("Task", ANN)),
     Case(R.REVIEW, OFFICER, RULES),
@@ -237,6 +238,23 @@ _WRITES = (
     Case(R.NOT_WRITABLE, OWN_WRITER, replace(RESULT, author=ANN, patients=())),
     Case(R.NO_PERMIT, OWN_WRITER, replace(RESULT, author=ANN, patients=(BOB,))),
 )
+_VALUES = (
+    Case(R.CONSENT, replace(READER, actors=(OTHER,)), RESULT, (permit(actor=OTHER),)),
+    Case(R.NO_PERMIT, replace(READER, actors=(OTHER,)), RESULT, (permit(),)),
+    Case(R.CONSENT, replace(READER, actors=(OTHER, DR, TEAM)), RESULT, (permit(actor=TEAM),)),
+    Case(R.CONSENT, replace(READER, purposes=2), RESULT, (permit(purposes=2),)),
+    Case(R.NO_PERMIT, replace(READER, at_us=AT + 5), RESULT, (permit(valid_to=AT + 5),)),
+    Case(R.CONSENT, replace(READER, other_purposes=(78,)), RESULT, (permit(purposes=0, purpose=78),)),
+    Case(R.OWN_DATA, replace(READER, organizations=(OTHER,)), replace(THEIRS, author=OTHER)),
+    Case(R.NO_PERMIT, replace(READER, organizations=(OTHER,)), THEIRS),
+    Case(R.OWNER, replace(OWNER, own=BOB), _record("Observation", BOB)),
+    Case(R.NO_PERMIT, replace(OWNER, own=BOB), RESULT),
+    Case(R.EMERGENCY, replace(RESCUER, emergencies=(BOB,)), _record("Observation", BOB)),
+    Case(R.NO_PERMIT, replace(RESCUER, emergencies=(BOB,)), RESULT),
+    Case(R.OWN_DATA, scoped(READER, ScopeFilter(0, BOB)), replace(THEIRS, patients=(BOB,))),
+    Case(R.OUT_OF_SCOPE, scoped(READER, ScopeFilter(0, BOB)), THEIRS),
+)
+"""Gates of the shape of others: a statement that was built for one serves them with values of their own."""
 _ABOUT = (
     Case(R.CONSENT, READER, RESULT, (only(type=OBSERVATION),)),
     Case(R.NO_PERMIT, READER, RESULT, (only(type=TASK),)),
@@ -274,6 +292,7 @@ _ABOUT = (
     Case(R.CONSENT, READER, MEMBER, (only(meaning=DEPENDENTS, target=TEAM),)),
     Case(R.NO_PERMIT, READER, POINTED, (only(meaning=DEPENDENTS, target=TEAM),)),
     Case(R.CONSENT, READER, replace(RESULT, author=OTHER), (only(meaning=AUTHORED_BY, target=OTHER),)),
+    Case(R.NO_PERMIT, READER, replace(RESULT, author=OTHER), (only(meaning=RELATED, target=OTHER),)),
     Case(R.CONSENT, READER, WRITTEN, (only(meaning=AUTHORED_BY, target=OTHER),)),
     Case(R.NO_PERMIT, READER, MEMBER, (only(meaning=AUTHORED_BY, target=TEAM),)),
     Case(R.NO_PERMIT, READER, RESULT, (only(meaning=AUTHORED_BY, target=KEY),)),
@@ -292,5 +311,5 @@ _ABOUT = (
     Case(R.NO_PERMIT, READER, HISTORY, (only(type=type_key("Provenance")),)),
     Case(R.DENIED, READER, LOOSE_FILE, never(data_from=0, data_to=999)),
 )
-CASES = (*_ABOUT, *_SCOPES, *_AUTHORS, *_OWNERS, *_PERMITS, *_DENIALS, *_EMERGENCIES, *_WRITES)
+CASES = (*_ABOUT, *_SCOPES, *_AUTHORS, *_OWNERS, *_PERMITS, *_DENIALS, *_EMERGENCIES, *_WRITES, *_VALUES)
 VISIBLE = frozenset({R.OPERATOR, R.OWN_DATA, R.DIRECTORY, R.REVIEW, R.OWNER, R.CONSENT, R.EMERGENCY})
