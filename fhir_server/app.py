@@ -43,7 +43,7 @@ from fhir_server.operations import (
     start_signing,
 )
 from fhir_server.portal import routes as portal
-from fhir_server.settings import Settings, SettingsError, vectors
+from fhir_server.settings import Settings, SettingsError, describe, vectors
 from fhir_server.settings import load as load_settings
 from fhir_server.signin import cis2, nhs_login, relying_party
 from fhir_server.signin import routes as signin
@@ -59,7 +59,7 @@ from fhir_server.store.condition import waiting_count
 from fhir_server.store.database import Store
 from fhir_server.store.keys import key_of_reference
 from fhir_server.web import SignedIn, Web, install
-from fhir_server.worker import Job, limits_job, messages_job
+from fhir_server.worker import Job, limits_job, messages_job, noted
 
 _MEGABYTE = 1024 * 1024
 _TOKENS_KEPT = timedelta(days=30)
@@ -174,7 +174,7 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
     letterhead = Letterhead(settings.brand_name, settings.base_url, settings.language)
     signer = audit_signer(settings)
     unused_for = timedelta(days=settings.unused_account_days)
-    return (
+    every = (
         messages_job(context.store, transports, letterhead, context.now),
         limits_job(context.store, context.now),
         Job("emergency-ends", lambda: end_break_glass.record_expired(context), every_s=5.0),
@@ -189,6 +189,7 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),
         Job("audit-checkpoints", _sealing(signer, context), every_s=60.0),
     )
+    return tuple(noted(job, context.store, context.now) for job in every)
 
 
 def _rotate_keys(settings: Settings, context: Context) -> int:
@@ -227,6 +228,10 @@ def _web(settings: Settings, context: Context) -> Web:
         language=settings.language,
         second_factor=Demand(settings.demanded_second_factor),
         client_limits=ClientLimits(settings.client_requests_per_minute),
+        settings=tuple(
+            (row["name"], f"{row['value']} {row['unit']}".strip(), row["source"], row["meaning"])
+            for row in describe(settings, os.environ)
+        ),
         on_sign_out=(_end_emergencies,),
     )
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from fhir_server.identity import limits
 from fhir_server.notify.outbox import deliver_due
 from fhir_server.notify.templates import Letterhead
 from fhir_server.notify.transports import Transport
+from fhir_server.store import job_runs
 from fhir_server.store.database import Store
 
 _LOG = logging.getLogger(__name__)
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,34 @@ def limits_job(store: Store, now: Callable[[], datetime]) -> Job:
             return limits.prune(session, now())
 
     return Job("limits", prune, every_s=3_600.0)
+
+
+def noted(job: Job, store: Store, now: Callable[[], datetime]) -> Job:
+    """Return a job that keeps when it last ran: at each failure and the success after it, else once a minute."""
+    state: dict[str, datetime | bool] = {}
+
+    def run_and_note() -> int:
+        try:
+            done = job.run()
+        except Exception as error:
+            state["failed"] = True
+            _note(job.name, store, now(), type(error).__name__)
+            raise
+        at, noted_at = now(), state.get("at")
+        if state.pop("failed", False) or not isinstance(noted_at, datetime) or at - noted_at >= _NOTED_EVERY:
+            state["at"] = at
+            _note(job.name, store, at)
+        return done
+
+    return replace(job, run=run_and_note)
+
+
+def _note(name: str, store: Store, at: datetime, failure: str = "") -> None:
+    try:
+        with store.write() as session:
+            job_runs.note(session, name, at, failed=bool(failure), detail=failure)
+    except Exception:  # noqa: BLE001 - what is kept for people to look at must not fail what it is about
+        _LOG.warning("that job %s ran could not be kept", name)
 
 
 def run(jobs: Sequence[Job], stop: threading.Event, *, clock: Callable[[], float]) -> None:

@@ -14,7 +14,7 @@ from fhir_server.cli.frame import settings as load_settings
 from fhir_server.interactions.audit_proof_check import Checked, ProofError
 from fhir_server.interactions.audit_proof_check import check as check_proof
 from fhir_server.settings import Settings
-from fhir_server.store import checkpoints
+from fhir_server.store import checkpoints, job_runs
 from fhir_server.store.audit_verification import verify as verify_log
 from fhir_server.store.checkpoints import Checkpoint, Signer
 from fhir_server.store.database_role import grants
@@ -58,6 +58,9 @@ def verify(*, kept: Path | None, as_json: bool) -> None:
                 checkpoint=expected,
                 progress=lambda done, total: shown.update(task, completed=done, total=total),
             )
+        with context.store.write() as session:
+            told = f"{finding.verified} entries are those that were signed" if finding.ok else finding.reason
+            job_runs.note(session, job_runs.AUDIT_VERIFY, context.now(), failed=not finding.ok, detail=told)
     if as_json:
         described = {"ok": finding.ok, "verified": finding.verified}
         bad = {} if finding.ok else {"first_bad_entry": finding.first_bad_seq, "reason": finding.reason}

@@ -46,6 +46,7 @@ ADMINISTRATION_ACTIONS = (
 ACCOUNT_ACTIONS = (
     "accept-agreement",
     "add-authenticator",
+    "add-organisation",
     "add-passkey",
     "approve-account-reset",
     "ask-account-reset",

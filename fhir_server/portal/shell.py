@@ -51,9 +51,21 @@ MENUS: Final = {
         ("Professionals", "/organisation/team"),
         ("Care teams", "/organisation/teams"),
     ),
-    "privacy-officer": (("Privacy", "/privacy"), ("Audit log", "/privacy/audit")),
+    "privacy-officer": (
+        ("Emergencies", "/privacy"),
+        ("Questions", "/privacy/disputes"),
+        ("Sharing", "/privacy/sharing"),
+        ("Audit log", "/privacy/audit"),
+    ),
     "service-desk": (("Service desk", "/service-desk"),),
-    "admin": (("Administration", "/"), ("Apps", "/administration/apps")),
+    "admin": (
+        ("Administration", "/"),
+        ("Organisations", "/administration/organisations"),
+        ("Apps", "/administration/apps"),
+        ("Systems", "/administration/systems"),
+        ("Jobs", "/administration/jobs"),
+        ("Settings", "/administration/settings"),
+    ),
     "developer": (("Your apps", "/developer"),),
 }
 

@@ -27,6 +27,7 @@ from fhir_server.store import (
     event_tables,
     export_tables,
     index_tables,
+    job_tables,
     login_tables,
     oauth_tables,
     parameter_tables,
@@ -49,6 +50,7 @@ TABLE_MODULES = (
     portal_tables,
     parameter_tables,
     export_tables,
+    job_tables,
 )
 
 # A prepared statement is planned once for all values unless it asks otherwise (`prepared.Plan`). Compiling a plan to

@@ -109,6 +109,52 @@ def abandon(session: Session, message_id: str, now: datetime, error: str) -> Non
     _close(session, message_id, failed_at=to_us(now), last_error=error[:200])
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A message that could not be delivered at once.
+
+    Attributes:
+        kind: Which message.
+        channel: `email` or `text`.
+        queued_at: Since when, aware UTC.
+        attempt_count: How often it was tried.
+        given_up: Whether nobody tries any more.
+        error: What the last try met.
+    """
+
+    kind: str
+    channel: str
+    queued_at: datetime
+    attempt_count: int
+    given_up: bool
+    error: str
+
+
+def troubles(session: Session, limit: int) -> tuple[Trouble, ...]:
+    """Return the newest messages whose delivery met an error and that are not delivered."""
+    row = message.c
+    query = select(message).where(row.sent_at.is_(None), row.last_error.is_not(None))
+    rows = session.connection.execute(query.order_by(row.queued_at.desc()).limit(limit)).all()
+    return tuple(
+        Trouble(
+            each.kind,
+            each.channel,
+            from_us(each.queued_at),
+            each.attempt_count,
+            each.failed_at is not None,
+            each.last_error,
+        )
+        for each in rows
+    )
+
+
+def oldest_waiting_at(session: Session) -> datetime | None:
+    """Return since when the message that waits longest is queued, None where none waits."""
+    pending = and_(message.c.sent_at.is_(None), message.c.failed_at.is_(None))
+    found = session.connection.execute(select(func.min(message.c.queued_at)).where(pending)).scalar()
+    return None if found is None else from_us(found)
+
+
 def waiting_count(session: Session) -> int:
     """Return how many messages are neither delivered nor abandoned."""
     statement = select(func.count()).select_from(message)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flask import render_template
+
+from fhir_server import web
+
+_MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def contact() -> str:
@@ -16,8 +22,24 @@ def accessibility() -> str:
 
 
 def privacy_policy() -> str:
-    """Show what is kept about people, and the cookies."""
+    """Show what is kept about people."""
     return render_template("portal/pages/privacy_policy.html")
+
+
+def cookies() -> str:
+    """Show every cookie that this website sets, what for and for how long."""
+    here = web.current()
+    idle, longest = here.session_idle // _MINUTE, here.session_max // _HOUR
+    signed_in = f"Until you sign out, {idle} minutes after you last used the website, and {longest} hours at most"
+    rows = (
+        (here.session_cookie, "Keeps you signed in", signed_in),
+        ("form", "Makes sure that a form you send comes from this website", "Until you close the browser"),
+        (here.device_cookie, "If you ask for it: remembers that this device is yours, so no code is asked", "30 days"),
+        ("language", "Your language, if you choose another one", "1 year"),
+        ("record, acting-as", "For carers: whose record was chosen last", "12 hours"),
+        ("login, login-step", "Used while you sign in with NHS login or another service", "1 hour at most"),
+    )
+    return render_template("portal/pages/cookies.html", cookies=rows)
 
 
 def terms() -> str:

@@ -24,6 +24,7 @@ _TOGETHER: Final = 100
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _OLDEST: Final = ("_sort", "authored-on")
 _NEWEST: Final = ("_sort", "-authored-on")
+_EMERGENCIES: Final = ("code", "review-emergency-access")
 _WAITING: Final = ("status:not", "completed")
 _CLOSED: Final = ("status", "completed")
 
@@ -31,13 +32,13 @@ _CLOSED: Final = ("status", "completed")
 def reviews() -> str:
     """List emergency accesses: open ones (the default, overdue first), overdue ones, or closed ones page by page."""
     way = road()
-    waiting = _reviews(way, way.search_all("Task", _WAITING, _OLDEST))
+    waiting = _reviews(way, way.search_all("Task", _EMERGENCIES, _WAITING, _OLDEST))
     waiting.sort(key=lambda entry: not entry.overdue)
     overdue = [entry for entry in waiting if entry.overdue]
     show = request.args.get("show", "open")
     shown, next_page = (overdue if show == "overdue" else waiting), ""
     if show == "closed":
-        found = way.search("Task", _CLOSED, _NEWEST, ("_count", "25"), page=request.args.get("page", ""))
+        found = way.search("Task", _EMERGENCIES, _CLOSED, _NEWEST, ("_count", "25"), page=request.args.get("page", ""))
         shown, next_page = _reviews(way, found.matches), found.next_page
     return render_template(
         "portal/privacy/reviews.html",
