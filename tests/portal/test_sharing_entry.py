@@ -91,8 +91,8 @@ def test_a_letter_is_hidden_shown_alone_and_relabelled(server: Server) -> None:
     assert stranger.open(WORRY_READ).status_code == 404
 
     assert amelia.send(f"{ENTRY}/label", {"label": "none"}, page=ENTRY).status_code == 400
-    assert amelia.send(f"{ENTRY}/label", {"label": "sexual-health"}, page=ENTRY).location.endswith("done=label")
-    assert "Sexual health (you chose this)" in amelia.get(ENTRY)
+    assert amelia.send(f"{ENTRY}/label", {"label": "mental-health"}, page=ENTRY).location.endswith("done=label")
+    assert "Mental health (you chose this)" in amelia.get(ENTRY)
     assert practice.open(READ).status_code == 404
     log = amelia.get("/sharing/history")
     assert "one exception undone" in log
