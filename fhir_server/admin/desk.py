@@ -13,10 +13,11 @@ from fhir_server.admin.parsing import StrictParser
 from fhir_server.admin.rights import audit, person_of
 from fhir_server.admin.routes import keep_out_of_caches, refuse
 from fhir_server.admin.schemas import Refusal
-from fhir_server.identity import person_cases
+from fhir_server.identity import desk_help, person_cases
 from fhir_server.identity.person_cases import CaseKind, PersonCase, Proposal, Typed
 from fhir_server.operations import deciding_cases
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store.accounts import Account
 from fhir_server.web import context
 
 _DESK = ("service-desk",)
@@ -76,6 +77,38 @@ def approve_person_case(case_id: str) -> PersonCase:
 def refuse_person_case(case_id: str) -> PersonCase:
     """Turn down what somebody else proposed."""
     return _decide(case_id, approved=False)
+
+
+@blueprint.route("/addresses/resend", methods=["POST"])
+@blueprint.arguments(schemas.Address)
+@blueprint.response(204)
+@blueprint.alt_response(422, schema=Refusal)
+def resend_messages(sent: dict[str, Any]) -> None:
+    """Send again what waits for an e-mail address; the answer does not tell whether there was anything."""
+    here, (principal, account) = context(), person_of(*_DESK)
+    email = _address(account, sent["email"])
+    with here.store.write() as session:
+        desk_help.send_again(session, email, here.now())
+        audit(principal, f"address {email}", status=204, session=session)
+
+
+@blueprint.route("/addresses/unlock", methods=["POST"])
+@blueprint.arguments(schemas.Address)
+@blueprint.response(204)
+@blueprint.alt_response(422, schema=Refusal)
+def unlock_account(sent: dict[str, Any]) -> None:
+    """Give whoever is at an e-mail address their tries back; the answer does not tell whether there were any."""
+    here, (principal, account) = context(), person_of(*_DESK)
+    email = _address(account, sent["email"])
+    with here.store.write() as session:
+        desk_help.unlock(session, email)
+        audit(principal, f"address {email}", status=204, session=session)
+
+
+def _address(account: Account, typed: str) -> str:
+    here = context()
+    with here.store.write() as session:
+        return desk_help.checked(session, account, typed, here.now())
 
 
 def _decide(case_id: str, *, approved: bool) -> PersonCase:

@@ -40,6 +40,17 @@ class NewPersonCase(Schema):
     )
 
 
+class Address(Schema):
+    """Whom to help."""
+
+    class Meta:
+        """Refuse what is not known."""
+
+        unknown = RAISE
+
+    email = fields.String(required=True, validate=validate.Length(1, 320), metadata=_said("E-mail address"))
+
+
 class PersonCase(Schema):
     """A proposal."""
 

@@ -55,6 +55,27 @@ class Teams(Schema):
     teams = fields.List(fields.Nested(Team))
 
 
+class NewProfessional(Schema):
+    """A colleague to invite."""
+
+    class Meta:
+        """Refuse what is not known."""
+
+        unknown = RAISE
+
+    given = fields.String(required=True)
+    family = fields.String(required=True)
+    email = fields.String(required=True, metadata=_said("Of work; the link is sent there"))
+    job = fields.String(required=True)
+    number = fields.String(required=True, metadata=_said("SDS user id (12 digits) or GMC number (7 digits)"))
+
+
+class Invited(Schema):
+    """An invitation of a professional."""
+
+    id = fields.String()
+
+
 class Professional(Schema):
     """A professional of the organisation who can sign in."""
 

@@ -14,7 +14,8 @@ from fhir_server.admin.routes import keep_out_of_caches, refuse
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import care_teams, leaving
 from fhir_server.identity.care_teams import Team
-from fhir_server.operations import keeping_teams
+from fhir_server.operations import inviting_staff, keeping_teams
+from fhir_server.operations.inviting_staff import Colleague
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import context
 
@@ -123,6 +124,26 @@ def list_professionals() -> dict[str, Any]:
         found = leaving.team(session, account.organization)
     audit(principal, f"{len(found)} professionals")
     return {"professionals": found}
+
+
+@blueprint.route("/professionals", methods=["POST"])
+@blueprint.arguments(schemas.NewProfessional)
+@blueprint.response(201, schemas.Invited)
+@blueprint.alt_response(409, schema=Refusal)
+@blueprint.alt_response(422, schema=Refusal)
+def invite_professional(new: dict[str, Any]) -> tuple[dict[str, str], int]:
+    """Invite a professional: entry and role in the directory, and a link to set up an account."""
+    principal, account = person_of(*_COORDINATOR)
+    return {"id": inviting_staff.invite(context(), principal, account, Colleague(**new))}, 201
+
+
+@blueprint.route("/professionals/invitations/<request_id>/resend", methods=["POST"])
+@blueprint.response(204)
+@blueprint.alt_response(404, schema=Refusal)
+def resend_set_up(request_id: str) -> None:
+    """Send an invited professional a new link; the old one no longer works."""
+    principal, account = person_of(*_COORDINATOR)
+    inviting_staff.resend(context(), principal, account, request_id)
 
 
 def _found(team_id: str) -> tuple[Principal, Team]:

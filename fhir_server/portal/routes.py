@@ -35,6 +35,7 @@ from fhir_server.portal.views import (
     carer_invitation,
     carers,
     caring,
+    desk_help,
     developer,
     downloads,
     emergency,
@@ -205,6 +206,7 @@ PAGES: Final = (
     Page("/service-desk/requests", service_desk.requests, ("service-desk", "admin")),
     Page("/service-desk/requests/<request_id>", service_desk.one_request, ("service-desk", "admin"), BOTH),
     Page("/service-desk/messages/<message_id>/close", service_desk.close_message, ("service-desk",), POST),
+    Page("/service-desk/help", desk_help.help_somebody, ("service-desk",), BOTH),
     Page("/service-desk/cases", person_cases.cases, ("service-desk", "admin")),
     Page(
         "/service-desk/cases/new/<any(merge, unmerge, death, alive):case_kind>",

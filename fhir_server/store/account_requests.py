@@ -148,6 +148,13 @@ def decide(
     return _changed(session, (row.id == request_id) & row.state.in_([str(found) for found in wanted]), values)
 
 
+def renew(session: Session, request_id: str, token_hash: str, expires_at: datetime) -> bool:
+    """Put a new set-up link in place of the one that was sent; False where it was used, or there is none."""
+    row = account_request.c
+    condition = (row.id == request_id) & (row.state == str(RequestState.APPROVED))
+    return _changed(session, condition, {"token_hash": token_hash, "token_expires_at": to_us(expires_at)})
+
+
 def complete(session: Session, request_id: str, account_id: str) -> bool:
     """Use the set-up link up; False where another request was first."""
     row = account_request.c

@@ -244,6 +244,21 @@ def lock(session: Session, invitation_id: str, until: datetime) -> None:
     _update(session, invitation_id, locked_until=to_us(until), failed_count=0)
 
 
+def unlock(session: Session, email: str) -> None:
+    """Take wrong tries with the open invitations to an e-mail address back."""
+    row = invitation.c
+    statement = update(invitation).where(row.email == email, row.completed_at.is_(None), row.cancelled_at.is_(None))
+    session.connection.execute(statement.values(locked_until=None, failed_count=0))
+
+
+def open_to(session: Session, email: str, now: datetime) -> tuple[Invitation, ...]:
+    """Return the invitations to an e-mail address that still work."""
+    row = invitation.c
+    works = (row.completed_at.is_(None), row.cancelled_at.is_(None), row.expires_at > to_us(now))
+    rows = session.connection.execute(select(invitation).where(row.email == email, *works).order_by(row.created_at))
+    return tuple(_from_row(found) for found in rows)
+
+
 def prove(session: Session, invitation_id: str, proof_hash: str, now: datetime) -> None:
     """Remember the browser whose person knew link, code and date of birth."""
     _update(session, invitation_id, proof_hash=proof_hash, proved_at=to_us(now), failed_count=0, locked_until=None)

@@ -58,6 +58,11 @@ def refund(session: Session, key: str) -> None:
     session.connection.execute(statement.values(hit_count=rate_limit.c.hit_count - 1))
 
 
+def forget(session: Session, key: str) -> None:
+    """Take every try back."""
+    session.connection.execute(delete(rate_limit).where(rate_limit.c.key_hash == _hash(key)))
+
+
 def prune(session: Session, before: datetime) -> int:
     """Forget counters whose window began before this instant; return how many."""
     return session.connection.execute(delete(rate_limit).where(rate_limit.c.window_started_at < to_us(before))).rowcount

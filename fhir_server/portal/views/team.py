@@ -1,4 +1,4 @@
-"""Coordinators: the professionals of the organisation, and making one leave: access ends at once."""
+"""Coordinators: the professionals of the organisation, letting one in, and making one leave: access ends at once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ from werkzeug.wrappers import Response
 from fhir_server import web
 from fhir_server.access import tokens
 from fhir_server.identity import leaving
+from fhir_server.operations import inviting_staff
+from fhir_server.operations.inviting_staff import Colleague
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.words import concepts, reference
 from fhir_server.portal.road import Road, clerk, road
+from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web.acting import Actor, actor
 
 _MOST_ROLES: Final = "100"
+_REFUSED: Final = frozenset({Kind.INVALID_VALUE, Kind.DUPLICATE, Kind.THROTTLED})
+_NOTICE: Final = {
+    "left": "They have left. Their access has ended",
+    "invited": "The invitation is on its way",
+    "resent": "A new link is on its way. The old one no longer works",
+}
 
 
 def team() -> str:
@@ -24,8 +33,39 @@ def team() -> str:
     me = actor()
     with me.context.store.read() as session:
         members = leaving.team(session, me.account.organization)
-    done = "They have left. Their access has ended" if request.args.get("done") == "left" else ""
-    return render_template("portal/organisation/team.html", members=members, notice=done)
+        waiting = inviting_staff.waiting(session, me.account.organization)
+    return render_template(
+        "portal/organisation/team.html",
+        members=members,
+        waiting=[(each, each.token_expires_at is not None and each.token_expires_at <= me.now) for each in waiting],
+        notice=_NOTICE.get(request.args.get("done", ""), ""),
+    )
+
+
+@web.require_fresh()
+def invite_colleague() -> str | Response:
+    """Ask who a colleague is, put them into the directory and send a link to set up an account."""
+    me = actor()
+    if request.method == "GET":
+        return render_template("portal/organisation/invite_colleague.html", errors=(), answers={})
+    typed = {name: request.form.get(name, "") for name in Colleague.__dataclass_fields__}
+    try:
+        inviting_staff.invite(me.context, me.person.principal, me.account, Colleague(**typed))
+    except FhirError as error:
+        if error.kind not in _REFUSED:
+            raise
+        named = ((issue.diagnostics, issue.expression[0] if issue.expression else "") for issue in error.issues)
+        problems = [Problem(text, f"#{name}" if name else "") for text, name in named]
+        page = render_template("portal/organisation/invite_colleague.html", errors=problems, answers=typed)
+        return make_response(page, 422 if error.kind is Kind.INVALID_VALUE else error.status)
+    return redirect("/organisation/team?done=invited", 303)
+
+
+def invite_colleague_again(request_id: str) -> Response:
+    """Send a colleague a new link."""
+    me = actor()
+    inviting_staff.resend(me.context, me.person.principal, me.account, request_id)
+    return redirect("/organisation/team?done=resent", 303)
 
 
 def leave(account_id: str) -> str | Response:

@@ -1,0 +1,232 @@
+"""A coordinator lets a colleague in: entry and role in the directory, and a one-time link to set up an account.
+
+The number of a register says who they are. Whoever has an account already, here or elsewhere, is not invited again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from fhir_server.access import tokens
+from fhir_server.access.principal import Principal
+from fhir_server.identity import account_requests, codes, limits
+from fhir_server.identity.account_requests import SET_UP_WITHIN, AccountRequest, RequestState
+from fhir_server.identity.accounts import plain_email
+from fhir_server.identity.limits import Limit
+from fhir_server.identity.staff_directory import GMC, USER_ID
+from fhir_server.interactions.model import Code, Context, Interaction
+from fhir_server.interactions.perform import perform, record_administration
+from fhir_server.notify.outbox import queue
+from fhir_server.notify.templates import Notice
+from fhir_server.spec.outcome import FhirError, Issue, Kind
+from fhir_server.store import account_requests as rows
+from fhir_server.store import accounts
+from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
+
+INVITE: Final = Limit("invite-professional", 60, timedelta(hours=1))
+"""Per coordinator."""
+_LONGEST: Final = 100
+_GMC: Final = re.compile(r"[0-9]{7}")
+_USER_ID: Final = re.compile(r"[0-9]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """Whom a coordinator invites, as typed; `number` is an SDS user id (12 digits) or GMC number (7 digits)."""
+
+    given: str
+    family: str
+    email: str
+    job: str
+    number: str
+
+
+def waiting(session: Session, organization: str) -> tuple[AccountRequest, ...]:
+    """Return the colleagues of an organisation who have a link and no account yet, oldest first."""
+    found = rows.in_states(session, (RequestState.APPROVED,), limit=1_000) if organization else ()
+    return tuple(each for each in found if each.organization == organization)
+
+
+def invite(context: Context, principal: Principal, coordinator: Account, typed: Colleague) -> str:
+    """Put a colleague into the directory and send them a link; return the id of the invitation.
+
+    Raises:
+        FhirError: INVALID_VALUE with one issue per field; DUPLICATE (409) for who has an account or an invitation;
+            THROTTLED (429); FORBIDDEN (403) without an organisation.
+    """
+    now, them = context.now(), _checked(typed)
+    if not coordinator.organization:
+        raise FhirError(Kind.FORBIDDEN, "Your account has no organisation")
+    with context.store.write() as session:
+        is_allowed = limits.allow(session, now, (INVITE, coordinator.id))
+    if not is_allowed:
+        raise FhirError(Kind.THROTTLED, "Too many invitations. Wait an hour and try again")
+    with context.store.read() as session:
+        if accounts.by_email(session, them.email) is not None:
+            raise FhirError(Kind.DUPLICATE, "This e-mail address has an account already", ("email",))
+        if any(each.email == them.email for each in waiting(session, coordinator.organization)):
+            raise FhirError(Kind.DUPLICATE, "They have an invitation already. Send that again", ("email",))
+    service = _Service(context, principal)
+    practitioner = _practitioner(service, them)
+    with context.store.read() as session:
+        if any(account.active for account in accounts.by_reference(session, practitioner)):
+            raise FhirError(Kind.DUPLICATE, "This person has an account already", ("number",))
+    _give_role(service, practitioner, coordinator.organization, them)
+    owner = service.read(coordinator.organization)
+    return _send(service, coordinator, them, practitioner, str(owner.get("name", "")))
+
+
+def resend(context: Context, principal: Principal, coordinator: Account, request_id: str) -> None:
+    """Send a colleague a new link; the old one no longer works.
+
+    Raises:
+        FhirError: NOT_FOUND (404), also for another organisation's and for one that was used.
+    """
+    now, token = context.now(), codes.new_token()
+    with context.store.write() as session:
+        found = next((each for each in waiting(session, coordinator.organization) if each.id == request_id), None)
+        if found is None or not rows.renew(session, found.id, codes.token_hash(token), now + SET_UP_WITHIN):
+            raise FhirError(Kind.NOT_FOUND, "There is no such invitation in your organisation")
+        its = {"name": found.name, "organization": found.organization_name, "token": token}
+        queue(session, Notice.PROFESSIONAL_INVITED, found.email, now, **its)
+        about = f"request {found.id}"
+        record_administration(context, principal, action="resend-set-up", description=about, session=session)
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """The road of this service, for a coordinator."""
+
+    context: Context
+    principal: Principal
+
+    def search(self, kind: str, *query: tuple[str, str]) -> list[dict[str, Any]]:
+        bundle = json.loads(self._perform(Interaction(Code.SEARCH, type=kind, query=query)))
+        return [entry["resource"] for entry in bundle.get("entry", ())]
+
+    def read(self, reference: str) -> dict[str, Any]:
+        kind, _, logical_id = reference.partition("/")
+        found: dict[str, Any] = json.loads(self._perform(Interaction(Code.READ, type=kind, id=logical_id)))
+        return found
+
+    def create(self, resource: Mapping[str, Any]) -> str:
+        kind = str(resource["resourceType"])
+        done = perform(Interaction(Code.CREATE, type=kind, resource=resource), self._operator, self.context)
+        return f"{kind}/{done.id}"
+
+    @property
+    def _operator(self) -> Principal:
+        name = f"{self.principal.name} (through this service)"
+        made = tokens.operator(self.context.now(), name)
+        return replace(made, client_id=tokens.PORTAL, purpose="PATADMIN")
+
+    def _perform(self, interaction: Interaction) -> bytes:
+        return perform(interaction, self._operator, self.context).content
+
+
+def _checked(typed: Colleague) -> Colleague:
+    given, family, job = (_plain(each) for each in (typed.given, typed.family, typed.job))
+    email, number = plain_email(typed.email), "".join(typed.number.split())
+    wrong = {
+        "given": not given and "Enter their first name",
+        "family": not family and "Enter their last name",
+        "email": not email and "Enter their work e-mail address, like name@example.com",
+        "job": not job and "Enter their job",
+        "number": not _system_of(number) and "Enter their smartcard number (12 digits) or GMC number (7 digits)",
+    }
+    issues = tuple(Issue("error", Kind.INVALID_VALUE.issue_code, text, (name,)) for name, text in wrong.items() if text)
+    if issues:
+        raise FhirError(Kind.INVALID_VALUE, issues[0].diagnostics, issues=issues)
+    return Colleague(given, family, email, job, number)
+
+
+def _plain(text: str) -> str:
+    plain = unicodedata.normalize("NFC", " ".join(text.split()))
+    return plain if plain.isprintable() and len(plain) <= _LONGEST else ""
+
+
+def _system_of(number: str) -> str:
+    if _USER_ID.fullmatch(number):
+        return USER_ID
+    return GMC if _GMC.fullmatch(number) else ""
+
+
+def _practitioner(service: _Service, them: Colleague) -> str:
+    """Return the entry of the directory with the number, made now where there is none."""
+    system = _system_of(them.number)
+    found = service.search("Practitioner", ("identifier", f"{system}|{them.number}"))
+    if not found:
+        name = {"use": "official", "family": them.family, "given": them.given.split()}
+        identifier = {"system": system, "value": them.number}
+        entry = {"resourceType": "Practitioner", "active": True, "identifier": [identifier], "name": [name]}
+        return service.create(entry)
+    families = {str(name.get("family", "")).casefold() for entry in found for name in entry.get("name", ())}
+    if len(found) > 1 or found[0].get("active") is False or them.family.casefold() not in families:
+        text = "The directory knows somebody else by this number. Check it with them, or ask the service desk"
+        raise FhirError(Kind.INVALID_VALUE, text, ("number",))
+    return f"Practitioner/{found[0]['id']}"
+
+
+def _give_role(service: _Service, practitioner: str, organization: str, them: Colleague) -> None:
+    about = (("practitioner", practitioner), ("organization", organization), ("active", "true"))
+    if service.search("PractitionerRole", *about):
+        return
+    service.create(
+        {
+            "resourceType": "PractitionerRole",
+            "active": True,
+            "period": {"start": service.context.now().isoformat(timespec="seconds")},
+            "practitioner": {"reference": practitioner, "display": f"{them.given} {them.family}"},
+            "organization": {"reference": organization},
+            "code": [{"text": them.job}],
+        }
+    )
+
+
+def _send(service: _Service, coordinator: Account, them: Colleague, practitioner: str, organization_name: str) -> str:
+    context, now, token = service.context, service.context.now(), codes.new_token()
+    new = AccountRequest(
+        id=str(uuid.uuid4()),
+        name=f"{them.given} {them.family}",
+        email=them.email,
+        job=them.job,
+        organization_name=organization_name,
+        registration=them.number,
+        reason="Invited by the coordinator of the organisation",
+        asked_at=now,
+    )
+    with context.store.write() as session:
+        rows.add(session, new)
+        rows.check(
+            session,
+            new.id,
+            by=coordinator.id,
+            evidence=new.reason,
+            practitioner=practitioner,
+            organization=coordinator.organization,
+            now=now,
+        )
+        rows.decide(
+            session,
+            new.id,
+            state=account_requests.RequestState.APPROVED,
+            by=coordinator.id,
+            token_hash=codes.token_hash(token),
+            token_expires_at=now + SET_UP_WITHIN,
+            now=now,
+        )
+        told = {"name": new.name, "organization": organization_name, "token": token}
+        queue(session, Notice.PROFESSIONAL_INVITED, them.email, now, **told)
+        about = f"request {new.id} {practitioner}"
+        record_administration(
+            context, service.principal, action="invite-professional", description=about, status=201, session=session
+        )
+    return new.id

@@ -1,0 +1,131 @@
+"""`/api/v1/person-cases`, `/api/v1/teams` and accounts that nobody uses: the pages' rights over the wire."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fhir_server.identity import limits
+from fhir_server.operations import closing_unused
+from fhir_server.store import accounts, invitations, messages
+from tests.admin.conftest import Desk
+from tests.admin.test_invitations_api import ANN, _token
+
+CASES, TEAMS = "/api/v1/person-cases", "/api/v1/teams"
+EVIDENCE = "The hospital's records office wrote that both are hers"
+
+
+def test_one_proposes_another_decides_and_nobody_else_gets_in(one: Desk) -> None:
+    op = one.operator()
+    for name, more in (("first", {}), ("second", {"identifier": [{"system": "https://x.example.org", "value": "2"}]})):
+        one.server.put({"resourceType": "Patient", "id": name, "birthDate": "1980-02-01", **more}, op)
+    desk, other = _token(one, "service-desk"), one.administrator()
+    body = {"kind": "merge", "number": "Patient/first", "birth_date": "1980-02-01", "other_number": "Patient/second",
+            "other_birth_date": "1980-02-01", "evidence": EVIDENCE}  # fmt: skip
+    for wrong, status in (
+        ({**body, "day": "2026-01-01"}, 400),
+        ({name: value for name, value in body.items() if name != "other_number"}, 400),
+        ({**body, "kind": "twins"}, 422),
+        ({**body, "evidence": "short"}, 422),
+        ({**body, "number": "Patient/nobody"}, 400),
+        ({**body, "other_number": "Patient/first"}, 422),
+        ({**body, "surprise": 1}, 422),
+    ):
+        assert one.call("POST", CASES, desk, wrong).status_code == status, wrong
+    assert one.call("POST", CASES, other, body).status_code == 403
+    made = one.call("POST", CASES, desk, body)
+    assert made.status_code == 201, made.text
+    assert [each["id"] for each in one.call("GET", CASES, desk).json["cases"]] == [made.json["id"]]
+    path = f"{CASES}/{made.json['id']}"
+    assert one.call("POST", f"{path}/approve", desk).status_code == 403
+    assert one.call("POST", f"{path}/approve", _token(one, "coordinator")).status_code == 403
+    done = one.call("POST", f"{path}/approve", other)
+    assert (done.status_code, done.json["state"]) == (200, "done"), done.text
+    assert one.call("POST", f"{path}/refuse", other).status_code == 404
+    assert one.server.get("Patient/first", op)["active"] is False
+    assert len(one.events("approve-person-case")) == 3
+    assert len(one.events("propose-person-case")) == 9
+
+
+def test_the_desk_helps_an_address_and_learns_nothing(one: Desk) -> None:
+    desk, coordinator = _token(one, "service-desk"), _token(one, "coordinator")
+    invited = one.call("POST", "/api/v1/invitations", coordinator, ANN)
+    with one.server.store.write() as session:
+        invitations.lock(session, invited.json["id"], one.server.clock() + timedelta(minutes=15))
+        limits.allow(session, one.server.clock(), *[(limits.SIGN_IN_ACCOUNT, "ann@example.org")] * 41)
+    for act in ("unlock", "resend"):
+        path = f"/api/v1/addresses/{act}"
+        answers = [one.call("POST", path, desk, {"email": each}) for each in ("Ann@example.org", "bo@example.org")]
+        assert [(each.status_code, each.text) for each in answers] == [(204, "")] * 2
+        assert one.call("POST", path, desk, {"email": "nobody"}).status_code == 400
+        assert one.call("POST", path, coordinator, {"email": "ann@example.org"}).status_code == 403
+    with one.server.store.write() as session:
+        found = invitations.by_id(session, invited.json["id"])
+        assert limits.allow(session, one.server.clock(), (limits.SIGN_IN_ACCOUNT, "ann@example.org"))
+        sent = [each.kind for each in messages.lease(session, one.server.clock(), timedelta(0), limit=100)]
+    assert found is not None
+    assert found.locked_until is None
+    assert [sent.count(kind) for kind in ("invitation", "invitation-code")] == [2, 2]
+    assert [len(one.events(action)) for action in ("unlock-account", "resend-messages")] == [4, 4]
+
+
+def test_a_coordinators_program_keeps_the_teams_of_its_organisation(one: Desk) -> None:
+    op = one.operator()
+    for number in ("1", "2"):
+        one.server.put({"resourceType": "Organization", "id": number, "name": f"Trust {number}"}, op)
+    one.server.put({"resourceType": "Practitioner", "id": "ada", "name": [{"family": "Ada"}]}, op)
+    role = {"resourceType": "PractitionerRole", "id": "role", "practitioner": {"reference": "Practitioner/ada"},
+            "organization": {"reference": "Organization/1"}, "active": True}  # fmt: skip
+    one.server.put(role, op)
+    token, stranger = _token(one, "coordinator"), _token(one, "coordinator", "Organization/2")
+    member = one.account("professional", "Practitioner/ada")
+    made = one.call("POST", TEAMS, token, {"name": "Renal"})
+    assert made.status_code == 201, made.text
+    path = made.headers["Location"]
+    assert one.call("POST", f"{path}/members", token, {"account_id": member.id}).status_code == 404
+    with one.server.store.write() as session:
+        accounts.add(session, _of(member, "Organization/1"), accounts.Secrets("x", "x"))
+    who = {"account_id": "of-organisation"}
+    listed = one.call("GET", "/api/v1/professionals", token).json["professionals"]
+    assert [each["id"] for each in listed] == ["of-organisation"]
+    added = one.call("POST", f"{path}/members", token, who)
+    assert [each["role"] for each in added.json["members"]] == ["PractitionerRole/role"]
+    assert one.call("POST", f"{path}/rename", token, {"name": "Renal clinic"}).json["name"] == "Renal clinic"
+    for method, place, body in (
+        ("GET", path, None),
+        ("POST", f"{path}/rename", {"name": "Mine"}),
+        ("POST", f"{path}/members", who),
+        ("DELETE", path, None),
+    ):
+        assert one.call(method, place, stranger, body).status_code == 404, (method, place)
+    assert one.call("GET", TEAMS, stranger).json["teams"] == []
+    assert one.call("DELETE", f"{path}/members/PractitionerRole/role", token).json["members"] == []
+    assert one.call("DELETE", path, token).status_code == 204
+    assert one.call("GET", TEAMS, token).json["teams"] == []
+
+
+def test_an_account_that_nobody_uses_is_reminded_and_closed_a_month_later(one: Desk) -> None:
+    context, clock = one.server.app.extensions["fhir"].base, one.server.clock
+    unused, used, admin = one.account("patient", "Patient/1"), one.account("patient", "Patient/2"), one.account("admin")
+    for _ in range(2):
+        assert closing_unused.work(context, timedelta(0)) == 0
+    clock.advance(days=340)
+    with one.server.store.write() as session:
+        accounts.signed_in(session, used.id, clock())
+    assert [closing_unused.work(context, timedelta(days=365)) for _ in range(2)] == [1, 0]
+    clock.advance(days=29)
+    assert closing_unused.work(context, timedelta(days=365)) == 0
+    clock.advance(days=2)
+    assert [closing_unused.work(context, timedelta(days=365)) for _ in range(2)] == [1, 0]
+    with one.server.store.read() as session:
+        found = {each.id: accounts.by_id(session, each.id) for each in (unused, used, admin)}
+    assert {each.id: each.active for each in found.values() if each} == {
+        unused.id: False,
+        used.id: True,
+        admin.id: True,
+    }
+    assert len(one.events("close-unused-accounts")) == 1
+
+
+def _of(account: accounts.Account, organization: str) -> accounts.Account:
+    its = {name: getattr(account, name) for name in accounts.Account.__dataclass_fields__}
+    return accounts.Account(**its | {"id": "of-organisation", "email": "ada@example.org", "organization": organization})
