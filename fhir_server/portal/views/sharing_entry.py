@@ -74,7 +74,7 @@ def change_entry(entry_type: str, entry_id: str) -> str | Response:
     """Show what an exception changes for somebody, then make it."""
     act, target = request.values.get("act", ""), request.values.get("with", "")
     if act not in _ACTS:
-        abort(404)
+        return redirect(_here(entry_type, entry_id))
     if target.startswith("RelatedPerson/") and act != "hide" and (again := web.ask_again()) is not None:
         return again
     record = own_record()
