@@ -70,7 +70,10 @@ def check_log() -> Response:
     if request.method == "GET":
         return make_response(render_template("portal/access_log/check.html", **told))
     sent = request.files.get("file")
-    content = sent.stream.read(_MOST_BYTES + 1) if sent is not None and sent.filename else b""
+    content = b""
+    if sent is not None and sent.filename:
+        with sent.stream as stream:
+            content = stream.read(_MOST_BYTES + 1)
     wrong = "Choose the file that you downloaded" if not content else ""
     if len(content) > _MOST_BYTES:
         wrong = f"The file must be smaller than {_MOST_BYTES // 1024 // 1024} MB"
