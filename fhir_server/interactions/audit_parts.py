@@ -96,6 +96,8 @@ ACCOUNT_ACTIONS = (
     "read-app",
     "list-own-apps",
     "read-own-app",
+    "make-calendar-link",
+    "stop-calendar-link",
     "close-accounts",
     "reopen-accounts",
     "close-unused-accounts",

@@ -1,4 +1,4 @@
-"""Two records of one person, and deaths: one proposes, another decides; what follows, what is refused, and back again."""
+"""Two records of one person, and deaths: one proposes, another decides; what follows, and what is refused."""
 
 from __future__ import annotations
 
