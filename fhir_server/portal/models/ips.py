@@ -73,7 +73,7 @@ _PARTS: Final = (
 
 
 def document(
-    resources: Iterable[Json], patient: Json, *, fhir_base: str, maker: str, title: str, now: datetime
+    resources: Iterable[Json], patient: Json, *, fhir_base: str, maker: str, title: str, reader: str, now: datetime
 ) -> dict[str, Any]:
     """Return the document Bundle.
 
@@ -83,14 +83,21 @@ def document(
         fhir_base: Service base URL, for absolute references.
         maker: Name of this service, which puts the document together.
         title: What the document is called.
+        reader: Literal reference of whoever takes it along; with the instant it makes the document's own ids.
         now: When.
     """
     current = [entry for entry in resources if not _is_mistake(entry)]
     filled = [(part, _newest([entry for entry in current if part.holds(entry)])) for part in _PARTS]
-    maker_url, subject = f"urn:uuid:{uuid.uuid4()}", f"{fhir_base}/Patient/{patient['id']}"
+    subject = f"{fhir_base}/Patient/{patient['id']}"
+    # Of who, when and of whom, not by chance: the same record gives the same bytes, which is how leaks are looked for.
+    about = f"{subject} {reader} {now.isoformat()}"
+    bundle_id, composition_id, maker_id = (
+        str(uuid.uuid5(uuid.NAMESPACE_URL, f"{about} {name}")) for name in ("Bundle", "Composition", "Device")
+    )
+    maker_url = f"urn:uuid:{maker_id}"
     composition = {
         "resourceType": "Composition",
-        "id": str(uuid.uuid4()),
+        "id": composition_id,
         "status": "final",
         "type": {"coding": [{"system": _LOINC, "code": "60591-5", "display": "Patient summary Document"}]},
         "subject": {"reference": subject},
@@ -102,17 +109,17 @@ def document(
     }
     device = {
         "resourceType": "Device",
-        "id": maker_url.removeprefix("urn:uuid:"),
+        "id": maker_id,
         "deviceName": [{"name": maker, "type": "user-friendly-name"}],
     }
     entries = {f"{entry['resourceType']}/{entry['id']}": entry for _, part in filled for entry in part}
     return {
         "resourceType": "Bundle",
-        "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{uuid.uuid4()}"},
+        "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{bundle_id}"},
         "type": "document",
         "timestamp": now.isoformat(timespec="seconds"),
         "entry": [
-            {"fullUrl": f"urn:uuid:{composition['id']}", "resource": composition},
+            {"fullUrl": f"urn:uuid:{composition_id}", "resource": composition},
             {"fullUrl": subject, "resource": patient},
             {"fullUrl": maker_url, "resource": device},
             *({"fullUrl": f"{fhir_base}/{reference}", "resource": entry} for reference, entry in entries.items()),

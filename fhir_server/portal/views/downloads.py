@@ -53,6 +53,7 @@ def ips_document() -> Response:
         fhir_base=record.road.context.fhir_base,
         maker=web.current().brand_name,
         title=f"Patient summary of {record.person.name}",
+        reader=record.road.principal.subject,
         now=record.road.now,
     )
     return _file(json.encode(document), _FHIR, "patient-summary.json")
