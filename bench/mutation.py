@@ -45,7 +45,7 @@ TESTS = (
     *(f"tests/http/test_access_{name}.py" for name in _HTTP),
 )
 """What decides about the gate, the quick among the tests: each reads like a rule of access.md."""
-_ON_POSTGRESQL = ("test_agreement", "test_codes_gate", "test_memberships")
+_ON_POSTGRESQL = ("test_agreement", "test_codes_gate", "test_gate_cases", "test_memberships")
 """What runs on both databases, for the parts of the gate that are of PostgreSQL only; the rest on SQLite."""
 EQUIVALENT = Path("tests/access/equivalent_mutants.toml")
 

@@ -73,7 +73,7 @@ def relabelled(old: Json, wanted: Json) -> dict[str, Any]:
     else:
         found = _in_step(before, code)
     known = {_name(each) for each in (*before, *found)}
-    if any(_is_label(each) and each.get("system") != labels.SYSTEM and _name(each) not in known for each in after):
+    if any(each.get("system") != labels.SYSTEM and _name(each) not in known for each in after):
         raise _only_the_label(old)
     return _with_security(old, [*_others(before), _chosen(code), *found])
 
