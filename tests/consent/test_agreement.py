@@ -184,8 +184,8 @@ def _is_about(node: dict[str, Any], record: Record) -> bool:
         return True
     if record.type == type_key("Provenance"):
         return bool(node["type"] == "deny")
-    if record.type == type_key("Binary"):
-        return record.subject is not None and _is_about(node, record.subject)
+    if record.subject is not None:
+        return _is_about(node, record.subject)
     if "class" in node and record.type not in {type_key(each["code"]) for each in node["class"]}:
         return False
     known = record.tokens | (record.contained if node["type"] == "deny" else frozenset())
