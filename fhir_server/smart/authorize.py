@@ -212,7 +212,6 @@ def _page(grant: CodeGrant, person: SignedIn, query: str, records: tuple[Record,
         own_record=person.account.reference.startswith("Patient/"),
         chosen=request.form.get("record", ""),
         query=query,
-        csrf_token=person.csrf_token,
         errors=[{"text": error, "href": "#allow-1"}] if error else [],
     )
     return make_response(page, 400 if again else 200)

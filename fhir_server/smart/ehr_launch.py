@@ -47,7 +47,6 @@ def choose() -> Response | BaseResponse:
         patient=record.reference.removeprefix("Patient/"),
         encounter=request.args.get("encounter", ""),
         context=request.args.getlist("context")[:_MOST_CONTEXT],
-        csrf_token=person.csrf_token,
     )
     return make_response(page)
 
