@@ -179,7 +179,9 @@ def _reach(named: criteria.Labels | None, *, permit: bool) -> tuple[int, int]:
     if permit:
         covered = labels.EVERY if whole or not mask else mask | labels.NO_DISCLOSURE_TO_PATIENT
         return covered, max(levels, default=NO_CONFIDENTIALITY)
-    hit = labels.EVERY if whole else mask | (labels.UNKNOWN if mask else 0)
+    # What its author keeps from the patient is no label: it makes a deny hit nothing that it would not hit without.
+    every = labels.EVERY & ~labels.NO_DISCLOSURE_TO_PATIENT
+    hit = every if whole else mask | (labels.UNKNOWN if mask else 0)
     return hit, min(levels, default=NO_CONFIDENTIALITY)
 
 

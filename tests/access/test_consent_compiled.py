@@ -168,6 +168,8 @@ def test_labels_reach_their_finer_codes_and_a_deny_what_is_not_understood() -> N
     assert (permit.labels, permit.confidentiality) == (named | labels.NO_DISCLOSURE_TO_PATIENT, NO_CONFIDENTIALITY)
     (deny,) = _compiled(consent(ANN, GP, labels=("mental-health",), type="deny"))
     assert (deny.labels, deny.confidentiality) == (named | labels.UNKNOWN, NO_CONFIDENTIALITY)
+    (all_four,) = _compiled(consent(ANN, GP, labels=tuple(labels.BY_CODE), type="deny"))
+    assert all_four.labels | labels.NO_DISCLOSURE_TO_PATIENT == labels.EVERY != all_four.labels
     (everything,) = _compiled(consent(ANN, GP, labels=(), type="deny"))
     assert (everything.labels, everything.confidentiality) == (labels.EVERY, 0)
 
