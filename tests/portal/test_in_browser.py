@@ -1,76 +1,18 @@
-"""The pages in a real browser: axe at phone and desktop width, charts, letters, keyboard, no scripts, no other host."""
+"""What pages do in a real browser: charts, letters, the keyboard alone, no scripts, and how much a cold page weighs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browsers import violations
-from tests.portal.conftest import (
-    AMELIA,
-    CONSULTANT,
-    GP,
-    PASSWORDS,
-    Site,
-)
-from tests.portal.test_pages import READ_PAGES, WHO, example
+from tests.portal.conftest import AMELIA, CONSULTANT, GP, PASSWORDS, Site
+from tests.portal.test_quality import sign_in
 
 pytestmark = pytest.mark.browser
 
 LETTER = "/record/letters/amelia-hart-letter-16"
-MORE = {
-    "": ("/nothing",),
-    AMELIA: ("/record/results/4548-4", "/record/measurements/add/blood-pressure", "/sharing/add?q=raman"),
-    GP: ("/patients/nobody",),
-}
-"""Pages in a state that their plain address does not show."""
-
-
-def visits(email: str) -> list[str]:
-    """Return every page of a person's role that is one, so that no new page is missed."""
-    role = next((role for role, each in WHO.items() if each == email), "")
-    pages = [page for page in READ_PAGES if (role in page.roles if role else not page.roles)]
-    every = [
-        example(page)
-        for page in pages
-        if not page.path.endswith((".csv", ".ics", ".json", ".pdf", "files/<int:index>"))
-    ]
-    return [*every, *MORE.get(email, ())]
-
-
 COLD_LIMIT_BYTES = 300_000
-
-
-def sign_in(page: Page, site: Site, email: str) -> None:
-    page.goto(f"{site.url}/sign-in")
-    page.fill("#email", email)
-    page.fill("#password", PASSWORDS[email])
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-
-
-@pytest.fixture(params=[320, 1280], ids=lambda width: f"{width}px")
-def sized(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": request.param, "height": 800}, locale="en-GB")
-    context.set_default_timeout(10_000)
-    yield context
-    context.close()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("email", ["", *WHO.values()], ids=lambda email: email.partition(".")[0] or "stranger")
-def test_pages_are_accessible_and_fit_the_screen(sized: BrowserContext, site: Site, email: str) -> None:
-    page = sized.new_page()
-    if email:
-        sign_in(page, site, email)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
-    for path in visits(email):
-        page.goto(f"{site.url}{path}")
-        wrong += [f"{path}: {each}" for each in violations(page)]
-    assert wrong == []
 
 
 def test_a_page_with_mistakes_is_accessible_and_leads_to_the_field(page: Page, site: Site) -> None:
@@ -99,6 +41,48 @@ def test_sharing_works_with_the_keyboard_alone(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Share my record").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Your choice is saved")
     expect(page.get_by_role("heading", name="Ealdene Health Centre")).to_be_visible()
+
+
+def tab_to(page: Page, control: Locator) -> None:
+    """Press Tab until a control has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if control.evaluate("element => element === document.activeElement"):
+            return
+    pytest.fail(f"the keyboard does not reach {control}")
+
+
+def test_a_professional_adds_a_note_with_the_keyboard_alone(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/sign-in")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    for field, typed in (("#email", GP), ("#password", PASSWORDS[GP])):
+        tab_to(page, page.locator(field))
+        page.keyboard.type(typed)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.goto(f"{site.url}/patients/amelia-hart")
+    expect(page.get_by_text("You are seeing only what is shared with you")).to_be_visible()
+    tab_to(page, page.get_by_role("link", name="Add to it"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Add to this record")
+    tab_to(page, page.get_by_role("link", name="A note"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Add: a note")
+    for field, typed in (("#title", "Agreed today"), ("#text", "Walk every day.")):
+        tab_to(page, page.locator(field))
+        page.keyboard.type(typed)
+    tab_to(page, page.locator("#label"))
+    page.keyboard.press("Space")
+    tab_to(page, page.get_by_role("button", name="Continue"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check before you add a note")
+    assert violations(page) == []
+    tab_to(page, page.get_by_role("button", name="Add to the record"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("A note is in the record now")
 
 
 def test_the_day_is_asked_for_only_where_it_is_wanted(page: Page, site: Site) -> None:

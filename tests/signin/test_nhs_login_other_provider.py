@@ -1,13 +1,9 @@
 """npm `oidc-provider`, which shares nothing with us, signs a person in: `private_key_jwt`, RS512, PKCE, RFC 9207."""
 
-import hashlib
 import json
 import re
-import shutil
 import socket
 import subprocess
-import tempfile
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import unescape
@@ -18,44 +14,18 @@ import httpx
 import pytest
 from werkzeug.serving import make_server
 
-from fhir_server.spec.build_packages import _npm
 from tests.answering import answering
 from tests.databases import SqliteDatabases
+from tests.npm import installed, node
 from tests.server import Clock, Server, build, create_schema
 from tests.signin.nhs_login_issuer import PERSON, rsa_key
 from tests.signin.nhs_login_world import NhsWorld
 
 SOURCE = Path(__file__).parent / "oidc_provider"
-FILES = ("package.json", "package-lock.json", "provider.mjs")
-_INSTALL_S = 180
 _FORM = re.compile(r'<form[^>]*action="([^"]+)"')
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 _CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 _TICK = re.compile(r'name="(agreement|privacy)" type="checkbox" value="([^"]+)"')
-
-
-@pytest.fixture(scope="session")
-def installed() -> Path:
-    """Return a folder with the provider as its lock file pins it; kept between runs."""
-    content = b"".join((SOURCE / name).read_bytes() for name in FILES)
-    folder = Path(tempfile.gettempdir()) / f"fhir-server-oidc-provider-{hashlib.sha256(content).hexdigest()[:16]}"
-    if folder.is_dir():
-        return folder
-    with tempfile.TemporaryDirectory() as name:
-        fresh = Path(name) / "fresh"
-        fresh.mkdir()
-        for file in FILES:
-            shutil.copy(SOURCE / file, fresh)
-        command = [*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-        subprocess.run(command, cwd=fresh, check=True, timeout=_INSTALL_S, capture_output=True)
-        shutil.copytree(fresh, f"{folder}.{threading.get_ident()}")
-    Path(f"{folder}.{threading.get_ident()}").replace(folder)
-    return folder
-
-
-def node() -> str:
-    command = _npm()
-    return command[0] if len(command) > 1 else shutil.which("node") or "node"
 
 
 def free_port() -> int:
@@ -66,7 +36,7 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def site(installed: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def site(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Return a server on a port, registered with a running oidc-provider."""
     templates = tmp_path_factory.getbasetemp() / "sqlite-templates"
     templates.mkdir(exist_ok=True)
@@ -87,7 +57,7 @@ def site(installed: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFacto
     listener.app = server.app
     with answering(listener):
         process = subprocess.Popen(
-            [node(), "provider.mjs"], cwd=installed, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [node(), "provider.mjs"], cwd=installed(SOURCE), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert process.stdin
         assert process.stdout

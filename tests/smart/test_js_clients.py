@@ -1,7 +1,6 @@
 """JavaScript clients, unmodified: npm `fhirclient` in a browser, npm `oauth4webapi` in Node; pinned by content."""
 
 import json
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
@@ -12,10 +11,11 @@ import pytest
 from playwright.sync_api import Page
 from werkzeug.serving import make_server
 
-from fhir_server.spec.build_packages import Package, _npm, fetch
+from fhir_server.spec.build_packages import Package, fetch
 from fhir_server.store.accounts import Account
 from tests.answering import answering
 from tests.consent.world import consent
+from tests.npm import node
 from tests.server import Server
 from tests.smart.test_fhirclient import consent_given, patient_and_results
 from tests.smart.world import World
@@ -169,8 +169,3 @@ def test_oauth4webapi_finds_the_server_signs_in_refreshes_and_revokes(listening:
     assert found["claims"]["fhirUser"] == found["person"]["fhirUser"] == f"{base}/fhir/Patient/1"
     assert (found["patient"], found["isNew"]) == ("1", True)
     assert (found["before"], found["after"]) == (True, False)
-
-
-def node() -> str:
-    command = _npm()
-    return command[0] if len(command) > 1 else shutil.which("node") or "node"
