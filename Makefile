@@ -1,9 +1,9 @@
 # Needs Python 3.11 or newer and nothing else: no root, no Node.js, no database server.
-# Targets: run, install, test, check, coverage, bench, conformance, lock, format, clean. `make run` first.
+# Targets: run, install, test, check, coverage, bench, conformance, screens, lock, format, clean. `make run` first.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := run
-.PHONY: run install test check coverage bench conformance lock format clean lint types imports dependencies templates docs
+.PHONY: run install test check coverage bench conformance screens lock format clean lint types imports dependencies templates docs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -124,6 +124,10 @@ bench: $(DONE)/test-packages
 # Writes docs/conformance.md from a real server; needs the shared cases beside the checkout.
 conformance: $(DONE)/test-packages
 	@$(BIN)/python -m tests.conformance
+
+# Photographs the main pages into docs/screens/; `SCREENS='home letters'` only these.
+screens: $(DONE)/test-packages
+	@$(BIN)/python -m tests.screens $(SCREENS)
 
 # New versions within the bounds of pyproject.toml, for every platform, with hashes, naming no package index. The larger set
 # first: what the tests need may hold a package back, and both files must agree.
