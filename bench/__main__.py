@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import data, gate, searches
+from bench import data, gate, pages, searches
 from bench.client import drive
 from bench.scenarios import scenarios
 from bench.system import System, running, synthetic
@@ -19,9 +19,9 @@ COLUMNS = ("database", "caller", "scenario", "requests_per_s", "p50_ms", "p95_ms
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark and print a table; `gate` measures what the gate costs, `search` how long searches take."""
+    """Run the benchmark and print a table; `gate`, `search` and `pages` measure other things."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    kinds = {"gate": gate.main, "search": searches.main}
+    kinds = {"gate": gate.main, "search": searches.main, "pages": pages.main}
     if arguments[:1] and arguments[0] in kinds:
         kinds[arguments[0]](arguments[1:])
         return
