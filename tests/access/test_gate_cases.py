@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from fhir_server.access.facts import record_of
 from fhir_server.access.rare import BINARY, PROVENANCE
@@ -15,7 +15,7 @@ from fhir_server.access.visibility import NOTHING, Gate
 from fhir_server.store import grants, index_tables, tables
 from fhir_server.store.database import Session, Store
 from fhir_server.store.grants import READ, Grant
-from fhir_server.store.keys import type_key
+from fhir_server.store.keys import key_of_reference, type_key
 from fhir_server.store.visibility import HISTORY_RULES, execute, readable
 from tests.access.gate_cases import (
     AT,
@@ -156,6 +156,36 @@ def test_a_gate_opens_nothing_that_it_was_not_told_to_open() -> None:
         own_data_types=(), scopes=None,
     )  # fmt: skip
     assert Gate(0) == NOTHING
+
+
+def test_gates_of_many_keys_have_few_shapes() -> None:
+    def count(keys: int) -> int:
+        return sum(name.startswith("gate_actors_") for name in Gate(AT, actors=tuple(range(keys))).parameters())
+
+    assert [count(keys) for keys in range(6)] == [0, 1, 2, 4, 4, 8]
+    assert Gate(AT, actors=(1, 2, 3)).shape == Gate(AT + 1, actors=(4, 5, 6, 7)).shape != Gate(AT, actors=(1, 2)).shape
+
+
+def test_rows_are_of_the_types_asked_and_not_deleted(tmp_path: Path) -> None:
+    kinds = ("Observation", "Task", "Patient")
+    names = {key_of_reference(f"{kind}/r"): kind for kind in kinds}
+    operator = Gate(AT, everything=True)
+    store = Store(SqliteDatabases(tmp_path, tmp_path).prepared("schema", create_schema))
+
+    def found(*types: str, deleted: bool = False) -> set[str]:
+        keys = select(readable(operator, types, deleted=deleted).c.key)
+        return {names[key] for key in execute(session, operator, keys).scalars()}
+
+    with store.write() as session:
+        for key, kind in names.items():
+            put(session, replace(RESULT, key=key, type=type_key(kind)), f"{kind}/r")
+        assert found() == found(*kinds) == set(kinds)
+        assert (found("Task"), found("Task", "Patient")) == ({"Task"}, {"Task", "Patient"})
+        row = tables.resource
+        session.connection.execute(update(row).where(row.c.type == type_key("Task")).values(deleted=True))
+        assert found() == {"Observation", "Patient"}
+        assert (found("Task"), found("Task", deleted=True)) == (set(), {"Task"})
+    store.close()
 
 
 def test_a_verdict_names_the_consents_and_nodes_that_decided() -> None:
