@@ -30,7 +30,19 @@ class StrictParser(FlaskParser):
         """
         if req.mimetype != "application/json":
             raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "The body must be application/json")
-        return json.decode(req.get_data(cache=False), _LIMIT_BYTES)
+        raw = req.get_data(cache=False)
+        found = json.decode(raw, _LIMIT_BYTES)
+        if b"\\u0000" in raw and _has_nul(found):
+            raise FhirError(Kind.INVALID_VALUE, "The body has a NUL character, which no text can have")
+        return found
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_nul, (*value, *value.values())))
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def refusal_of(error: Exception) -> Exception:

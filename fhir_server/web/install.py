@@ -8,6 +8,7 @@ from flask import Blueprint, Flask, Response, request
 from flask_wtf.csrf import CSRFProtect
 from jinja2 import ChainableUndefined, ChoiceLoader, PackageLoader
 
+from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import errors, language, security, session
 from fhir_server.web.agreeing import ask_agreement
 from fhir_server.web.extension import EXTENSION, Web
@@ -50,11 +51,26 @@ def install(app: Flask, web: Web) -> None:
             "session_note": session_note,
         }
     )
+    app.before_request(_refuse_nul)
     language.install(app, web.language)
     _protect(app)
     app.before_request(ask_agreement)
     app.after_request(_finish)
     app.register_error_handler(Exception, errors.render_error)
+
+
+def _refuse_nul() -> None:
+    """Refuse the one character that no text has and that PostgreSQL cannot store; FHIR names the parameter itself.
+
+    Raises:
+        FhirError: INVALID_VALUE (400) where the URL or a field of a form has it.
+    """
+    if security.is_fhir(request.path):
+        return
+    if "\0" in request.path or b"%00" in request.query_string:
+        raise FhirError(Kind.INVALID_VALUE, "The address has a NUL character, which nothing here can have")
+    if request.method == "POST" and any("\0" in text for _, text in request.form.items(multi=True)):
+        raise FhirError(Kind.INVALID_VALUE, "The form has a NUL character, which no text can have")
 
 
 def _protect(app: Flask) -> None:

@@ -46,6 +46,11 @@ def is_machine(path: str) -> bool:
     return any(path == prefix or path.startswith(prefix + "/") for prefix in MACHINE_PREFIXES)
 
 
+def is_fhir(path: str) -> bool:
+    """Return whether a path is one of the FHIR API."""
+    return path == "/fhir" or path.startswith("/fhir/")
+
+
 def csp_nonce() -> str:
     """Return the nonce that a page's own script tag must carry in this answer."""
     if "csp_nonce" not in g:

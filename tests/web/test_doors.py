@@ -161,3 +161,18 @@ def test_https_binds_cookies_to_the_host_and_browsers_to_https(base: web.Web) ->
     answer = _client(secure).get("/page/refuse/FORBIDDEN", base_url="https://cie.example.org")
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
     assert "Strict-Transport-Security" not in _client(base).get("/page/refuse/FORBIDDEN").headers
+
+
+def test_a_nul_character_is_refused_at_every_door_but_that_of_fhir(base: web.Web) -> None:
+    client = _client(base)
+    for path in (
+        "/page/refuse/GONE%00",
+        "/api/refuse/GONE?after=%00",
+        "/oauth/refuse/GONE?state=a%00b",
+        "/consent?%00",
+    ):
+        assert client.get(path).status_code == 400, path
+    assert client.post("/oauth/token", data={"code": "a\0b"}).status_code == 400
+    assert client.post("/oauth/token", data={"code": "a%00b"}).text == "token"
+    # FHIR has a word for each parameter, and tells what is not there from what is malformed.
+    assert client.get("/fhir/refuse/GONE?name=%00").status_code == 410
