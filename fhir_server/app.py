@@ -24,7 +24,7 @@ from fhir_server.admin.observing import observe
 from fhir_server.api import exports
 from fhir_server.api import routes as api
 from fhir_server.assembly import audit_signer, configure_logging, make_context
-from fhir_server.identity import ehr_launch
+from fhir_server.identity import ages, ehr_launch
 from fhir_server.identity.agreements import Terms
 from fhir_server.identity.client_limits import ClientLimits
 from fhir_server.identity.openid import Provider, private_key
@@ -184,6 +184,7 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         Job("exports", lambda: export_work.work(context)),
         Job("export-upkeep", lambda: export_work.upkeep(context), every_s=5.0),
         Job("unused-accounts", lambda: closing_unused.work(context, unused_for), every_s=3_600.0),
+        Job("birthdays", lambda: _tell_of_birthdays(settings, context), every_s=21_600.0),
         Job("enrolment-upkeep", lambda: inviting_files.upkeep(context), every_s=600.0),
         Job("signing-keys", lambda: _rotate_keys(settings, context), every_s=3_600.0),
         Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),
@@ -197,6 +198,12 @@ def _rotate_keys(settings: Settings, context: Context) -> int:
     if not settings.signing_key_days:
         return 0
     return keys.rotate(Path(settings.key_directory), context.now(), timedelta(days=settings.signing_key_days))
+
+
+def _tell_of_birthdays(settings: Settings, context: Context) -> int:
+    """Tell parents and children whose sharing ends with a birthday; a message that was sent is not sent again."""
+    notice = ages.Notice(settings.child_until_years, timedelta(days=settings.child_notice_days))
+    return ages.tell_due(context.store, notice, context.now())
 
 
 def _purge_tokens(context: Context) -> int:

@@ -76,6 +76,9 @@ class Settings:
         "An account without a sign-in is closed after this long, a month after a reminder; 0 closes none",
         unit="days",
     )
+    child_notice_days: int = _setting(
+        30, "So long before that birthday parent and child are told that sharing ends", unit="days"
+    )
     second_factor: str = _setting(
         "",
         "Of whom a second proof is demanded at sign-in: `when-set-up` (those who set one up), `staff` (them too) or "

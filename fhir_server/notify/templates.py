@@ -313,6 +313,22 @@ class Notice(Enum):
         "Our administrator has let your app in again (client id {client_id}). People have to connect it anew."
         + _ENDING,
     )
+    AGE_SOON = (
+        "age-soon",
+        EMAIL,
+        "Something changes soon",
+        "Somebody who shares with a parent on {brand} soon reaches the age from which they decide alone. What they "
+        "share with their parent now ends on their birthday by itself; from then on they can share anew.\n\n"
+        "You get this message because it concerns you. Sign in to see more:\n\n{base_url}/" + _ENDING,
+    )
+    AGE_REACHED = (
+        "age-reached",
+        EMAIL,
+        "Something has changed today",
+        "Somebody who shared with a parent on {brand} has reached the age from which they decide alone. What they "
+        "shared with their parent until then has ended. They can share anew.\n\n"
+        "You get this message because it concerns you. Sign in to see more:\n\n{base_url}/" + _ENDING,
+    )
     NEWS = (
         "news",
         EMAIL,
@@ -336,7 +352,7 @@ _BY_KIND = {notice.kind: notice for notice in Notice}
 
 _SENTENCES: Final = frozenset({"what", "provider"})
 """Details that are words of ours, not a person's: they are translated too."""
-_DAYS: Final = frozenset({"last_day", "day"})
+_DAYS: Final = frozenset({"last_day"})
 """Details that are days, `YYYY-MM-DD`."""
 
 

@@ -141,6 +141,13 @@ def links(session: Session, account_id: str) -> tuple[str, ...]:
     return tuple(session.connection.execute(statement.order_by(row.created_at, row.reference)).scalars())
 
 
+def active_links(session: Session) -> tuple[tuple[str, str], ...]:
+    """Return (RelatedPerson, account) of everybody who stands for somebody's family or carer now."""
+    row = carer_link.c
+    statement = select(row.reference, row.account_id).where(row.ended_at.is_(None)).order_by(row.reference)
+    return tuple((each.reference, each.account_id) for each in session.connection.execute(statement))
+
+
 def _one(session: Session, condition: ColumnElement[bool]) -> CarerInvitation | None:
     row = session.connection.execute(select(carer_invitation).where(condition)).one_or_none()
     return _from_row(row) if row else None

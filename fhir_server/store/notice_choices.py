@@ -1,4 +1,4 @@
-"""Messages that somebody asked to be sent: a row is a yes, its absence a no."""
+"""Messages that somebody asked to be sent, and messages that are sent once: a row is a yes, its absence a no."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, insert, select
 
-from fhir_server.store.account_tables import notice_choice
+from fhir_server.store.account_tables import notice_choice, notice_given
 from fhir_server.store.database import Session
 from fhir_server.store.instants import to_us
 
@@ -31,3 +31,17 @@ def choose(session: Session, account_id: str, notice: str, *, wanted: bool, now:
         return
     row = notice_choice.c
     session.connection.execute(delete(notice_choice).where(row.account_id == account_id, row.notice == notice))
+
+
+def is_given(session: Session, about: str, notice: str) -> bool:
+    """Return whether a message that is sent once was sent, about somebody such as `RelatedPerson/1`."""
+    row = notice_given.c
+    return (
+        session.connection.execute(select(row.about).where(row.about == about, row.notice == notice)).first()
+        is not None
+    )
+
+
+def give(session: Session, about: str, notice: str, now: datetime) -> None:
+    """Remember that a message that is sent once was sent; the caller has asked `is_given` under a lock."""
+    session.connection.execute(insert(notice_given), {"about": about, "notice": notice, "given_at": to_us(now)})

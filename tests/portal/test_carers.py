@@ -131,10 +131,15 @@ def test_a_link_ends_after_its_days_and_when_it_is_sent_again(server: Server) ->
     Person(server).get(new, 410)
 
 
-def test_a_withdrawn_invitation_lets_nobody_in(server: Server) -> None:
+def test_an_invitation_is_nobody_who_sees_the_record_and_withdrawn_it_lets_nobody_in(server: Server) -> None:
     amelia = Person(server, AMELIA)
     path = invited(server, amelia)
-    stop = amelia.get("/sharing").partition(" with Joan Hart</span>")[0].rpartition('href="')[2].partition('"')[0]
+    waiting, _, seeing = amelia.get("/sharing").partition("Can see it now")
+    assert "These people see nothing yet" in waiting
+    assert "Will see: General health." in waiting
+    assert "Joan Hart" in waiting
+    assert "Joan Hart" not in seeing
+    stop = waiting.partition(" with Joan Hart</span>")[0].rpartition('href="')[2].partition('"')[0]
     amelia.send(stop, {})
     Person(server).get(path, 410)
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from fhir_server.identity import invitations as coordinator_side
@@ -288,7 +290,8 @@ def test_messages_tell_nothing_about_health(world: World, browser_of: Browser) -
     world.invite()
     _register(world, browser_of)
     for sent in world.mail():
-        text = (sent.get("subject", "") + sent["body"]).lower()
+        # A random token may spell anything.
+        text = re.sub(r"[\w-]{43}", "", (sent.get("subject", "") + sent["body"]).lower())
         for hint in ("hospital", "record", "nhs", "health", "patient", "943", "1984", "o'neill"):
             assert hint not in text.replace("care information exchange", "")
 

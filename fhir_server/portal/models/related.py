@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
+from fhir_server.identity import ages
 from fhir_server.portal.models.words import Json, items
 
 PARENT: Final = "PRN"
@@ -56,18 +57,12 @@ def is_parent(person: Json) -> bool:
 
 
 def last_day_of_childhood(birth_date: object, years: int, today: date) -> date | None:
-    """Return the day before a birthday; None for somebody who has had it, or whose date of birth is not known whole.
-
-    Who was born on 29 February has it on the 28th in other years: less is seen, never more.
-    """
+    """Return the day before a birthday; None for somebody who has had it, or whose date of birth is not known whole."""
     try:
         born = date.fromisoformat(birth_date) if isinstance(birth_date, str) else None
     except ValueError:
         born = None
     if born is None:
         return None
-    try:
-        birthday = born.replace(year=born.year + years)
-    except ValueError:
-        birthday = date(born.year + years, 2, 28)
+    birthday = ages.birthday(born, years)
     return birthday - timedelta(days=1) if birthday > today else None

@@ -58,12 +58,19 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """An invitation that waits."""
+    """An invitation that waits.
+
+    Attributes:
+        reference: The RelatedPerson that the carer will be: nobody is it yet, so nobody sees anything as it.
+        share: What they will see once they are, None where it was stopped or ended meanwhile.
+    """
 
     id: str
     name: str
     email: str
     expired: bool
+    reference: str
+    share: Share | None = None
 
 
 def sharing() -> str:
@@ -71,13 +78,16 @@ def sharing() -> str:
     record = own_record()
     report = record.road.operate("access-report", "Patient", record.patient_id, [_FOR_TREATMENT])
     known = names(record.road, viewers.references(report))
+    overview, invitations = _apart(_overview(record), _waiting(record))
+    waiting = {invitation.reference for invitation in invitations}
+    seeing = viewers.viewers(report, known, record.reference)
     return render_template(
         "portal/sharing/overview.html",
         record=record,
-        sharing=_overview(record),
-        viewers=viewers.viewers(report, known, record.reference),
+        sharing=overview,
+        viewers=tuple(viewer for viewer in seeing if viewer.reference not in waiting),
         labels=LABELS,
-        invitations=_waiting(record),
+        invitations=invitations,
         requests=_requests(record),
         notice=_notice(),
     )
@@ -202,7 +212,19 @@ def _waiting(record: Record) -> tuple[Invited, ...]:
     """Return the invitations of carers that nobody has taken up yet."""
     with record.road.context.store.read() as session:
         found = carers.waiting(session, record.reference)
-    return tuple(Invited(each.id, each.name, each.email, each.expires_at <= record.road.now) for each in found)
+    now = record.road.now
+    return tuple(Invited(each.id, each.name, each.email, each.expires_at <= now, each.reference) for each in found)
+
+
+def _apart(overview: Overview, invitations: tuple[Invited, ...]) -> tuple[Overview, tuple[Invited, ...]]:
+    """Take what is chosen for people who have not come yet out of what others see, and put it to their invitations."""
+    chosen = {share.grantee: share for share in (*overview.now, *overview.later)}
+    waiting = {invitation.reference for invitation in invitations}
+    now, later = (
+        tuple(share for share in shares if share.grantee not in waiting) for shares in (overview.now, overview.later)
+    )
+    with_shares = tuple(replace(each, share=chosen.get(each.reference)) for each in invitations)
+    return replace(overview, now=now, later=later), with_shares
 
 
 def _notice() -> str:
