@@ -124,7 +124,7 @@ def _keys(**changes: Any) -> dict[str, Any]:
         ({"colour": "red"}, 422, "colour"),
         ({"redirect_uris": ["https://a.example/", 7]}, 422, "redirect_uris[1]"),
         ({"redirect_uris": ["http://a.example/"], "kind": "public"}, 400, "jwks"),
-        ({"redirect_uris": ["https://a.example/\0"]}, 400, "NUL"),
+        ({"redirect_uris": ["https://a.example/\0"]}, 400, "The body has a NUL"),
         ({"scope": "x" * 3_000}, 422, "scope"),
         ({"jwks": [1]}, 422, "jwks"),
         ({"jwks": {}}, 422, "jwks.keys is missing"),
