@@ -104,6 +104,7 @@ def test_an_update_keeps_labels_it_says_nothing_about() -> None:
         ({"resourceType": "Patient", "id": "ann"}, (_ANN,)),
         ({"resourceType": "Patient"}, ()),
         ({"resourceType": "Patient", "id": "ann", "link": [{"other": ref(BOB), "type": "seealso"}]}, (_ANN, _BOB)),
+        ({"resourceType": "Patient", "id": "ann", "link": [{"other": ref(BOB), "type": "replaces"}]}, (_ANN,)),
         ({"resourceType": "Organization", "id": "ann"}, ()),
     ],
 )
