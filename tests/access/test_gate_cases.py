@@ -156,6 +156,7 @@ def test_a_gate_opens_nothing_that_it_was_not_told_to_open() -> None:
         own_data_types=(), scopes=None,
     )  # fmt: skip
     assert Gate(0) == NOTHING
+    assert Gate(AT).shape == NOTHING.shape
 
 
 def test_gates_of_many_keys_have_few_shapes() -> None:
