@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from tempfile import TemporaryFile
 from typing import Any
 
-from flask import Request
+from flask import Request, g
 
-from fhir_server.api.compression import inflated
+from fhir_server.api.compression import inflated, inflated_pieces
 from fhir_server.api.formats import FHIR_XML_BODIES, JSON, JSON_BODIES, XML, XML_BODIES, is_of_this_version
 from fhir_server.api.positions import keep
 from fhir_server.interactions.locating import Query, parse_query
 from fhir_server.interactions.model import Code, Interaction
 from fhir_server.interactions.patching import JSON_PATCH, MERGE_PATCH, parse_patch
+from fhir_server.interactions.uploads import Upload
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
@@ -26,6 +28,8 @@ from fhir_server.web import context
 FORM = "application/x-www-form-urlencoded"
 GENERAL_JSON = "application/json"
 PATCH_BODIES = (JSON_PATCH, MERGE_PATCH, XML_PATCH, JSON, XML)
+_HELD_BYTES = 1 << 20
+_GROUP_BYTES = 3
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _SEARCHES = frozenset({Code.SEARCH, Code.SEARCH_SYSTEM})
 
@@ -58,14 +62,14 @@ def with_body(request: Request, interaction: Interaction, definitions: Definitio
     if request.method in _BODILESS or interaction.code in _SEARCHES:
         return interaction
     media = request.mimetype
+    is_stored = interaction.code in {Code.CREATE, Code.UPDATE}
+    if interaction.type == "Binary" and is_stored and media not in JSON_BODIES | FHIR_XML_BODIES:
+        return _with_binary(request, interaction, limit_bytes)
     raw = inflated(request, limit_bytes)
     if media in JSON_BODIES or media in {JSON_PATCH, MERGE_PATCH}:
         _check_charset(request)
     if interaction.code is Code.PATCH:
         return _with_patch(request, interaction, raw, definitions, limit_bytes)
-    is_stored = interaction.code in {Code.CREATE, Code.UPDATE}
-    if interaction.type == "Binary" and is_stored and media not in JSON_BODIES | FHIR_XML_BODIES:
-        return replace(interaction, resource=_wrapped(raw, request, interaction))
     if not raw.strip():
         if interaction.code is Code.OPERATION:
             return interaction
@@ -116,9 +120,39 @@ def _check_charset(request: Request) -> None:
         raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "The charset of a Content-Type is UTF-8 in FHIR")
 
 
-def _wrapped(raw: bytes, request: Request, interaction: Interaction) -> Mapping[str, Any]:
-    if not request.mimetype or not raw:
+def _with_binary(request: Request, interaction: Interaction, limit_bytes: int) -> Interaction:
+    """Return the interaction with a Binary around a raw body; what is long is kept in a file, and not here."""
+    pieces = _base64_of(inflated_pieces(request, limit_bytes))
+    held = b""
+    for piece in pieces:
+        held += piece
+        if len(held) > _HELD_BYTES:
+            break
+    if not request.mimetype or not held:
         raise FhirError(Kind.MALFORMED, "A Binary needs a Content-Type and content")
+    binary = _wrapper(request, interaction)
+    if len(held) <= _HELD_BYTES:
+        return replace(interaction, resource={**binary, "data": held.decode()})
+    # Whoever answers, or refuses, closes it (`api.routes`).
+    g.fhir_upload = upload = Upload(TemporaryFile())  # noqa: SIM115 - it is read while the answer goes out
+    upload.write(held)
+    for piece in pieces:
+        upload.write(piece)
+    return replace(interaction, resource={**binary, "data": upload.mark}, upload=upload)
+
+
+def _base64_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        raw = rest + piece
+        end = len(raw) - len(raw) % _GROUP_BYTES
+        yield b64encode(raw[:end])
+        rest = raw[end:]
+    yield b64encode(rest)
+
+
+def _wrapper(request: Request, interaction: Interaction) -> dict[str, Any]:
+    """Return the Binary without its content."""
     binary: dict[str, Any] = {
         "resourceType": "Binary",
         "contentType": " ".join(request.headers["Content-Type"].split()),
@@ -130,4 +164,4 @@ def _wrapped(raw: bytes, request: Request, interaction: Interaction) -> Mapping[
         if not parse_reference(named, context().fhir_base).id:
             raise FhirError(Kind.INVALID_VALUE, "X-Security-Context is a reference such as DocumentReference/1")
         binary["securityContext"] = {"reference": named}
-    return {**binary, "data": b64encode(raw).decode()}
+    return binary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
 
 from flask import Request, Response
 
@@ -13,6 +14,8 @@ _WORTHWHILE_BYTES = 1_024
 _FASTEST = 1
 """Records are text that repeats itself: a higher level costs several times as much for a tenth less."""
 _GZIP_WINDOW = 31
+_PIECE_BYTES = 1 << 20
+_AS_IT_IS = "identity"
 _COMPRESSED = ("application/fhir+", "application/json", "text/")
 
 
@@ -20,29 +23,59 @@ def inflated(request: Request, limit_bytes: int) -> bytes:
     """Return the body as it was before it was compressed.
 
     Raises:
+        FhirError: As `inflated_pieces`.
+    """
+    if _encoding(request) == _AS_IT_IS:
+        return request.get_data(cache=False)
+    return b"".join(inflated_pieces(request, limit_bytes))
+
+
+def inflated_pieces(request: Request, limit_bytes: int) -> Iterator[bytes]:
+    """Yield the body as it was before it was compressed, in pieces of at most a megabyte.
+
+    Raises:
         FhirError: TOO_LARGE (413) for one that grows beyond the limit, which is found without holding more than that;
             UNSUPPORTED_MEDIA_TYPE (415) for another encoding than gzip; MALFORMED (400) for what is not gzip.
     """
-    raw = request.get_data(cache=False)
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding in {"identity", ""}:
-        return raw
-    if encoding not in {"gzip", "x-gzip"}:
-        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "Content-Encoding of a request is gzip or identity")
-    found = bytearray()
+    sent = iter(lambda: request.stream.read(_PIECE_BYTES), b"")
+    if _encoding(request) == _AS_IT_IS:
+        yield from sent
+        return
+    length = 0
     try:
-        # A file of gzip may have several members, one after the other.
-        while raw:
-            member = zlib.decompressobj(_GZIP_WINDOW)
-            found += member.decompress(raw, limit_bytes + 1 - len(found))
-            if len(found) > limit_bytes:
+        for found in _members(sent):
+            length += len(found)
+            if length > limit_bytes:
                 raise FhirError(Kind.TOO_LARGE, f"The content is longer than the {limit_bytes} bytes accepted here.")
-            if not member.eof:
-                raise FhirError(Kind.MALFORMED, "The gzip data of the body ends too early")
-            raw = member.unused_data
+            yield found
     except zlib.error as error:
         raise FhirError(Kind.MALFORMED, "The body is not gzip data, as Content-Encoding says") from error
-    return bytes(found)
+
+
+def _encoding(request: Request) -> str:
+    encoding = request.headers.get("Content-Encoding", "").strip().lower() or _AS_IT_IS
+    if encoding not in {_AS_IT_IS, "gzip", "x-gzip"}:
+        raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "Content-Encoding of a request is gzip or identity")
+    return encoding
+
+
+def _members(sent: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what gzip data says; a file of gzip may have several members, one after the other."""
+    member = None
+    for raw in sent:
+        rest = raw
+        while rest or member:
+            member = member or zlib.decompressobj(_GZIP_WINDOW)
+            found = member.decompress(rest, _PIECE_BYTES)
+            yield found
+            if member.eof:
+                rest, member = member.unused_data, None
+                continue
+            rest = member.unconsumed_tail
+            if len(found) < _PIECE_BYTES:
+                break
+    if member is not None:
+        raise FhirError(Kind.MALFORMED, "The gzip data of the body ends too early")
 
 
 def deflate(request: Request, response: Response) -> None:

@@ -11,6 +11,7 @@ from fhir_server.api.formats import render_xml
 from fhir_server.api.raw_binary import raw_binary
 from fhir_server.api.requests import Wishes
 from fhir_server.interactions.model import Code, Interaction, Outcome
+from fhir_server.interactions.uploads import Upload
 from fhir_server.spec import json
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import Issue, operation_outcome
@@ -46,6 +47,10 @@ def answer(
         content, status = _told("Deleted"), 200
     elif wishes.binary and outcome.type == "Binary":
         return _headers(raw_binary(request, outcome.content), interaction, outcome)
+    if content and interaction.upload is not None and interaction.upload.stands_in(content):
+        if not (wishes.format.xml or wishes.pretty):
+            return _headers(_long(interaction.upload, content, status, content_type), interaction, outcome)
+        content = b"".join(interaction.upload.pieces_of(content))
     if content and wishes.format.xml:
         content = render_xml(definitions, content, pretty=wishes.pretty, kept=kept)
     elif wishes.pretty and content:
@@ -56,6 +61,13 @@ def answer(
     else:
         response.headers.pop("Content-Type", None)
     return _headers(response, interaction, outcome)
+
+
+def _long(upload: Upload, content: bytes, status: int, content_type: str) -> Response:
+    """Return the answer to a long upload, as long as it: piece by piece."""
+    response = Response(upload.last_pieces_of(content), status=status, content_type=content_type)
+    response.content_length = upload.length_in(content)
+    return response
 
 
 def _written(wishes: Wishes, outcome: Outcome) -> bytes:

@@ -87,7 +87,13 @@ def fhir(path: str = "") -> Response:
         outcome = located_in_answer(outcome, interaction, request)
     elif interaction.code is Code.TRANSACTION:
         outcome = located_in_entries(outcome, request)
-    return answer(interaction, wishes, outcome, here.definitions)
+    response = answer(interaction, wishes, outcome, here.definitions)
+    if interaction.upload is not None:
+        if response.is_streamed:
+            response.call_on_close(interaction.upload.close)
+        else:
+            interaction.upload.close()
+    return response
 
 
 def _statement(api: Api, mode: str) -> tuple[bytes, dict[bool, bytes]]:
@@ -110,6 +116,8 @@ def _statement(api: Api, mode: str) -> tuple[bytes, dict[bool, bytes]]:
 @blueprint.errorhandler(Exception)
 def refuse(error: Exception) -> Response:
     """Answer an error as an OperationOutcome, in the format that the caller wants."""
+    if "fhir_upload" in g:
+        g.fhir_upload.close()
     response = render_error(located(error, request))
     presentation: Mapping[str, str] = g.get("fhir_presentation") or request.args
     wanted = negotiate_refusal(request, presentation)

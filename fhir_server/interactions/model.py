@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from fhir_server.access.principal import Principal
+from fhir_server.interactions.uploads import Upload
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.xml_patch import Change
 from fhir_server.store.database import Store
@@ -60,6 +61,7 @@ class Interaction:
         patch: Operations of a JSON Patch (RFC 6902) body; of a FHIRPath Patch, `resource` is the Parameters.
         xml_patch: Operations of an XML Patch (RFC 5261) body.
         merge_patch: Members of a JSON Merge Patch (RFC 7396) body, None where it is of another kind.
+        upload: A raw body that is not held: `Binary.data` of `resource` is its mark.
         returns: `Prefer: return=`: `minimal`, `representation`, `OperationOutcome`, "" where absent.
         handling: `strict` (default) or `lenient` (`Prefer: handling=`).
         prefers_async: `Prefer: respond-async`.
@@ -81,6 +83,7 @@ class Interaction:
     patch: tuple[Mapping[str, Any], ...] = ()
     xml_patch: tuple[Change, ...] = ()
     merge_patch: Mapping[str, Any] | None = None
+    upload: Upload | None = None
     returns: str = ""
     handling: str = "strict"
     prefers_async: bool = False

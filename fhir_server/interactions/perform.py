@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from fhir_server.access.principal import Principal
-from fhir_server.interactions import audit, bundle, even_time, finishing, road
+from fhir_server.interactions import audit, bundle, even_time, finishing, road, uploads
 from fhir_server.interactions.audit_parts import Agent
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
 from fhir_server.spec.outcome import FhirError
@@ -33,6 +33,8 @@ def perform(interaction: Interaction, principal: Principal, context: Context) ->
                 job = road.open_job(session, interaction, principal, context, trace)
                 outcome = road.run(job, interaction)
                 finishing.finish(job)
+                if interaction.upload is not None:
+                    uploads.fill(session, job.pending.written.values(), interaction.upload)
                 events.append(session, road.events_of(job, interaction, outcome.status))
             even_time.answered(started, interaction.code, trace, principal)
             return outcome

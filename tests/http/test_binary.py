@@ -1,6 +1,9 @@
 """Raw bytes of a Binary: whole, in ranges, never sniffed or run, and kept as they came."""
 
 import base64
+import gzip
+import tracemalloc
+from tempfile import TemporaryFile
 from typing import Any
 
 import orjson
@@ -77,3 +80,56 @@ def test_a_security_context_is_a_reference_or_the_content_is_refused(server: Ser
     for named in ("nobody", "Patient", "http://elsewhere.test/fhir/Patient/1", "urn:uuid:1"):
         status, refused = _post(server, token, b"x", X_Security_Context=named)
         assert (status, refused["resourceType"]) == (400, "OperationOutcome"), named
+
+
+def test_a_long_body_is_any_write_of_a_binary(server: Server) -> None:
+    """It is kept in a file on its way: every version, form and refusal is as if it had been held."""
+    token = server.operator()
+    kept, encoded = _BYTES[::-1], base64.b64encode(_BYTES[::-1]).decode()
+    status, stored = _post(server, token, _BYTES)
+    path = f"Binary/{stored['id']}"
+    assert (status, base64.b64decode(stored["data"]) == _BYTES) == (201, True)
+    sent = {"Content-Type": "image/png", "If-Match": 'W/"1"', "Content-Encoding": "gzip"}
+    changed = server.call("PUT", path, token, gzip.compress(kept, 1), sent)
+    assert (changed.status_code, changed.headers["ETag"]) == (200, 'W/"2"')
+    assert int(changed.headers["Content-Length"]) == len(changed.data)
+    assert orjson.loads(changed.data)["data"] == encoded
+    assert orjson.loads(changed.data) == server.get(path, token)
+    before = server.call("GET", f"{path}/_history/1", token, headers={"Accept": "image/png"})
+    assert before.data == _BYTES
+    # What is refused changes nothing, and what is there already is not written again.
+    for method, where, headers, expected in (
+        ("PUT", path, sent, 412),
+        ("PUT", f"{path}x?y=1", {"Content-Type": "image/png"}, 400),
+        ("POST", "Binary", {"Content-Type": "image/png", "X-Security-Context": "nobody"}, 400),
+        ("POST", "Binary", {"Content-Type": "image/png", "Content-Encoding": "gzip"}, 400),
+    ):
+        content = gzip.compress(kept, 1)[:-1] if expected == 400 and "Content-Encoding" in headers else kept
+        content = gzip.compress(kept, 1) if expected == 412 else content
+        assert server.call(method, where, token, content, headers).status_code == expected, (method, where, headers)
+    found = server.call(
+        "POST", "Binary", token, _BYTES, {"Content-Type": "a/b", "If-None-Exist": f"_id={stored['id']}"}
+    )
+    assert (found.status_code, orjson.loads(found.data)["data"]) == (200, encoded)
+    assert server.get("Binary?_summary=count", token)["total"] == 1
+    as_xml = server.call("POST", "Binary", token, _BYTES, {"Content-Type": "a/b", "Accept": "application/fhir+xml"})
+    assert base64.b64encode(_BYTES) in as_xml.data
+    brief = server.call("POST", "Binary", token, _BYTES, {"Content-Type": "a/b", "Prefer": "return=minimal"})
+    assert (brief.status_code, brief.data) == (201, b"")
+
+
+def test_a_long_body_is_not_held_in_memory(server: Server) -> None:
+    token, length = server.operator(), 24_000_000
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "image/png", "Prefer": "return=minimal"}
+    client = server.app.test_client()
+    with TemporaryFile() as zeros:
+        zeros.truncate(length)
+        tracemalloc.start()
+        answer = client.post("/fhir/Binary", headers=headers, input_stream=zeros)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert answer.status_code == 201
+    assert peak < length // 2
+    path = answer.headers["Location"].partition("/_history")[0]
+    raw = server.call("GET", path, token, headers={"Accept": "image/png", "Range": "bytes=-5"})
+    assert raw.headers["Content-Range"] == f"bytes {length - 5}-{length - 1}/{length}"
