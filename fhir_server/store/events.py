@@ -6,11 +6,14 @@ event, and the database refuses it (`event_tables.APPEND_ONLY_DDL`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
-from typing import LiteralString
+from typing import Any
 
+import psycopg
+from psycopg import pq
 from sqlalchemy import ColumnElement, LargeBinary, and_, false, func, literal, not_, or_, select
 
 from fhir_server.store.database import Session
@@ -50,6 +53,8 @@ class Event:
     content: bytes
 
 
+ONE_STATEMENT_LIMIT = 100
+"""Events that go to PostgreSQL as one statement, which is atomic and one round trip."""
 COLUMNS = (
     "id",
     "recorded_at",
@@ -67,24 +72,16 @@ COLUMNS = (
 _row = attrgetter(*COLUMNS)
 
 
-def numbered_insert(count: int) -> bytes:
-    """Return the INSERT of `count` events at once, with PostgreSQL's numbered parameters."""
+@lru_cache(maxsize=ONE_STATEMENT_LIMIT)
+def _numbered_insert(count: int) -> bytes:
     width = len(COLUMNS)
     numbers = (range(first, first + width) for first in range(1, count * width, width))
     values = ", ".join("(" + ", ".join(f"${number}" for number in row) + ")" for row in numbers)
     return f"{_INTO} VALUES {values}".encode()
 
 
-_INTO: LiteralString = f"INSERT INTO audit_event ({', '.join(COLUMNS)})"
-_INSERT: dict[bool, LiteralString] = {
-    is_postgresql: f"{_INTO} VALUES ({', '.join([mark] * len(COLUMNS))})"
-    for is_postgresql, mark in ((False, "?"), (True, "%s"))
-}
-
-
-def rows(events: Sequence[Event]) -> list[tuple[object, ...]]:
-    """Return the events as driver parameters, in the order of `COLUMNS`."""
-    return [_row(event) for event in events]
+_INTO = f"INSERT INTO audit_event ({', '.join(COLUMNS)})"
+_INSERT = f"{_INTO} VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
 def append(session: Session, events: Sequence[Event]) -> None:
@@ -92,9 +89,71 @@ def append(session: Session, events: Sequence[Event]) -> None:
 
     A write's events go here, with the write. A read's events go through `recorder.Recorder`.
     """
-    if events:
-        # The driver's own statement: compiling and typing it anew costs Core more than the insert.
-        session.connection.exec_driver_sql(_INSERT[session.is_postgresql], rows(events))
+    # The driver's own statement: compiling and typing it anew costs Core more than the insert.
+    driver: Any = session.connection.connection.driver_connection
+    if not session.is_postgresql:
+        driver.executemany(_INSERT, map(_row, events))
+        return
+    for start in range(0, len(events), ONE_STATEMENT_LIMIT):
+        send(driver, events[start : start + ONE_STATEMENT_LIMIT])
+
+
+def send(driver: psycopg.Connection[Any], events: Sequence[Event]) -> None:
+    """Run the one statement that inserts up to `ONE_STATEMENT_LIMIT` events (PostgreSQL)."""
+    values = [value for event in events for value in _row(event)]
+    # Several are rarely as many again: not worth being remembered.
+    psycopg.RawCursor(driver).execute(_numbered_insert(len(events)), values, prepare=len(events) == 1, binary=True)
+
+
+_ALONE = b"append_audit_event"
+_FORMATS = tuple(int(name in {"id", "kind", "action", "outcome", "purpose", "content"}) for name in COLUMNS)
+"""1 for what is sent as it is, length and all; whole numbers go as text."""
+_GONE = b"26000"
+
+
+def commit_one(driver: psycopg.Connection[Any], known: MutableMapping[Any, Any], event: Event) -> None:
+    """Insert and commit one event on a connection that is in no transaction (PostgreSQL).
+
+    By libpq itself: what the driver does around a statement takes longer than the rest of a read's audit.
+
+    Args:
+        driver: The connection.
+        known: What is known of that connection, for as long as it is open.
+        event: The event; it is durable when this returns.
+
+    Raises:
+        psycopg.Error: It could not be written.
+    """
+    postgresql = driver.pgconn
+    # INVARIANT: outside a transaction a statement is committed when it has ended; inside one it would not be.
+    if postgresql.transaction_status != pq.TransactionStatus.IDLE:
+        raise psycopg.OperationalError("The connection is not idle")
+    values = [value if is_binary else b"%d" % value for value, is_binary in zip(_sent(event), _FORMATS, strict=True)]
+    if _ALONE not in known:
+        _prepare(postgresql)
+        known[_ALONE] = True
+    result = postgresql.exec_prepared(_ALONE, values, _FORMATS)
+    if result.error_field(pq.DiagnosticField.SQLSTATE) == _GONE:
+        # The driver makes a connection forget all its statements when it rolls back.
+        _prepare(postgresql)
+        result = postgresql.exec_prepared(_ALONE, values, _FORMATS)
+    _check(result)
+
+
+def _sent(event: Event) -> tuple[Any, ...]:
+    return (
+        event.id.encode(), event.recorded_at, event.patient, event.agent, event.organization, event.entity,
+        event.kind.encode(), event.action.encode(), event.outcome.encode(), event.purpose.encode(), event.content,
+    )  # fmt: skip
+
+
+def _prepare(postgresql: pq.abc.PGconn) -> None:
+    _check(postgresql.prepare(_ALONE, _numbered_insert(1)))
+
+
+def _check(result: pq.abc.PGresult) -> None:
+    if result.status != pq.ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(result)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,19 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, cast
-
-import psycopg
+from typing import Any
 
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Store
-from fhir_server.store.events import Event, append, numbered_insert, rows
+from fhir_server.store.events import ONE_STATEMENT_LIMIT, Event, append, commit_one, send
 
 _NEWS_S = 60.0
 _NEWS_LIMIT = 1_000
-_ONE_STATEMENT_LIMIT = 100
-"""Events of one request that go to PostgreSQL as one statement, which is atomic and one round trip."""
 
 
 class _Ticket:
@@ -90,20 +85,20 @@ class Recorder:
             raise _unwritten() from ticket.error
 
     def _record_alone(self, events: Sequence[Event]) -> None:
-        if len(events) > _ONE_STATEMENT_LIMIT:
+        if len(events) > ONE_STATEMENT_LIMIT:
             with self._store.write() as session:
                 append(session, events)
             return
         # The driver itself, from the same pool: one round trip, and half the CPU of the same statement through Core.
         pooled = self._store.engine.raw_connection()
         try:
-            driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+            driver: Any = pooled.driver_connection
+            if len(events) == 1:
+                commit_one(driver, pooled.info, events[0])
+                return
             driver.autocommit = True
             try:
-                cursor = psycopg.RawCursor(driver)
-                values = [value for row in rows(events) for value in row]
-                # Several are rarely as many again: not worth being remembered.
-                cursor.execute(_statement(len(events)), values, prepare=len(events) == 1, binary=True)
+                send(driver, events)
             finally:
                 if not driver.closed:
                     driver.autocommit = False
@@ -133,11 +128,6 @@ class Recorder:
             return
         for ticket in batch:
             ticket.committed = True
-
-
-@lru_cache(maxsize=_ONE_STATEMENT_LIMIT)
-def _statement(count: int) -> bytes:
-    return numbered_insert(count)
 
 
 def _unwritten() -> FhirError:

@@ -3,7 +3,9 @@
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -173,6 +175,30 @@ def test_after_a_lost_connection_one_answer_is_refused_and_the_next_is_recorded(
     assert stored_ids(store) == ["e1", "e3"]
     for each in (store, other):
         each.close()
+    databases.close()
+
+
+def test_a_connection_that_forgot_its_statements_records_and_one_within_a_transaction_does_not(
+    postgres_cluster: Cluster,
+) -> None:
+    databases = PostgresqlDatabases(postgres_cluster)
+    store = Store(databases.empty(), pool_size=1)
+    store.create_all()
+    recorder = Recorder(store)
+    recorder.record([plain_event(1)])
+    with store.write() as session:
+        session.connection.execute(text("DEALLOCATE ALL"))
+    recorder.record([plain_event(2)])
+    with store.write() as session:
+        session.connection.execute(text("SELECT 1"))
+        driver: Any = session.connection.connection.driver_connection
+        # What it would write there would be gone with a rollback, after the answer had left.
+        with pytest.raises(psycopg.OperationalError):
+            events.commit_one(driver, {}, plain_event(3))
+    with pytest.raises(FhirError):
+        recorder.record([replace(plain_event(4), kind="nul \0")])
+    assert stored_ids(store) == ["e1", "e2"]
+    store.close()
     databases.close()
 
 
