@@ -151,7 +151,9 @@ def _check_mandate(job: Job, compiled: Sequence[Grant]) -> None:
     Raises:
         FhirError: FORBIDDEN (403), the same as for a row that the caller may not write.
     """
-    writable = replace(job.decision.writable, scopes=None)
+    writable = job.decision.writable
+    if writable.scopes is not None:
+        writable = replace(writable, scopes=None)
     patients = tuple({grant.patient for grant in compiled})
     if patients and not writable.everything and not may_choose(job.session, writable, patients):
         raise _not_for_this_patient()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from fhir_server.access.decide import Decision, decide, gate, running_emergencies
-from fhir_server.access.principal import Principal
+from fhir_server.access.principal import Caller, Principal
 from fhir_server.access.visibility import NOTHING
 from fhir_server.interactions import audit, history, reading, searching, writing
 from fhir_server.interactions.job import Job, Pending
@@ -17,7 +17,7 @@ from fhir_server.search import scopes
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import belonging, events
 from fhir_server.store.database import Session
-from fhir_server.store.keys import reference_key
+from fhir_server.store.keys import key_of_reference, reference_key
 
 
 class Verb(NamedTuple):
@@ -106,7 +106,9 @@ def record_refusal(
 def events_of(job: Job, interaction: Interaction, status: int, error: FhirError | None = None) -> list[events.Event]:
     """Return the AuditEvents of an interaction, one per patient."""
     undisclosed = error is not None or not job.trace.entities
-    patients = belonging.ids_of(job.session, job.trace.patients, afresh=undisclosed)
+    subject = job.principal.subject
+    told = {key_of_reference(subject): subject.partition("/")[2]} if job.principal.caller is Caller.PATIENT else None
+    patients = belonging.ids_of(job.session, job.trace.patients, afresh=undisclosed, told=told)
     emergencies = {access.patient: access.id for access in reversed(job.decision.emergencies)}
     found: list[events.Event] = []
     # INVARIANT: an emergency is named on the log of its own patient only, whoever else an answer is about.

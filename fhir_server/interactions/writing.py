@@ -80,7 +80,7 @@ def update(job: Job, interaction: Interaction) -> Outcome:
         raise FhirError(
             Kind.INVALID_VALUE, f"The body must have the id of the URL, {logical_id}", (f"{interaction.type}.id",)
         )
-    old = resources.get(job.session, job.decision.readable, interaction.type, logical_id)
+    old = resources.get(job.session, job.decision.readable, interaction.type, logical_id, job.decision.writable)
     if old is None:
         return _update_as_create(job, interaction, logical_id, body)
     if "*" in interaction.if_none_match and not old.deleted:
@@ -105,7 +105,7 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
             raise FhirError(Kind.NOT_FOUND, f"No {interaction.type} matches the criteria")
         logical_id = found.id
     job.pending.flush(job.session)
-    old = resources.get(job.session, job.decision.readable, interaction.type, logical_id)
+    old = resources.get(job.session, job.decision.readable, interaction.type, logical_id, job.decision.writable)
     if old is None:
         raise FhirError(Kind.NOT_FOUND, f"{interaction.type}/{logical_id} is not known")
     if old.content is None:
@@ -148,11 +148,11 @@ def deleted_at_once(job: Job) -> int:
 
 def _delete_one(job: Job, interaction: Interaction, logical_id: str) -> Outcome:
     job.pending.flush(job.session)
-    old = resources.get(job.session, job.decision.readable, interaction.type, logical_id)
+    old = resources.get(job.session, job.decision.readable, interaction.type, logical_id, job.decision.writable)
     if old is None or old.deleted:
         return Outcome(204)
     _check_version(interaction, old)
-    if not _is_writable(job, old):
+    if not _is_changeable(old):
         raise _not_replaceable(old)
     patients = _patients_of(job, old)
     new = NewVersion(
@@ -289,7 +289,7 @@ def _update_as_create(job: Job, interaction: Interaction, logical_id: str, body:
 def _replace(job: Job, interaction: Interaction, old: Version, body: Mapping[str, Any]) -> Outcome:
     """Store the next version: any by who may write the row, else a new label by who decides about the record."""
     _check_version(interaction, old)
-    if policy.writes(job.principal, old.type) and _is_writable(job, old):
+    if policy.writes(job.principal, old.type) and _is_changeable(old):
         return replace_version(job, old, body)
     gate = relabelling.reach(job.decision.readable)
     if old.content is None or not policy.relabels(job.principal, old.type) or not _decides(job, gate, old):
@@ -315,8 +315,8 @@ def _check_version(interaction: Interaction, old: Version) -> None:
         )
 
 
-def _is_writable(job: Job, old: Version) -> bool:
-    return old.version < _HIGHEST_VERSION and not resources.outside(job.session, job.decision.writable, [old.key])
+def _is_changeable(old: Version) -> bool:
+    return old.version < _HIGHEST_VERSION and old.changeable
 
 
 def _not_replaceable(old: Version) -> FhirError:

@@ -5,7 +5,7 @@ Nothing here discloses content. Whoever may see a row plays no part: these are t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -76,23 +76,27 @@ def _patients_statement(keys: Sequence[BindParameter[int]]) -> Select[Any]:
     return select(row.c.key, row.c.patient).where(row.c.key.in_(keys))
 
 
-def ids_of(session: Session, keys: Iterable[int], *, afresh: bool = False) -> dict[int, str]:
+def ids_of(
+    session: Session, keys: Iterable[int], *, afresh: bool = False, told: Mapping[int, str] | None = None
+) -> dict[int, str]:
     """Return the logical ids of resources by key, for audit only; a key never changes its id, so they are kept.
 
     Args:
         session: The transaction.
         keys: Whose ids.
+        told: Ids that need not be looked up: the patient's who asks.
         afresh: Look up those that are kept too, and even where there is no key. For answers that disclose nothing: what
             is hidden (and kept) must not be answered sooner than what does not exist (and cannot be kept).
     """
     known = session.store.known_ids
     if len(known) > _KNOWN_IDS:
         known.clear()
-    wanted = list(keys)
-    missing = (wanted or [NONE]) if afresh else [key for key in wanted if key not in known]
+    wanted, told = list(keys), told or {}
+    missing = (wanted or [NONE]) if afresh else [key for key in wanted if key not in known and key not in told]
     for start in range(0, len(missing), _CHUNK):
         known.update(_ids(session, missing[start : start + _CHUNK]))
-    return {key: known[key] for key in wanted if key in known}
+    found = {key: known.get(key) or told.get(key, "") for key in wanted}
+    return {key: logical_id for key, logical_id in found.items() if logical_id}
 
 
 def _ids(session: Session, keys: Sequence[int]) -> Iterable[tuple[int, str]]:

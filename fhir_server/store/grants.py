@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Delete, Row, Select, and_, bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, Row, Select, and_, bindparam, insert, select, update
 
 from fhir_server.store import many_rows, prepared, tables
 from fhir_server.store.database import Session
@@ -68,6 +69,10 @@ class Grant:
     blocks_emergency: bool
 
 
+_FIELDS = tuple(Grant.__dataclass_fields__)
+_fields = attrgetter(*_FIELDS)
+
+
 @dataclass(frozen=True, slots=True)
 class EmergencyAccess:
     """One break-glass grant; instants in microseconds since the epoch, `ended_at` None while it runs."""
@@ -93,20 +98,14 @@ _EMERGENCY = [tables.break_glass.c[name] for name in EmergencyAccess.__dataclass
 
 def replace(session: Session, consent: int, grants: Sequence[Grant]) -> None:
     """Put the grants of a Consent in place of those it had; effective with the transaction's commit."""
-    prepared.change(session, "replace_grants", _removal, {"consent": consent})
-    if grants:
-        many_rows.insert(session, {tables.consent_grant: [asdict(grant) for grant in grants]})
-
-
-def _removal() -> Delete:
-    row = tables.consent_grant
-    return delete(row).where(row.c.consent == bindparam("consent", NONE, BigInteger))
+    rows = {tables.consent_grant: [dict(zip(_FIELDS, _fields(grant), strict=True)) for grant in grants]}
+    many_rows.exchange(session, (tables.consent_grant.c.consent,), consent, rows)
 
 
 def of_patients(session: Session, patients: Sequence[int]) -> list[Grant]:
     """Return the compiled grants of these patients, in a settled order."""
     row = tables.consent_grant.c
-    columns = [row[name] for name in Grant.__dataclass_fields__]
+    columns = [row[name] for name in _FIELDS]
     statement = select(*columns).where(row.patient.in_(patients)).order_by(row.consent, row.position, row.id)
     return [_granted(found) for found in session.connection.execute(statement)]
 
@@ -114,7 +113,7 @@ def of_patients(session: Session, patients: Sequence[int]) -> list[Grant]:
 def of_consent(session: Session, consent: int) -> list[Grant]:
     """Return the compiled grants of one Consent, in the order they were compiled."""
     row = tables.consent_grant.c
-    columns = [row[name] for name in Grant.__dataclass_fields__]
+    columns = [row[name] for name in _FIELDS]
     statement = select(*columns).where(row.consent == consent).order_by(row.id)
     return [_granted(found) for found in session.connection.execute(statement)]
 
@@ -195,7 +194,7 @@ def end_emergency(session: Session, access_id: str, now_us: int, *, recorded: bo
 
 
 def _granted(row: Row[Any]) -> Grant:
-    fields = dict(zip(Grant.__dataclass_fields__, row, strict=True))
+    fields = dict(zip(_FIELDS, row, strict=True))
     for name in ("permit", "rare", "blocks_emergency"):
         fields[name] = bool(fields[name])
     return Grant(**fields)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import psycopg
 from sqlalchemy import BindParameter, ClauseElement, Executable, Result, bindparam
@@ -83,6 +83,20 @@ def change(session: Session, shape: Hashable, build: Callable[[], Executable], v
     """Run a statement that returns no rows, see `run`; return how many rows it changed."""
     plan_for(session, Plan.ANY_VALUES)
     return _on_driver(session, _statement(session, shape, build, values), values).rowcount
+
+
+class Numbered(NamedTuple):
+    """A statement as PostgreSQL's driver takes it: its text with numbered parameters, and their values."""
+
+    text: bytes
+    values: tuple[Any, ...]
+
+
+def numbered(session: Session, shape: Hashable, build: Callable[[], Executable], values: Mapping[str, Any]) -> Numbered:
+    """Return a statement for `many_rows` to run with others, see `run` (PostgreSQL only)."""
+    plan_for(session, Plan.ANY_VALUES)
+    statement = _statement(session, shape, build, values)
+    return Numbered(cast("bytes", statement.text), statement.bind(values))
 
 
 def _statement(

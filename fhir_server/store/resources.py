@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -18,13 +18,13 @@ from sqlalchemy import (
     FromClause,
     Insert,
     Integer,
-    Row,
     Select,
     Table,
     Text,
     Update,
     and_,
     bindparam,
+    exists,
     func,
     insert,
     select,
@@ -38,6 +38,7 @@ from fhir_server.store.keys import NONE, reference_key, type_key
 from fhir_server.store.visibility import HISTORY_RULES, Visibility, readable
 
 _INDEX = {table.name: table for table in index_tables.ALL}
+_DERIVED = tuple(table.c.key for table in (*index_tables.ALL, tables.resource_patient))
 _MOVED = list(tables.history.c)
 _CHUNK = 512
 _KNOWN_IDS = 200_000
@@ -45,7 +46,10 @@ _KNOWN_IDS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One stored version of a resource; `content` is None for a deletion."""
+    """One stored version of a resource; `content` is None for a deletion.
+
+    `changeable` says of a current one whether it exists for the second visibility that `get` was given, too.
+    """
 
     key: int
     type: str
@@ -61,6 +65,7 @@ class Version:
     context: int
     released_at: int
     content: bytes | None
+    changeable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +102,43 @@ class NewVersion:
     index: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
-def get(session: Session, visibility: Visibility, resource_type: str, logical_id: str) -> Version | None:
-    """Return the current version if it exists for this visibility (a deleted one too), else None."""
+def get(
+    session: Session, visibility: Visibility, resource_type: str, logical_id: str, changing: Visibility | None = None
+) -> Version | None:
+    """Return the current version if it exists for this visibility (a deleted one too), else None.
+
+    With `changing`, the visibility of what may be changed, the same statement finds out `Version.changeable`.
+    """
     values = {**visibility.parameters(), **_name(resource_type, logical_id)}
+    beside = changing if changing is not None and _agree(values, changing.parameters()) else None
+    if beside is not None:
+        values |= beside.parameters()
     found = None
     # Most rows are decided on by a statement that is a fraction of the whole; absent and hidden ones take both.
     for sure in (True, False) if session.is_postgresql and not visibility.is_plain else (False,):
 
         def build(sure: bool = sure) -> Select[Any]:  # noqa: FBT001 - bound per round
             rows = readable(visibility, deleted=True, sure=sure)
-            return select(*(rows.c[name] for name in _NAMES)).where(*_named(rows))
+            columns: list[ColumnElement[Any]] = [rows.c[name] for name in _NAMES]
+            if beside is not None:
+                same = readable(beside, deleted=True)
+                columns.append(exists().where(same.c.key == rows.c.key).correlate(rows))
+            return select(*columns).where(*_named(rows))
 
-        found = prepared.run(session, ("get", sure, visibility.shape), build, values).one_or_none()
+        shape = ("get", sure, visibility.shape, None if beside is None else beside.shape)
+        found = prepared.run(session, shape, build, values).one_or_none()
         if found is not None:
             break
-    return _version(found, resource_type, logical_id)
+    stored = _version(found and found[: len(_NAMES)], resource_type, logical_id)
+    if stored is None or found is None or changing is None:
+        return stored
+    changeable = bool(found[-1]) if beside is not None else not outside(session, changing, [stored.key])
+    return replace(stored, changeable=changeable)
+
+
+def _agree(values: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Return whether two visibilities, which name their values alike, can be asked in one statement."""
+    return all(values.get(name, value) == value for name, value in others.items())
 
 
 def version(
@@ -151,38 +178,44 @@ def put(session: Session, new: NewVersion) -> None:
     """
     if new.version > 1:
         _replace(session, new)
-    _insert(session, (new,), with_row=new.version == 1)
+    else:
+        many_rows.insert(session, _rows((new,)))
 
 
 def put_new(session: Session, versions: Iterable[NewVersion]) -> None:
     """Insert many first versions at once."""
     waiting = iter(versions)
     while chunk := list(islice(waiting, _CHUNK)):
-        _insert(session, chunk, with_row=True)
+        many_rows.insert(session, _rows(chunk))
 
 
-def _insert(session: Session, versions: Sequence[NewVersion], *, with_row: bool) -> None:
+def _rows(versions: Sequence[NewVersion], *, derived_only: bool = False) -> dict[Table, list[Mapping[str, Any]]]:
     rows: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
     for new in versions:
-        if with_row:
+        if not derived_only:
             rows[tables.resource].append(_row(new))
         for name, found in new.index.items():
             rows[_INDEX[name]] += found
         rows[tables.resource_patient] += [{"key": new.key, "patient": patient} for patient in new.patients[1:]]
-    many_rows.insert(session, rows)
+    return rows
 
 
 def _replace(session: Session, new: NewVersion) -> None:
     values = {f"new_{name}": value for name, value in _row(new).items()}
     values |= {"old_key": new.key, "old_version": new.version - 1}
+    derived = _rows((new,), derived_only=True)
+    # Some of its further patients may be those it had: they come when those are gone.
+    further = {tables.resource_patient: derived.pop(tables.resource_patient)}
     if session.is_postgresql:
-        replaced = prepared.change(session, "replace_version", _replace_at_once, values)
+        beside = prepared.numbered(session, "replace_version", _replace_at_once, values)
+        replaced = many_rows.exchange(session, _DERIVED, new.key, derived, beside=beside)
     else:
         prepared.change(session, "move_version", _move_statement, values)
         replaced = prepared.change(session, "replace_row", _replace_statement, values)
+        many_rows.exchange(session, _DERIVED, new.key, derived)
     if replaced != 1:
         raise FhirError(Kind.CONFLICT, f"{new.type}/{new.id} was changed by another request; read it again")
-    many_rows.clear(session, (*index_tables.ALL, tables.resource_patient), new.key)
+    many_rows.insert(session, further)
 
 
 def _expected() -> ColumnElement[bool]:
@@ -271,7 +304,7 @@ def _name(resource_type: str, logical_id: str) -> dict[str, Any]:
     return {"key": reference_key(resource_type, logical_id), "type": type_key(resource_type), "id": logical_id}
 
 
-def _version(row: Row[Any] | None, resource_type: str, logical_id: str) -> Version | None:
+def _version(row: Sequence[Any] | None, resource_type: str, logical_id: str) -> Version | None:
     if row is None:
         return None
     fields = dict(zip(_NAMES, row, strict=True))

@@ -51,7 +51,8 @@ def _same_refusal(world: World, token: str, method: str, hidden: str, absent: st
 
 
 def test_a_row_of_two_patients_needs_the_permit_of_both_whoever_comes_first(world: World) -> None:
-    world.server.put(observation(BOB, "both-2", performer=[ref(ANN)]), world.trust)
+    for _ in range(2):  # the next version has the same patients again
+        world.server.put(observation(BOB, "both-2", performer=[ref(ANN)]), world.trust)
     names = {"Observation/both", "Observation/both-2"}
     assert [world.server.call("GET", name, world.practice).status_code for name in sorted(names)] == [404, 404]
     assert not world.server.ids("Observation", world.practice) & names
