@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fhir_server.search import date, index, keys, lists, reference, syntax
+from fhir_server.search import date, index, keys, lists, quantity, reference, syntax
 from fhir_server.search import text as full_text
 from fhir_server.search.criteria import (
     AnyOf,
@@ -215,6 +215,8 @@ class Builder:
         definitions = self.reading.definitions
         if isinstance(found.test, date.DateTest) and parameter.code == index.hot_date(definitions, type_):
             return HotDate(found.test, plain)
+        if isinstance(found.test, quantity.QuantityTest) and index.is_hot_quantity(parameter):
+            return replace(plain, on_tokens=True)
         if not found.hot or found.negated or found.table != SHAPES[parameter.type].TABLE:
             return plain
         if parameter.code == index.hot_code(definitions, type_):

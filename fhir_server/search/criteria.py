@@ -57,6 +57,7 @@ class Indexed:
         rank: See `Match.rank`.
         codes: Keys one of which is in the hot column `code` of every match, or else `SEVERAL`; () when unknown.
         codes_suffice: A row whose hot column has one of `codes` matches; the index rows say no more.
+        on_tokens: Rows of tokens say the number that is tested, where a resource has one.
     """
 
     table: str
@@ -66,6 +67,7 @@ class Indexed:
     rank: int = 5
     codes: tuple[int, ...] = value_field(default=())
     codes_suffice: bool = False
+    on_tokens: bool = False
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""

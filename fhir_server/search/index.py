@@ -1,8 +1,9 @@
 """The write face of search: the index rows and hot columns of a resource.
 
 Comes in: a validated resource. Goes out: rows by table, each with the columns of its shape. Nothing here knows a
-parameter by name but `_HOT_CODES` and `_HOT_DATES`, which say which one fills the hot columns. Rows of tokens carry the
-clinical time too, so that a search by code finds the newest first (`search.walk`).
+parameter by name but `_HOT_CODES`, `_HOT_DATES` and `_HOT_QUANTITY`, which say which one fills the hot columns. Rows of
+tokens carry the clinical time too, so that a search by code finds the newest first (`search.walk`), and what was
+measured.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fhir_server.search import contained, date, keys, lists, reference, string, token, words
+from fhir_server.search import contained, date, keys, lists, quantity, reference, string, token, words
 from fhir_server.search.model import Reading
 from fhir_server.search.shapes import SHAPES, component_parameter
 from fhir_server.spec.definitions import Definitions, SearchParameter
@@ -35,6 +36,7 @@ _HOT_DATES = (
     "created",
     "issued",
 )
+_HOT_QUANTITY = "value-quantity"
 ON_THE_ROW = frozenset({"_id", "_lastUpdated"})
 """Parameters that columns of the resource row answer."""
 
@@ -74,11 +76,12 @@ class _Owner:
     key: int
     patient: int
     date: int
+    value: float | None
 
     def row(self, table: str, param: int, columns: Mapping[str, Any], item: int = 0) -> dict[str, Any]:
         row = {"key": self.key, "param": param, "patient": self.patient, "item": item, **columns}
         if table == token.TABLE:
-            row["date"] = self.date
+            row |= {"date": self.date, "value": self.value}
         return row
 
 
@@ -95,7 +98,7 @@ def derive(definitions: Definitions, resource: dict[str, Any], *, key: int, pati
     reading = Reading(definitions, fhir_base, now_us=0)
     valued = nodes(definitions, resource)
     hot = _hot(definitions, resource["resourceType"], valued)
-    owner = _Owner(key, patient, NO_DATE if hot.date_lo is None else hot.date_lo)
+    owner = _Owner(key, patient, NO_DATE if hot.date_lo is None else hot.date_lo, _value(valued, reading))
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = defaultdict(dict)
     for table, row in (*_simple(valued, owner, reading), *_composites(resource, owner, reading)):
         found[table].setdefault(tuple(row.values()), row)
@@ -198,6 +201,26 @@ def _hot_code(definitions: Definitions, resource_type: str, found: Mapping[str, 
         if columns["code"]
     }
     return keys.SEVERAL if len(codes) > 1 else next(iter(codes), NONE)
+
+
+def _value(valued: Valued, reading: Reading) -> float | None:
+    """Return the one number that a resource has for the hot quantity, None where it has another, several or a range."""
+    found = [
+        columns
+        for parameter, values in valued
+        if is_hot_quantity(parameter)
+        for kind, value in values
+        for columns in quantity.write(kind, value, parameter, reading)
+    ]
+    if len(found) != 1 or found[0]["lo"] != found[0]["hi"]:
+        return None
+    number: float = found[0]["lo"]
+    return number
+
+
+def is_hot_quantity(parameter: SearchParameter) -> bool:
+    """Return whether rows of tokens say the number that a resource has for this parameter, where it is one."""
+    return parameter.code == _HOT_QUANTITY and parameter.type == "quantity"
 
 
 def hot_code(definitions: Definitions, resource_type: str) -> str:

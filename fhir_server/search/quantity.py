@@ -175,6 +175,12 @@ class QuantityTest:
         """Return the condition on a row of `index_quantity`."""
         return or_(*(_compare_row(index, each) for each in self.comparisons))
 
+    def of_number(self, number: ColumnElement[float]) -> ColumnElement[bool] | None:
+        """Return what a number has to meet whatever its unit is; None where a unit says which numbers to compare."""
+        if any(each.dimension for each in self.comparisons):
+            return None
+        return or_(*(_compare(number, number, each) for each in self.comparisons))
+
 
 def _compare_row(index: FromClause, wanted: Comparison) -> ColumnElement[bool]:
     if wanted.dimension:

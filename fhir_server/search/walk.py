@@ -26,6 +26,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     tuple_,
     union,
@@ -152,8 +153,18 @@ class Walk:
             time: ColumnElement[int] = literal_column("0", BigInteger())
         else:
             time = rows.c.updated_at if self._is_by_update else rows.c.date
-        taken = select(time.label("time"), rows.c.key).where(*held, *self._within(rows, time))
+        taken = select(time.label("time"), rows.c.key).where(*held, *self._measured(rows), *self._within(rows, time))
         return taken.order_by(*self._ordered(time, rows.c.key)).limit(_limit(width))
+
+    def _measured(self, rows: FromClause) -> Iterator[ColumnElement[bool]]:
+        """Yield what rows of tokens say of numbers that are asked for: no other row can be of a match."""
+        if self.first is None or self.first.table != TABLE:
+            return
+        for each in self.others:
+            if isinstance(each, Indexed) and each.on_tokens and isinstance(each.test, quantity.QuantityTest):
+                asked = each.test.of_number(rows.c.value)
+                if asked is not None:
+                    yield or_(rows.c.value.is_(None), asked)
 
     def _order(self, rows: FromClause) -> list[UnaryExpression[Any]]:
         return self._ordered(rows.c.time, rows.c.key)

@@ -37,8 +37,10 @@ token = _index_table(
     Column("head", by_code_point, nullable=False),
     # When the resource happened, so that the newest with a code are found without looking at the others.
     Column("date", BigInteger, nullable=False),
+    # What was measured, where that is one number, so that most with another are passed over in the index itself.
+    Column("value", Float(53)),
 )
-Index("ix_index_token_code", token.c.param, token.c.code, token.c.date, token.c.key, token.c.system)
+Index("ix_index_token_code", token.c.param, token.c.code, token.c.date, token.c.key, token.c.system, token.c.value)
 Index("ix_index_token_system", token.c.param, token.c.system)
 
 string = _index_table(

@@ -1,5 +1,6 @@
 """Searches by code, which walk an index: the same pages as brute force gives, whichever window fills them."""
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -23,6 +24,16 @@ Query = list[tuple[str, str]]
 _RANDOM = random.Random(31)
 _DAYS = ["2019-01-01", "2019-06-01", "2020-02-29"]
 _SYSTEMS = ["http://a", "http://b"]
+_GRAM = {"system": "http://unitsofmeasure.org", "code": "g"}
+_VALUES: list[Json] = [
+    *({"valueQuantity": {"value": number}} for number in range(5)),
+    {"valueQuantity": {"value": 4, **_GRAM}},
+    {"valueQuantity": {"value": 1, "comparator": ">"}},
+    {"valueSampledData": {"origin": {"value": 0}, "period": 1, "dimensions": 1, "data": "1 4 2"}},
+    {},
+    {"valueString": "4"},
+]
+"""What is measured: one number, of which index rows of codes tell, and all else, of which they do not."""
 
 
 def _observation(number: int) -> Json:
@@ -40,9 +51,7 @@ def _observation(number: int) -> Json:
     }
     if _RANDOM.random() < 0.8:
         found["effectiveDateTime"] = _RANDOM.choice(_DAYS)
-    if _RANDOM.random() < 0.8:
-        found["valueQuantity"] = {"value": _RANDOM.randrange(5)}
-    return found
+    return found | _RANDOM.choice(_VALUES)
 
 
 _OBSERVATIONS = [_observation(number) for number in range(120)]
@@ -94,6 +103,26 @@ def _has(resource: Json, code: str) -> bool:
     return False
 
 
+def _ends(resource: Json) -> tuple[float, float] | None:
+    if "valueSampledData" in resource:
+        return 1, 4
+    if "valueQuantity" not in resource:
+        return None
+    number = resource["valueQuantity"]["value"]
+    return (number + 0.1, math.inf) if "comparator" in resource["valueQuantity"] else (number, number)
+
+
+def _measures(resource: Json, value: str) -> bool:
+    number, bar, _ = value[2:].partition("|")
+    ends, wanted = _ends(resource), float(number)
+    if ends is None or (bar and "system" not in resource.get("valueQuantity", {})):
+        return False
+    low, high = ends
+    within = wanted - 0.5 <= low and high < wanted + 0.5
+    prefixes = {"gt": high > wanted, "lt": low < wanted, "le": low <= wanted, "eq": within, "ne": not within}
+    return prefixes[value[:2]]
+
+
 def _meets(resource: Json, others: Query) -> bool:
     for name, value in others:
         match name:
@@ -102,9 +131,9 @@ def _meets(resource: Json, others: Query) -> bool:
             case "status:not":
                 held = resource["status"] != value
             case "value-quantity":
-                held = resource.get("valueQuantity", {"value": -1})["value"] > int(value[2:])
+                held = _measures(resource, value)
             case "value-quantity:missing":
-                held = ("valueQuantity" not in resource) == (value == "true")
+                held = (_ends(resource) is None) == (value == "true")
             case "_lastUpdated":
                 held = _UPDATED_AT[resource["id"]] >= NOW_US + 2 * 3_600_000_000
             case "date" if value.startswith("ge"):
@@ -135,7 +164,10 @@ _OTHERS = st.lists(
         [
             ("status", "final"),
             ("status:not", "final"),
-            ("value-quantity", "gt3"),
+            *(
+                ("value-quantity", value)
+                for value in ("gt3", "le1", "eq4", "ne4", "lt2", "gt3|http://unitsofmeasure.org|g")
+            ),
             ("value-quantity:missing", "true"),
             ("date", "ge2020-01-01"),
             ("date", "lt2020-01-01"),

@@ -36,8 +36,9 @@ def _create_index_token() -> None:
         sa.Column("system", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("date", sa.BigInteger(), nullable=False),
+        sa.Column("value", sa.Float(53)),
     )
-    op.create_index("ix_index_token_code", "index_token", ["param", "code", "date", "key", "system"])
+    op.create_index("ix_index_token_code", "index_token", ["param", "code", "date", "key", "system", "value"])
     op.create_index("ix_index_token_key", "index_token", ["key", "param"])
     op.create_index("ix_index_token_system", "index_token", ["param", "system"])
 

@@ -25,7 +25,7 @@ _STATISTICS = (
     ("membership", "ix_membership_member", "50000 2"),
     ("membership", "ix_membership_source", "50000 3"),
     ("index_token", "ix_index_token_key", "8000000 8 1"),
-    ("index_token", "ix_index_token_code", "8000000 80000 400 2 1 1"),
+    ("index_token", "ix_index_token_code", "8000000 80000 400 2 1 1 1"),
     ("index_token", "ix_index_token_system", "8000000 80000 8000"),
     ("index_string", "ix_index_string_key", "4000000 4 1"),
     ("index_string", "ix_index_string_head", "4000000 40000 20"),
