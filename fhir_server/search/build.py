@@ -54,13 +54,11 @@ class Builder:
     Attributes:
         reading: What the shapes need.
         made: Criteria made so far.
-        listed: Values met so far, those of all chains counted.
-        burden: What they cost.
+        burden: What the values met so far cost, those of all chains counted.
     """
 
     reading: Reading
     made: int = 0
-    listed: int = 0
     burden: int = 0
 
     def criterion(self, types: tuple[str, ...], name: str, value: str, depth: int = 0) -> Criterion | None:
@@ -152,7 +150,6 @@ class Builder:
         limit = SHAPES[parameter.type].VALUES_LIMIT if parameter.type in SHAPES else 100
         if len(texts) > limit:
             raise syntax.invalid(parameter.code, f"lists {len(texts)} values; at most {limit} are allowed.")
-        self.listed += len(texts)
         self.burden += len(texts) * _BURDENS.get(parameter.type, 1)
         if self.burden > _BURDEN_LIMIT:
             counted = ", ".join(f"a {kind} counts for {each}" for kind, each in _BURDENS.items())

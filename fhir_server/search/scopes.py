@@ -27,8 +27,8 @@ _OF_THE_ROW = (Indexed, HotDate, LogicalId, LastUpdated, Missing, Composite)
 """Criteria that look at the row and its own index rows. INVARIANT: none that asks for other rows is here."""
 # So they ask for no visibility; each row is looked at for itself.
 _ALONE = Scope(cast("Visibility", None), narrow=True)
-_VALUES_LIMIT = 100
-"""Values of one scope, each of which is in the text of every statement of its callers."""
+_BURDEN_LIMIT = 100
+"""What the values of one scope cost, counted as a search counts them: each is in every statement of its callers."""
 _REMEMBERED = 256
 _INSTANTS_US = (0, 1 << 52)
 """Two instants, far from each other: what is understood differently at them depends on the clock."""
@@ -92,4 +92,4 @@ def _read(
         return None
     # One without a value restricts to nothing that anybody could tell.
     criteria = tuple(each for each in found if isinstance(each, _OF_THE_ROW))
-    return Narrowing(criteria) if len(criteria) == len(found) and builder.listed <= _VALUES_LIMIT else None
+    return Narrowing(criteria) if len(criteria) == len(found) and builder.burden <= _BURDEN_LIMIT else None

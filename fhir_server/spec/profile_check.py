@@ -20,6 +20,7 @@ from fhir_server.spec.profile_scope import NESTING_LIMIT, WORK_PER_RESOURCE, Bud
 from fhir_server.spec.profile_values import Item
 
 _TOLD = "information"
+_EXPRESSION_WORK = 50
 
 
 class Compiled:
@@ -159,8 +160,17 @@ def _check_context(url: str, place: Place, run: Run) -> None:
     if key not in kept:
         kept[key] = contexts_of(run.definitions.profiles.find(url) or {})
     allowed = kept[key]
-    if allowed and not may_stand_at(run.definitions, allowed, place, str(run.resource.get("resourceType"))):
-        run.add(place, "extension", f"may stand on {', '.join(allowed)} only, says the definition of {url}")
+    if allowed is None:
+        return
+    if allowed.expressions:
+        # Each is asked of the whole resource, by each extension: what that may cost is limited.
+        run.budget = budget = run.budget or Budget()
+        budget.left -= _EXPRESSION_WORK
+        if budget.left < 0:
+            run.add(place, "too-costly", f"takes too much to be held to the contexts of {url}")
+            return
+    if not may_stand_at(run.definitions, allowed, place, (run.container, run.resource)):
+        run.add(place, "extension", f"may stand on {allowed} only, says the definition of {url}")
 
 
 def conforms_to(canonical: str, item: Item, run: Run) -> bool:

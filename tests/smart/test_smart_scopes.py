@@ -176,6 +176,17 @@ def test_a_scope_in_plain_words(scope: str, text: str, hint: str) -> None:
     assert (item.value, item.text, item.hint) == (scope, text, hint)
 
 
+def test_a_scope_may_cost_as_much_as_a_hundred_codes() -> None:
+    """Counted as a search counts: a date or quantity is eight codes."""
+    for name, value, most in (("code", "c{}", 100), ("date", "ge20{:02}", 12), ("value-quantity", "gt{}", 12)):
+        for count in (most, most + 1):
+            values = ",".join(value.format(each) for each in range(count))
+            assert enforceable("Observation", ((name, values),)) is (count == most), (name, count)
+    assert not enforceable(
+        "Observation", (("code", ",".join("c" * 60)), ("date", "ge2020,ge2021,ge2022,ge2023,ge2024,ge2025"))
+    )
+
+
 def test_a_scope_that_writes_says_so() -> None:
     reads, writes = wording.items("patient/Observation.rs patient/Condition.cu")
 

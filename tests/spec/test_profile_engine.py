@@ -506,8 +506,13 @@ def test_an_extension_stands_where_its_definition_says(definitions: Definitions)
     def element(*expressions: str) -> list[Json]:
         return [{"type": "element", "expression": each} for each in expressions]
 
+    def path(expression: str) -> list[Json]:
+        return [{"type": "fhirpath", "expression": expression}]
+
     extension = {"url": url, "valueString": "x"}
     on_root = observation(extension=[extension])
+    within = observation(extension=[{"url": "http://example.org/y", "extension": [extension]}])
+    on_quantity = observation(valueQuantity={"value": 1, "extension": [extension]})
     on_code = observation(code={"text": "x", "extension": [extension]})
     on_status = observation(_status={"extension": [extension]})
     on_value = observation(valueQuantity={"value": 1, "_value": {"extension": [extension]}})
@@ -534,8 +539,27 @@ def test_an_extension_stands_where_its_definition_says(definitions: Definitions)
         (element("Patient.name"), inside, True),
         (element("HumanName"), inside, True),
         (element("Observation"), inside, False),
-        ([{"type": "fhirpath", "expression": "Patient"}], on_root, True),
-        ([{"type": "extension", "expression": "http://example.org/y"}], on_root, True),
+        (path("Patient"), on_root, False),
+        (path("Observation"), on_root, True),
+        (path("DomainResource"), on_root, True),
+        (path("Observation.code"), on_root, False),
+        (path("Observation.code | Observation"), on_root, True),
+        (path("Observation.code.where(text = 'x')"), on_code, True),
+        (path("Observation.code.where(text = 'y')"), on_code, False),
+        (path("value"), on_quantity, True),
+        (path("Observation.value.where(unit.exists())"), on_quantity, False),
+        (path("Patient.name"), inside, True),
+        (path("Observation.code"), inside, False),
+        # Of these nothing can be told.
+        (path("Observation.status"), on_status, True),
+        (path("Observation.code.memberOf('http://example.org/vs')"), on_root, True),
+        (path("Observation.("), on_root, True),
+        ([{"type": "extension", "expression": "http://example.org/y"}], on_root, False),
+        ([{"type": "extension", "expression": "http://example.org/y"}], within, True),
+        ([{"type": "extension", "expression": "http://example.org/z"}], within, False),
+        ([{"type": "extension", "expression": "http://example.org/z"}, *element("Observation")], on_root, True),
+        ([*path("Observation.subject"), *element("Extension")], within, True),
+        ([{"type": "something", "expression": "Patient"}], on_root, True),
         ([], on_root, True),
     ]
     anything = profile("Observation", url="http://example.org/StructureDefinition/anything")
