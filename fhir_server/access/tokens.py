@@ -147,7 +147,7 @@ def for_account(session: Session, account: Account, auth_time: datetime, session
         subject=subject,
         actors=(),
         organizations=(),
-        organization=account.organization or "",
+        organization=account.organization,
         scopes=scopes.EVERYTHING,
         patient="",
         purpose="PATRQT" if subject.startswith("Patient/") else "TREAT",
