@@ -35,7 +35,7 @@ _OPEN: Final = frozenset(
     }
 )
 """What can be read and done without: the texts themselves, help, a language to read them in, the way out."""
-_FILES: Final = "/static/"
+_FILES: Final = "/assets/"
 
 
 def ask_agreement() -> Response | None:

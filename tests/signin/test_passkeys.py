@@ -149,7 +149,9 @@ def test_passkey_is_named_and_removed_by_its_owner_only(visitor: Visitor) -> Non
     for form in ({"action": "rename", "name": "Mine"}, {"action": "remove"}):
         bea.post("/account/passkeys", form | {"passkey": name})
     assert _use(_stranger(visitor), key).status_code == 303
-    visitor.post("/account/passkeys", {"action": "rename", "passkey": name, "name": " <b>Work</b>\x00 key "})
-    assert "&lt;b&gt;Work&lt;/b&gt; key" in visitor.get("/account/passkeys")
+    visitor.post("/account/passkeys", {"action": "rename", "passkey": name, "name": " <b>Work</b> key "})
+    page = visitor.get("/account/passkeys")
+    assert 'Remove <span class="nhsuk-u-visually-hidden">&lt;b&gt;Work&lt;/b&gt; key</span>' in page
+    assert "Another name for “&lt;b&gt;Work&lt;/b&gt; key”" in page
     visitor.post("/account/passkeys", {"action": "remove", "passkey": name})
     assert _use(_stranger(visitor), key).status_code == 403
