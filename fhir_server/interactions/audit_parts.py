@@ -65,7 +65,6 @@ ACCOUNT_ACTIONS = (
     "forget-device",
     "grant-access-request",
     "invite-carer",
-    "invite-parent",
     "leave-record",
     "link-nhs-login",
     "print-invitation",

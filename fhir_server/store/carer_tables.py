@@ -28,7 +28,6 @@ carer_invitation = Table(
     Column("locked_until", BigInteger),
     Column("completed_at", BigInteger),
     Column("cancelled_at", BigInteger),
-    Column("proof", Text),
 )
 Index("ix_carer_invitation_patient", carer_invitation.c.patient, carer_invitation.c.created_at)
 

@@ -202,7 +202,6 @@ def _create_carer_invitation() -> None:
         sa.Column("locked_until", sa.BigInteger()),
         sa.Column("completed_at", sa.BigInteger()),
         sa.Column("cancelled_at", sa.BigInteger()),
-        sa.Column("proof", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_carer_invitation"),
         sa.UniqueConstraint("token_hash", name="uq_carer_invitation_token_hash"),
     )
