@@ -111,7 +111,7 @@ def test_the_code_is_needed_and_five_wrong_ones_lock(server: Server) -> None:
     stranger.get(path, 410)
 
 
-@pytest.mark.parametrize("token", ["x", "../sign-in", "%00", "a" * 500])
+@pytest.mark.parametrize("token", ["x", "../sign-in", "%01", "a" * 500])
 def test_an_unknown_link_says_what_to_do(server: Server, token: str) -> None:
     assert Person(server).open(f"/carer/{token}").status_code in {404, 410}
 
