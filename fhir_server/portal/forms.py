@@ -47,7 +47,7 @@ def day_answer(form: Mapping[str, str], name: str, what: str) -> date | Problem:
             return Problem(f"{what[0].upper()}{what[1:]} must include a {part}", f"#{name}-{part}")
     try:
         return date(int(year), _month(month), int(day))
-    except ValueError:
+    except (ValueError, OverflowError):
         return Problem(f"{what[0].upper()}{what[1:]} must be a real date, such as 27 3 2027", f"#{name}-day")
 
 

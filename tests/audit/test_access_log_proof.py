@@ -215,13 +215,17 @@ def _no_base64(document: Json) -> None:
     _part(_entry(document), "hash")["valueBase64Binary"] = "*"
 
 
+def _no_ascii(document: Json) -> None:
+    _part(document["parameter"], "publicKey")["valueBase64Binary"] = "é"
+
+
 def _two_checkpoints(document: Json) -> None:
     document["parameter"].append(_part(document["parameter"], "checkpoint"))
 
 
 CHANGES: tuple[Callable[[Json], None], ...] = (
     _change_event, _change_leaf, _change_index, _drop_hash, _swap_events, _change_checkpoint, _another_key, _no_base64,
-    _two_checkpoints,
+    _no_ascii, _two_checkpoints,
 )  # fmt: skip
 
 

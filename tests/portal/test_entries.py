@@ -56,6 +56,8 @@ def test_what_cannot_be_entered_is_said_beside_its_field() -> None:
         ("result", result | {"low": "6", "high": "5"}, "#low"),
         ("result", result | {"taken-day": "5"}, "#taken-day"),
         ("appointment", VISIT | {"time": "25:00"}, "#time"),
+        ("appointment", VISIT | {"time": "99999999999:00"}, "#time"),
+        ("appointment", VISIT | {"day-month": "12", "day-day": "31", "day-year": "9999", "time": "23:59"}, "#day-day"),
         ("appointment", VISIT | {"minutes": "0"}, "#minutes"),
         ("appointment", VISIT | {"minutes": "²"}, "#minutes"),
         ("appointment", VISIT | {"day-year": "2025"}, "#day-day"),

@@ -37,6 +37,7 @@ def test_a_month_may_be_a_number_or_a_name(month: str) -> None:
         (("4", "", "2027"), "The last day must include a month", "#x-month"),
         (("31", "2", "2027"), "The last day must be a real date, such as 27 3 2027", "#x-day"),
         (("4", "soon", "2027"), "The last day must be a real date, such as 27 3 2027", "#x-day"),
+        (("4", "3", "99999999999"), "The last day must be a real date, such as 27 3 2027", "#x-day"),
         (("4", "3", "9" * 5000), "The last day must be a real date, such as 27 3 2027", "#x-day"),
     ],
 )

@@ -38,6 +38,12 @@ def test_a_permission_works_from_the_moment_it_is_saved_until_the_end_of_its_las
     assert grant.valid_to == to_us(datetime(2026, 12, 1, tzinfo=UTC))
 
 
+def test_what_lasts_until_the_last_day_there_is_is_shared_now() -> None:
+    (share,) = sharing.overview([permit(until=date.max)], NOW).now
+    assert share.until is not None
+    assert share.until.iso == "9999-12-31"
+
+
 def test_switching_off_refuses_emergency_access_too() -> None:
     grants = compile_consent(sharing.deny_all(patient=PATIENT, now=NOW), consent_key=7, types=())
     assert {grant.permit for grant in grants} == {False}

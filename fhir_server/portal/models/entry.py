@@ -20,6 +20,7 @@ _UCUM: Final = "http://unitsofmeasure.org"
 _CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/observation-category"
 _INTERPRETATION: Final = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 _LONGEST_VISIT: Final = 600
+_FURTHEST: Final = timedelta(days=3_652)
 _MOST_DIGITS: Final = 12
 
 
@@ -164,6 +165,8 @@ def appointment(form: Mapping[str, str], now: datetime) -> Entry | list[Problem]
     start = datetime.combine(day, clock, LONDON)
     if start <= now:
         return [Problem("The appointment must be in the future", "#day-day")]
+    if start > now + _FURTHEST:
+        return [Problem("The appointment must be within the next 10 years", "#day-day")]
     lines = [("What for", title), ("When", f"{start:%A} {spoken_day(day)}, {spoken_time(clock)}, {minutes} minutes")]
     lines += [(name, answer) for name, answer in (("Where", place), ("What to do", what_to_do)) if answer]
     resource: dict[str, Any] = {
@@ -250,7 +253,7 @@ def _clock(form: Mapping[str, str], problems: list[Problem]) -> time | None:
     hours, colon, minutes = form.get("time", "").strip().replace(".", ":").partition(":")
     try:
         return time(int(hours), int(minutes) if colon else 0)
-    except ValueError:
+    except (ValueError, OverflowError):
         problems.append(Problem("Enter the time as hours and minutes, such as 14:30", "#time"))
         return None
 

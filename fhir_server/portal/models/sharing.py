@@ -29,6 +29,8 @@ _KIND: Final = {
     "RelatedPerson": "Family or carer",
 }
 _WRITING: Final = ("collect", "correct")
+_DAY: Final = timedelta(days=1)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 NOW, LATER, ENDED, STOPPED = "now", "later", "ended", "stopped"
 
 
@@ -191,7 +193,10 @@ def _state(consent: Json, since: Moment | None, until: Moment | None, now: datet
 
 def _last_instant(until: Moment) -> datetime:
     """Return the end of a period: a day without a time lasts until its end (https://hl7.org/fhir/R4/datatypes.html#Period)."""
-    return until.at if until.time else until.at + timedelta(days=1)
+    if until.time:
+        return until.at
+    # "Without end" is often written as the last day there is, which no day comes after.
+    return until.at + _DAY if until.at <= _LAST - _DAY else _LAST
 
 
 def _is_privacy(consent: Json) -> bool:

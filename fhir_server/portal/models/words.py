@@ -61,7 +61,7 @@ def moment(value: object) -> Moment | None:
         return None
     try:
         return _moment(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
