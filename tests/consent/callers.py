@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tests.consent.requests import ACT_REASON
+from tests.consent.asking import ACT_REASON
 from tests.consent.world import ANN, CATEGORY, GP, World
 
 EMERGENCY = {

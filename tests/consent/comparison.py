@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 from werkzeug.test import TestResponse
 
+from tests.consent.asking import Request
 from tests.consent.callers import FEEDS
 from tests.consent.removal import put_back, saved
-from tests.consent.requests import Request
 from tests.consent.world import World
 
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

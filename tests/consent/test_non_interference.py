@@ -17,10 +17,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.consent import generated
+from tests.consent.asking import IDS, LABELS, PATIENTS
 from tests.consent.callers import CALLERS
 from tests.consent.comparison import answers, answers_again, is_stated_exception
 from tests.consent.removal import remove_hidden, restored
-from tests.consent.requests import ANY, IDS, LABELS, PATIENTS, PROBES
+from tests.consent.requests import ANY, PROBES
 from tests.consent.world import ANN, BOB, CARER, CONSULTANT, GP, PRACTICE, World, consent, observation, ref
 
 _EXAMPLES = 700 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 18

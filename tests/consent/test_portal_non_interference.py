@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from fhir_server.access import tokens
 from fhir_server.portal.views.whose import CHOSEN
+from tests.consent.asking import LABELS
 from tests.consent.comparison import Plain, plain
 from tests.consent.pages import ROLES, Visitor, addresses, furnish
 from tests.consent.removal import put_back, remove_hidden_from, restored, saved
-from tests.consent.requests import LABELS
 from tests.consent.world import ANN, BOB, CARER, GP, PRACTICE, World, consent
 from tests.pages import said
 

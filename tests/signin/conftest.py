@@ -26,6 +26,9 @@ from fhir_server.spec import definitions
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Store
 from fhir_server.store.recorder import Recorder
+from tests.databases import SqliteDatabases
+from tests.server import create_schema
+from tests.signin.nhs_login_world import NhsWorld, running_world
 
 BASE_URL = "http://localhost:18320"
 PASSWORD = "walrus kettle orbit 41"
@@ -185,3 +188,21 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
 def browser_of(world: World) -> Browser:
     """Return a browser without cookies."""
     return Browser(world.app.test_client())
+
+
+@pytest.fixture(scope="module")
+def nhs_login_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NhsWorld]:
+    templates = tmp_path_factory.getbasetemp() / "sqlite-templates"
+    templates.mkdir(exist_ok=True)
+    folder = tmp_path_factory.mktemp("refused")
+    url = SqliteDatabases(folder, templates).prepared("schema", create_schema)
+    with running_world(url, folder) as made:
+        made.patient()
+        yield made
+
+
+@pytest.fixture
+def nhs(nhs_login_running: NhsWorld) -> NhsWorld:
+    """Return NHS login and a server that trusts it, one of each a file, as if both had just started."""
+    nhs_login_running.reset()
+    return nhs_login_running

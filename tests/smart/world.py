@@ -210,6 +210,14 @@ class World:
         }
         return self.token({name: value for name, value in (form | changes).items() if value is not None})
 
+    def refusal(self, assertion: str, **changes: str) -> str:
+        """Return in which words a client's assertion is refused, as it has to be."""
+        response = self.system_token(assertion, **changes)
+        assert response.status_code == 401, response.text
+        body = response.json or {}
+        assert body["error"] == "invalid_client"
+        return str(body["error_description"])
+
     # ---------------------------------------------------------------- what a token is worth
 
     def principal(self, token: str) -> Principal:

@@ -1,8 +1,7 @@
-"""What a StructureDefinition may demand, and what is bounded where it comes from outside."""
+"""What a StructureDefinition may demand."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,55 +10,13 @@ import pytest
 from fhir_server.spec.build_definitions import EXAMPLES
 from fhir_server.spec.build_packages import fetch, read_resources
 from fhir_server.spec.definitions import Definitions
-from fhir_server.spec.invariant_functions import is_cheap
 from fhir_server.spec.json import decode
-from fhir_server.spec.outcome import FhirError, Issue, Kind
+from fhir_server.spec.outcome import FhirError
 from fhir_server.spec.profile_check import compile_profile
-from fhir_server.spec.profile_nodes import ProfileError
 from fhir_server.spec.profile_registry import Profiles, parse_required
 from fhir_server.spec.validate import find_issues, validate
 from tests.spec.examples import Json, read_examples
-
-URL = "http://example.org/StructureDefinition/x"
-CORE = "http://hl7.org/fhir/StructureDefinition/"
-LOINC = "http://loinc.org"
-
-
-def profile(kind: str, *elements: Json, url: str = URL, base: str = "", **more: Any) -> Json:
-    """Return a profile of a type with these elements, each with its id."""
-    listed = [
-        {"path": ".".join(part.partition(":")[0] for part in each["id"].split(".")), **each}
-        for each in ({"id": kind}, *elements)
-    ]
-    return {
-        "resourceType": "StructureDefinition",
-        "url": url,
-        "type": kind,
-        "kind": "resource",
-        "baseDefinition": base or CORE + kind,
-        "derivation": "constraint",
-        "differential": {"element": listed},
-        **more,
-    }
-
-
-def found(definitions: Definitions, resource: Json, *profiles: Json, **more: Any) -> dict[str, Issue]:
-    """Return the issues of a resource by element, held to the last of these profiles."""
-    known = replace(definitions, profiles=Profiles(profiles))
-    return {
-        issue.expression[0]: issue
-        for issue in find_issues(known, resource, [profiles[-1]["url"]], **more)
-        if "(dom-6)" not in issue.diagnostics
-    }
-
-
-def observation(**more: Any) -> Json:
-    return {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, **more}
-
-
-def concept(code: str, system: str = LOINC) -> Json:
-    return {"coding": [{"system": system, "code": code}]}
-
+from tests.spec.profiling import CORE, LOINC, URL, concept, found, observation, profile
 
 CATEGORY = {"id": "Observation.category", "slicing": {"discriminator": [{"type": "value", "path": "coding.code"}]}}
 SLICED = (
@@ -234,25 +191,6 @@ def test_a_derived_profile_narrows_the_slices_of_its_base(definitions: Definitio
     assert found(definitions, observation(), base, derived).keys() == {"Observation.component"}
 
 
-def test_an_extension_is_held_to_its_definition_wherever_it_is(definitions: Definitions) -> None:
-    extension = profile(
-        "Extension",
-        {"id": "Extension.extension", "max": "0"},
-        {"id": "Extension.url", "fixedUri": "http://example.org/a"},
-        {"id": "Extension.value[x]", "min": 1, "type": [{"code": "code"}]},
-        url="http://example.org/a",
-    )
-    known = replace(definitions, profiles=Profiles((extension,)))
-    patient = {
-        "resourceType": "Patient",
-        "name": [{"extension": [{"url": "http://example.org/a", "valueString": "x"}]}],
-    }
-    with pytest.raises(FhirError) as caught:
-        validate(known, patient)
-    assert caught.value.kind is Kind.INVALID_CONTENT
-    assert caught.value.issues[0].expression == ("Patient.name[0].extension[0].value",)
-
-
 def test_content_that_repeats_is_held_at_every_depth(definitions: Definitions) -> None:
     known = profile("Questionnaire", {"id": "Questionnaire.item.text", "min": 1})
     inner = {"linkId": "2", "type": "string", "item": [{"linkId": "3", "type": "string", "text": "x"}]}
@@ -371,96 +309,6 @@ def test_a_broken_blood_pressure_is_no_longer_one(definitions: Definitions) -> N
     }
 
 
-def _loop() -> Json:
-    return profile("Observation", url="http://example.org/a", base="http://example.org/a")
-
-
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        _loop(),
-        profile("Observation", *({"id": f"Observation.note:{n}", "min": 1} for n in range(2_001))),
-        profile("Observation", *({"id": f"Observation.note:{n}"} for n in range(300))),
-        profile("Observation", {"id": "Observation" + ".contained" * 30}),
-        profile("Observation", {"id": "Patient.name"}),
-        profile("Observation", {"id": "Observation.note", "max": "9" * 5_000}),
-        profile("Observation", {"id": "Observation.note", "max": "many"}),
-        profile("Observation", {"id": "Observation.note", "fixedAnnotation": {"text": ["x"] * 2_000}}),
-        profile("Nonsense"),
-        {**profile("Observation"), "differential": None},
-    ],
-)
-def test_a_definition_that_is_none_or_too_large_is_refused(definitions: Definitions, hostile: Json) -> None:
-    hostile = {name: value for name, value in hostile.items() if value is not None}
-    with pytest.raises(ProfileError):
-        compile_profile(replace(definitions, profiles=Profiles((hostile,))), hostile)
-
-
-def test_profiles_that_multiply_work_end_in_a_refusal(definitions: Definitions) -> None:
-    # Each slice is told by a profile that slices again by the next: without a bound the price is a power.
-    def level(number: int) -> Mapping[str, Any]:
-        inner = f"http://example.org/{number + 1}"
-        slices = [
-            {"id": f"Extension.extension:s{n}", "min": 1, "type": [{"code": "Extension", "profile": [inner]}]}
-            for n in range(60)
-        ]
-        sliced = {"id": "Extension.extension", "slicing": {"discriminator": [{"type": "profile", "path": "$this"}]}}
-        return profile("Extension", sliced, *slices, url=f"http://example.org/{number}")
-
-    value: Json = {"url": "http://x", "valueCode": "x"}
-    for _ in range(12):
-        value = {"url": "http://x", "extension": [value] * 2}
-    patient = profile(
-        "Patient", {"id": "Patient.extension", "type": [{"code": "Extension", "profile": ["http://example.org/0"]}]}
-    )
-    levels = [dict(level(number)) for number in range(20)]
-    issues = found(definitions, {"resourceType": "Patient", "extension": [value]}, *levels, patient)
-    assert "too-costly" in {each.code for each in issues.values()}
-
-
-@pytest.mark.parametrize(
-    "pattern, cheap",
-    [
-        ("^[0-9]{10}$", True),
-        (r"^[A-Z]([A-Za-z0-9_]){0,254}$", True),
-        (r"urn:oid:[0-2](\.(0|[1-9]\d*))+", False),
-        ("(a+)+$", False),
-        ("(a|a)*$", False),
-        ("(a*)*", False),
-        (r"(a)\1", False),
-        (".*.*.*.*x", False),
-        ("(", False),
-    ],
-)
-def test_only_cheap_regular_expressions_are_evaluated(pattern: str, cheap: bool) -> None:  # noqa: FBT001
-    assert is_cheap(pattern) is cheap
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        "(" * 200 + "true" + ")" * 200,
-        "true" + " and true" * 400,
-        "descendants().where(descendants().where(descendants().exists()).exists()).exists()",
-        "note.text.matches('(a+)+$')",
-        "resolve().exists()",
-    ],
-)
-def test_an_invariant_that_costs_too_much_is_told_and_not_evaluated(definitions: Definitions, expression: str) -> None:
-    stated = {"key": "x-1", "severity": "error", "human": "x", "expression": expression}
-    (issue,) = found(
-        definitions, observation(), profile("Observation", {"id": "Observation", "constraint": [stated]})
-    ).values()
-    assert (issue.severity, issue.code) == ("warning", "not-supported")
-
-
-def test_an_invariant_that_makes_very_many_items_counts_as_broken(definitions: Definitions) -> None:
-    doubled = "note" + ".select($this | $this)" * 20 + ".exists()"
-    stated = {"key": "x-1", "severity": "error", "human": "x", "expression": doubled}
-    known = profile("Observation", {"id": "Observation", "constraint": [stated]})
-    assert found(definitions, observation(note=[{"text": "x"}]), known)["Observation"].severity == "error"
-
-
 def test_values_keep_within_the_limits_of_a_profile(definitions: Definitions) -> None:
     def amount(value: Any, code: str, system: str = "http://unitsofmeasure.org") -> Json:
         return {"value": value, "unit": code, "system": system, "code": code}
@@ -498,72 +346,3 @@ def test_values_keep_within_the_limits_of_a_profile(definitions: Definitions) ->
         kind = {"valueDateTime": "dateTime"}.get(name, name.removeprefix("value"))
         kind = kind if kind == "Quantity" else kind[0].lower() + kind[1:]
         assert issues.keys() == (set() if fits else {f"Observation.value.ofType({kind})"}), (limit, value, issues)
-
-
-def test_an_extension_stands_where_its_definition_says(definitions: Definitions) -> None:
-    url = "http://example.org/StructureDefinition/only-here"
-
-    def element(*expressions: str) -> list[Json]:
-        return [{"type": "element", "expression": each} for each in expressions]
-
-    def path(expression: str) -> list[Json]:
-        return [{"type": "fhirpath", "expression": expression}]
-
-    extension = {"url": url, "valueString": "x"}
-    on_root = observation(extension=[extension])
-    within = observation(extension=[{"url": "http://example.org/y", "extension": [extension]}])
-    on_quantity = observation(valueQuantity={"value": 1, "extension": [extension]})
-    on_code = observation(code={"text": "x", "extension": [extension]})
-    on_status = observation(_status={"extension": [extension]})
-    on_value = observation(valueQuantity={"value": 1, "_value": {"extension": [extension]}})
-    inside = observation(
-        contained=[{"resourceType": "Patient", "id": "p", "name": [{"extension": [extension]}]}],
-        subject={"reference": "#p"},
-    )
-    table: list[tuple[list[Json], Json, bool]] = [
-        (element("Observation"), on_root, True),
-        (element("Patient"), on_root, False),
-        (element("Patient", "DomainResource"), on_root, True),
-        (element("Resource"), on_root, True),
-        (element("Element"), on_root, True),
-        (element("Observation.code"), on_code, True),
-        (element("CodeableConcept"), on_code, True),
-        (element("Element"), on_code, True),
-        (element("Observation"), on_code, False),
-        (element("Observation.status"), on_status, True),
-        (element("code"), on_status, True),
-        (element("Observation.code"), on_status, False),
-        (element("Observation.value[x].value"), on_value, True),
-        (element("Quantity.value"), on_value, True),
-        (element("Quantity"), on_value, False),
-        (element("Patient.name"), inside, True),
-        (element("HumanName"), inside, True),
-        (element("Observation"), inside, False),
-        (path("Patient"), on_root, False),
-        (path("Observation"), on_root, True),
-        (path("DomainResource"), on_root, True),
-        (path("Observation.code"), on_root, False),
-        (path("Observation.code | Observation"), on_root, True),
-        (path("Observation.code.where(text = 'x')"), on_code, True),
-        (path("Observation.code.where(text = 'y')"), on_code, False),
-        (path("value"), on_quantity, True),
-        (path("Observation.value.where(unit.exists())"), on_quantity, False),
-        (path("Patient.name"), inside, True),
-        (path("Observation.code"), inside, False),
-        # Of these nothing can be told.
-        (path("Observation.status"), on_status, True),
-        (path("Observation.code.memberOf('http://example.org/vs')"), on_root, True),
-        (path("Observation.("), on_root, True),
-        ([{"type": "extension", "expression": "http://example.org/y"}], on_root, False),
-        ([{"type": "extension", "expression": "http://example.org/y"}], within, True),
-        ([{"type": "extension", "expression": "http://example.org/z"}], within, False),
-        ([{"type": "extension", "expression": "http://example.org/z"}, *element("Observation")], on_root, True),
-        ([*path("Observation.subject"), *element("Extension")], within, True),
-        ([{"type": "something", "expression": "Patient"}], on_root, True),
-        ([], on_root, True),
-    ]
-    anything = profile("Observation", url="http://example.org/StructureDefinition/anything")
-    for context, resource, fits in table:
-        definition = profile("Extension", url=url, context=context)
-        issues = found(definitions, resource, definition, anything)
-        assert bool(issues) is not fits, (context, resource, issues)
