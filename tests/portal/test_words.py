@@ -28,7 +28,9 @@ def test_dates_are_as_exact_as_given_and_in_london_time(iso: str, shown: str) ->
     assert found.iso == iso
 
 
-@pytest.mark.parametrize("value", [None, "", 5, "yesterday", "2025-13-01", "2025-1-1", ["2025"], "9999-12-31T23:59:59-05:00"])
+@pytest.mark.parametrize(
+    "value", [None, "", 5, "yesterday", "2025-13-01", "2025-1-1", ["2025"], "9999-12-31T23:59:59-05:00"]
+)
 def test_what_is_no_date_has_no_moment(value: object) -> None:
     assert words.moment(value) is None
 
