@@ -64,6 +64,15 @@ def is_privacy(consent: Mapping[str, Any]) -> bool:
     return any(coding.get("code") == SCOPE for coding in codings)
 
 
+def permits(consent: Mapping[str, Any]) -> bool:
+    """Return whether an active Consent permits anything to anybody, at the root of its provisions or below it."""
+
+    def does(node: Mapping[str, Any]) -> bool:
+        return node.get("type") == "permit" or any(map(does, node.get("provision", ())))
+
+    return consent.get("status") == "active" and is_privacy(consent) and does(consent.get("provision", {}))
+
+
 def compile_consent(consent: Mapping[str, Any], consent_key: int, types: Collection[str]) -> tuple[Grant, ...]:
     """Compile a patient-privacy Consent to grant rows; one that is not active compiles to none.
 
@@ -93,7 +102,7 @@ def compile_consent(consent: Mapping[str, Any], consent_key: int, types: Collect
         raise refuse("Consent.provision", f"has more than {ROWS_LIMIT} combinations of its criteria")
     if consent.get("status") != "active":
         return ()
-    if _disables_sharing(consent):
+    if disables_sharing(consent):
         grants.append(_emergency_block(consent_key, patient_key))
     return tuple(grants)
 
@@ -185,7 +194,8 @@ def _reach(named: criteria.Labels | None, *, permit: bool) -> tuple[int, int]:
     return hit, min(levels, default=NO_CONFIDENTIALITY)
 
 
-def _disables_sharing(consent: Mapping[str, Any]) -> bool:
+def disables_sharing(consent: Mapping[str, Any]) -> bool:
+    """Return whether the Consent names policy "deny", by `policy` or `policyRule`: nobody else, in no emergency."""
     uris = {policy.get("uri") for policy in consent.get("policy", ())}
     rule = consent.get("policyRule", {})
     uris |= {coding.get("code") for coding in rule.get("coding", ())} | {rule.get("text")}

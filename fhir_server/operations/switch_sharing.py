@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fhir_server.access import tokens
-from fhir_server.access.consent import POLICY_DENY, SCOPE
+from fhir_server.access.consent import POLICY_DENY, SCOPE, disables_sharing
 from fhir_server.access.decide import Decision
 from fhir_server.access.visibility import Gate
 from fhir_server.identity import carers
@@ -27,7 +27,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import instant_text
 from fhir_server.store import events, resources
 from fhir_server.store.instants import from_us, to_us
-from fhir_server.store.keys import key_of_reference, reference_key
+from fhir_server.store.keys import NONE, key_of_reference, reference_key
 from fhir_server.store.resources import Version
 
 SHORTEST_REASON: Final = 10
@@ -62,7 +62,7 @@ def enable(job: Job, interaction: Interaction) -> Outcome:
     denying = _denying(job, interaction.id)
     if not denying:
         raise FhirError(Kind.BUSINESS_RULE, "Sharing is not switched off", ("Patient.id",))
-    if any(_by_patient(body, interaction.id) for _, body in denying):
+    if not all(_by_office(old, body) for old, body in denying):
         text = "The patient switched sharing off; nobody else switches it on again"
         raise FhirError(Kind.BUSINESS_RULE, text, ("Consent.performer",))
     outcomes = [
@@ -101,17 +101,17 @@ def _denying(job: Job, patient_id: str) -> list[tuple[Version, dict[str, Any]]]:
     )
     stored = [resources.current(job.session, "Consent", each.id) for each in found]
     opened = [(each, json.decode(each.content, len(each.content) + 1)) for each in stored if each and each.content]
-    return [(each, body) for each, body in opened if any(rule.get("uri") == POLICY_DENY for rule in _policies(body))]
+    return [(each, body) for each, body in opened if disables_sharing(body)]
 
 
-def _policies(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(body.get("policy", ()))
+def _by_office(stored: Version, body: Mapping[str, Any]) -> bool:
+    """Return whether the privacy office decided so: this service wrote it, and it names neither patient nor family.
 
-
-def _by_patient(body: Mapping[str, Any], patient_id: str) -> bool:
-    """Return whether the patient decided so: whoever is not named is taken for them."""
-    performers = body.get("performer", ())
-    return not performers or any(each.get("reference") == f"Patient/{patient_id}" for each in performers)
+    INVARIANT: what the patient or a full proxy wrote is theirs, whether it names a performer or not.
+    """
+    named = [str(each.get("reference", "")) for each in body.get("performer", ())]
+    family = ("Patient/", "RelatedPerson/")
+    return stored.author == NONE and bool(named) and not any(each.startswith(family) for each in named)
 
 
 def _as_operator(job: Job) -> Job:

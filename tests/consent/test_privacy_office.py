@@ -157,3 +157,19 @@ def test_the_privacy_office_closes_a_record_and_opens_only_what_it_closed(world:
     world.share(consent(ANN, GP, type="deny", labels=(), policy=_DENY), world.ann)
     assert _call(world, f"{ANN}/$enable-sharing", ruth, reason).status_code == 422, "what the patient closed stays so"
     assert world.server.call("GET", ANN, world.gp).status_code == 404
+    # A full proxy decides as the patient does, and the policy may stand in another place.
+    (own,) = [
+        entry["resource"]
+        for entry in world.server.get(f"Consent?patient={ANN}&status=active", world.ann)["entry"]
+        if entry["resource"].get("policy") == [{"uri": _DENY}]
+    ]
+    world.server.put({**own, "status": "inactive"}, world.ann)
+    by_proxy = {**own, "id": "by-proxy", "performer": [{"reference": "RelatedPerson/proxy"}]}
+    elsewhere = {name: value for name, value in own.items() if name != "policy"} | {"policyRule": {"text": _DENY}}
+    for body, token in ((by_proxy, world.operator), (elsewhere, world.ann)):
+        world.server.put(body, token)
+        assert _call(world, f"{ANN}/$disable-sharing", ruth, reason).status_code == 422, body
+        refused = _call(world, f"{ANN}/$enable-sharing", ruth, reason)
+        assert refused.status_code == 422, body
+        assert "patient switched sharing off" in refused.text, body
+        world.server.put({**body, "status": "inactive"}, token)
