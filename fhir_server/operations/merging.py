@@ -7,11 +7,11 @@ duplicate moves to the record that stays, sharing stops until the person has loo
 from __future__ import annotations
 
 import json as plain_json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhir_server.access.consent import is_privacy
+from fhir_server.access.consent import permits
 from fhir_server.identity import joining
 from fhir_server.interactions import references, writing
 from fhir_server.interactions.conditional import NHS_NUMBER
@@ -101,21 +101,12 @@ def _repoint(job: Job, found: Iterable[Version], old_id: str, new_id: str) -> li
         after = references.rewrite(before, known, _no_condition, job.definitions)
         if after == before:
             continue
-        if _permits(after):
+        if version.type == "Consent" and permits(after):
             # INVARIANT: nobody gains by a merge: what was shared of one record is not shared of both.
             after["status"] = "inactive"
         writing.replace_version(job, version, after)
         moved.append(f"{version.type}/{version.id}")
     return moved
-
-
-def _permits(resource: Mapping[str, Any]) -> bool:
-    return (
-        resource["resourceType"] == "Consent"
-        and resource.get("status") == "active"
-        and is_privacy(resource)
-        and resource.get("provision", {}).get("type") == "permit"
-    )
 
 
 def _join_patients(job: Job, pair: Pair) -> list[Json]:
