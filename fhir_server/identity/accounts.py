@@ -13,7 +13,7 @@ from fhir_server.identity.agreements import Acceptance
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import accounts
+from fhir_server.store import accounts, closures
 from fhir_server.store.accounts import Account, Secrets
 from fhir_server.store.database import Session, Store
 
@@ -150,11 +150,12 @@ def confirm_email(store: Store, token: str, now: datetime) -> bool:
             return False
         if link.used_at is not None:
             return True
-        if link.expires_at <= now or not accounts.use_link(session, hashed, now):
-            return False
         account = accounts.by_id(session, link.account_id)
-        # INVARIANT: only an account that never was active becomes so; a link must not revive one that was closed.
-        if account is None or account.email_confirmed_at is not None:
+        # INVARIANT: only an account that never was active becomes so; a link must not revive one that was closed, nor
+        # open one whose record ended with a death or was joined to another.
+        if account is None or account.email_confirmed_at is not None or closures.is_held(session, account):
+            return False
+        if link.expires_at <= now or not accounts.use_link(session, hashed, now):
             return False
         accounts.confirm_email(session, account.id, now)
     return True

@@ -51,6 +51,10 @@ def unite(session: Session, duplicate: str, survivor: str, owners: tuple[Account
             queue(session, Notice.ACCOUNT_JOINED, account.email, now)
         else:
             closures.move(session, account.id, f"Patient/{survivor}")
+    for account in accounts.by_reference(session, f"Patient/{duplicate}"):
+        # Registered and not confirmed yet: its link would open a record that is no more.
+        if account.email_confirmed_at is None:
+            closures.close(session, account, f"Patient/{duplicate}", Closed.MERGE, now)
     _tell(session, survivor, now)
     ids = [account.id for account in owners]
     return {"moved": [] if stays else ids, "closed": ids if stays else []}

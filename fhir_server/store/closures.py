@@ -57,12 +57,15 @@ def close(session: Session, account: Account, person: str, reason: Closed, now: 
 
     Args:
         session: The transaction of the cause.
-        account: Which; one that is closed already stays as it is and is not opened again with the others.
+        account: Which; one that is closed already stays as it is and is not opened again with the others. One that
+            nobody has confirmed yet cannot be confirmed (`is_held`) before it is opened again.
         person: Whose record it was closed for.
         reason: Why.
         now: Aware UTC.
     """
     if not account.active:
+        if account.email_confirmed_at is None:
+            _note(session, person, reason, account.id, now)
         return ()
     ended = sessions.end_all(session, account.id, now)
     end_apps(session, account.id, now)
@@ -92,10 +95,17 @@ def reopen(session: Session, person: str, reason: Closed, now: datetime) -> tupl
     wanted = list(session.connection.execute(select(_ROW.account_id).where(*mine)).scalars())
     session.connection.execute(update(closure).where(*mine).values(reopened_at=to_us(now)))
     found = [accounts.by_id(session, account_id) for account_id in wanted if account_id]
-    opened = tuple(account for account in found if account is not None and not account.active)
+    opened = tuple(each for each in found if each is not None and not each.active and each.email_confirmed_at)
     for account in opened:
         accounts.set_active(session, account.id, active=True, now=now)
     return opened
+
+
+def is_held(session: Session, account: Account) -> bool:
+    """Return whether an account that was never active must not become so: it or its person ended meanwhile."""
+    of_person = (_ROW.person == account.reference) & (_ROW.reason == str(Closed.DEATH))
+    held = select(_ROW.id).where((_ROW.account_id == account.id) | of_person, _ROW.reopened_at.is_(None))
+    return session.connection.execute(held.limit(1)).first() is not None
 
 
 def unused_since(session: Session, before: datetime, limit: int = 200) -> list[tuple[Account, datetime]]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from fhir_server.identity import codes
+from fhir_server.identity.accounts import CONFIRM, confirm_email
 from fhir_server.store import accounts, carers
 from fhir_server.store.accounts import Secrets
 from tests.portal.conftest import ADMIN, AMELIA, DESK, DESMOND, GP, PRIVACY, THOMAS, Person
@@ -173,6 +177,7 @@ def test_nobody_gains_by_a_join(server: Server) -> None:
         {**each, "reference": {"reference": "Organization/elsewhere"}} for each in share["provision"]["actor"]
     ]
     server.put(nobody, op)
+    _put_pairs(server, share, twin["id"])
     twin_account(server, twin["id"], "amelia.second@example.org")
     with server.store.write() as session:
         old = accounts.by_email(session, AMELIA)
@@ -185,6 +190,9 @@ def test_nobody_gains_by_a_join(server: Server) -> None:
     assert found[share["id"]]["provision"]["securityLabel"] == labels[:1]
     assert [found[name]["status"] for name in found] == ["active", "inactive", "active"]
     assert {each["patient"]["reference"] for each in found.values()} == {"Patient/amelia-hart"}
+    for name, *_, status in _PAIRS:
+        assert server.get(f"/Consent/stays-{name}", op)["status"] == status, name
+        assert server.get(f"/Consent/twin-{name}", op)["status"] == "inactive", name
     # Where the record that stays has no open account, the duplicate's is the person's from now on.
     with server.store.read() as session:
         moved = accounts.by_email(session, "amelia.second@example.org")
@@ -280,6 +288,47 @@ def test_a_proposal_names_what_is_missing(server: Server, field: str) -> None:
     assert f'href="#{field}"' in answer.text
 
 
+def test_a_link_to_confirm_opens_no_account_of_who_died_or_of_a_record_that_is_no_more(server: Server) -> None:
+    """Whoever registered and had not confirmed yet: nothing was open, and nothing may open meanwhile."""
+    op, token = server.operator(), "a-link-of-" + "x" * 33
+    patient = server.get("/Patient/amelia-hart", op)
+    twin = duplicate(server, patient)
+    desk, admin = Person(server, DESK), Person(server, ADMIN)
+    new = server.post("/Patient", op, {"resourceType": "Patient", "birthDate": "1970-02-01"})
+    day = {"day-day": "3", "day-month": "11", "day-year": "2026"}
+    to_survivor = typed(patient, "other-number", "other-born")
+    for number, (person, ends, opens) in enumerate(
+        (
+            (twin, ("merge", typed(twin) | to_survivor), ("unmerge", typed(twin))),
+            (new, ("death", typed(new) | day), ("alive", typed(new))),
+        )
+    ):
+        email, link = f"new.{number}@example.org", f"{token}{number}"
+        twin_account(server, person["id"], email)
+        with server.store.write() as session:
+            made = accounts.by_email(session, email)
+            assert made is not None
+            session.connection.execute(
+                text("UPDATE account SET active = false, email_confirmed_at = NULL WHERE id = :id"), {"id": made.id}
+            )
+            accounts.add_link(
+                session,
+                codes.token_hash(link),
+                account_id=made.id,
+                purpose=CONFIRM,
+                now=server.clock(),
+                expires_at=server.clock() + timedelta(days=14),
+            )
+        assert propose(desk, *ends).status_code == 303, ends
+        assert decided(admin).status_code == 303, ends
+        assert not confirm_email(server.store, link, server.clock()), ends
+        assert propose(desk, *opens).status_code == 303, opens
+        assert decided(admin).status_code == 303, opens
+        with server.store.read() as session:
+            assert [each.active for each in accounts.by_reference(session, f"Patient/{person['id']}")] == [False], opens
+        assert confirm_email(server.store, link, server.clock()), opens
+
+
 def _id_of(server: Server, email: str) -> str:
     with server.store.read() as session:
         found = accounts.by_email(session, email)
@@ -290,6 +339,34 @@ def _id_of(server: Server, email: str) -> str:
 def _links(server: Server, email: str) -> tuple[str, ...]:
     with server.store.read() as session:
         return carers.links(session, _id_of(server, email)) or (accounts.by_email(session, email).reference,)  # type: ignore[union-attr]
+
+
+_CONFIDENTIALITY = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}
+_TREATMENT = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREAT"}
+_PAIRS: tuple[tuple[str, Json, Json, str], ...] = (
+    # What each of the two says besides the same actor and labels, and what becomes of the one of the record that stays.
+    ("same", {}, {}, "active"),
+    ("deep", {}, {"nested": True}, "inactive"),
+    ("purpose", {}, {"purpose": [_TREATMENT]}, "inactive"),
+    ("action", {}, {"action": [{"coding": [{"code": "access"}]}]}, "inactive"),
+    ("later", {}, {"period": {"start": "2031-01-01"}}, "inactive"),
+    ("axis", {"more": _CONFIDENTIALITY}, {}, "inactive"),
+)
+
+
+def _put_pairs(server: Server, share: Json, twin_id: str) -> None:
+    """Store a Consent of each of two records for one grantee per row of `_PAIRS`."""
+    plain = {name: share["provision"][name] for name in ("type", "actor", "securityLabel")}
+    for name, stays, ends, _ in _PAIRS:
+        actor = [{**each, "reference": {"reference": f"Organization/{name}"}} for each in plain["actor"]]
+        for prefix, patient, own in (("stays", "amelia-hart", stays), ("twin", twin_id, ends)):
+            labels = [*plain["securityLabel"], *([own["more"]] if "more" in own else ())]
+            said = {each: value for each, value in own.items() if each not in {"nested", "more"}}
+            provision = {**plain, "actor": actor, "securityLabel": labels, **said}
+            if "nested" in own:
+                provision = {"type": "deny", "actor": actor, "provision": [{**provision, "actor": actor}]}
+            body = {**share, "id": f"{prefix}-{name}", "patient": {"reference": f"Patient/{patient}"}}
+            server.put({**body, "provision": provision}, server.operator())
 
 
 def _invitation(patient: Json) -> dict[str, str]:
