@@ -6,11 +6,9 @@ shows is what the same person would get from `/fhir`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,8 +24,8 @@ from fhir_server.spec.outcome import FhirError, Kind
 
 Parameter: TypeAlias = tuple[str, str]
 _CURSOR = "_cursor"
-_PAGE_COUNT = 100
-_MOST_PAGES = 20
+_PAGE_COUNT = 500
+_MOST_PAGES = 4
 _WHOLE_PAGE_COUNT, _MOST_WHOLE_PAGES = 500, 40
 _WHOLE_PAGE_BYTES = 200_000_000
 _REFUSALS = {kind.status: kind for kind in (Kind.FORBIDDEN, Kind.NOT_FOUND)}
@@ -203,8 +201,7 @@ def clerk(way: Road) -> Road:
 
 def decode(outcome: Outcome) -> dict[str, Any]:
     """Return the resource of an outcome, decimals to the digit."""
-    resource: dict[str, Any] = json.loads(outcome.content, parse_float=Decimal)
-    return resource
+    return fhir_json.decode_own(outcome.content)
 
 
 def opened(bundle: Mapping[str, Any]) -> Found:

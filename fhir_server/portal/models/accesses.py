@@ -154,7 +154,9 @@ def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
     """
     agents = items(event, "agent")
     asked = next((agent for agent in agents if agent.get("requestor") is True), agents[0] if agents else {})
-    codes = {str(tag.get("code")) for tag in items(event, "subtype")} | {_type_code(event), _operation(event)}
+    entities = items(event, "entity")
+    queries = [text for entity in entities if (text := _query(entity))]
+    codes = {str(tag.get("code")) for tag in items(event, "subtype")} | {_type_code(event), _operation(queries)}
     purposes = _purposes(event, agents)
     actor = reference(asked.get("who"))
     action = next((_SPECIAL[code] for code in codes if code in _SPECIAL), _VERB.get(str(event.get("action")), "Used"))
@@ -165,10 +167,10 @@ def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
         actor=actor,
         organization=_organization(agents, asked, names),
         app=first(names.get(_client(agent), _client(agent)) for agent in agents),
-        action=" ".join(filter(None, (action, _verdict(event)))),
-        information=_information(event) if not codes & set(_SPECIAL) else (),
+        action=" ".join(filter(None, (action, _verdict(queries)))),
+        information=_information(entities) if not codes & set(_SPECIAL) else (),
         why=next((_PURPOSE[code] for code in purposes if code in _PURPOSE), ""),
-        reason=_reason(event),
+        reason=_reason(entities, queries),
         refused=str(event.get("outcome", "0")) != "0",
         emergency=bool(codes & _EMERGENCY_SUBTYPES or set(purposes) & _EMERGENCY_PURPOSES),
         own=actor == patient,
@@ -218,20 +220,20 @@ def _client(agent: Json) -> str:
     return ""
 
 
-def _information(event: Json) -> tuple[str, ...]:
+def _information(entities: list[Json]) -> tuple[str, ...]:
     types: dict[str, None] = {}
-    for entity in items(event, "entity"):
-        target = reference(entity.get("what")).partition("/")[0] or str(entity.get("name", ""))
+    for entity in entities:
         if _role(entity) in _DATA_ROLES:
-            types.update(dict.fromkeys(filter(None, (target, _queried(entity)))))
+            types[reference(entity.get("what")).partition("/")[0] or str(entity.get("name", ""))] = None
+            types[_queried(_query(entity))] = None
+    types.pop("", None)
     if len(types) > 1:
         types.pop("Patient", None)
     return tuple(dict.fromkeys(_INFORMATION.get(kind, "other information") for kind in types))
 
 
-def _queried(entity: Json) -> str:
+def _queried(text: str) -> str:
     """Return the resource type that a recorded query asked for."""
-    text = _query(entity)
     return text.partition("?")[0].partition("/")[0] if text[:1].isupper() else ""
 
 
@@ -245,16 +247,15 @@ def _query(entity: Json) -> str:
         return ""
 
 
-def _operation(event: Json) -> str:
+def _operation(queries: list[str]) -> str:
     """Return the name of the operation that a recorded query called, `$break-glass`."""
-    texts = [_query(entity).partition("?")[0] for entity in items(event, "entity")]
-    return next((f"${text.partition('$')[2]}" for text in texts if "$" in text), "")
+    paths = (text.partition("?")[0] for text in queries)
+    return next((f"${path.partition('$')[2]}" for path in paths if "$" in path), "")
 
 
-def _verdict(event: Json) -> str:
+def _verdict(queries: list[str]) -> str:
     """Return how a review of an emergency access ended, "" for any other event."""
-    texts = [_query(entity) for entity in items(event, "entity")]
-    called = (text.partition("?") for text in texts if "$close-emergency-review?" in text)
+    called = (text.partition("?") for text in queries if "$close-emergency-review?" in text)
     return next((_VERDICT.get(query.partition("outcome=")[2], "") for _, _, query in called), "")
 
 
@@ -263,10 +264,9 @@ def _role(entity: Json) -> str:
     return str(role.get("code", "")) if isinstance(role, dict) else ""
 
 
-def _reason(event: Json) -> str:
-    entities = items(event, "entity")
+def _reason(entities: list[Json], queries: list[str]) -> str:
     given = first(str(entity.get("description") or "") for entity in entities if _role(entity) == _EMERGENCY_ROLE)
-    return given or first(_stated(_query(entity)) for entity in entities)
+    return given or first(_stated(text) for text in queries)
 
 
 def _stated(query: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -26,23 +27,52 @@ _NHS_NUMBER_DIGITS = 10
 _NOON = 12
 
 
+class Exact(Enum):
+    """How exact a date is given."""
+
+    YEAR = "year"
+    MONTH = "month"
+    DAY = "day"
+    TIME = "time"
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A FHIR date, dateTime or instant, ready to show.
 
+    Words are made when they are asked for: of most moments of a record only the order counts.
+
     Attributes:
         iso: What it was, for `<time datetime>`.
-        day: `4 March 2025`, or `March 2025`, or `2025`, as exact as it was given.
-        time: `9:30am`, "" where only a day is known.
-        weekday: `Tuesday`, "" where no day is known.
-        at: Aware UTC, for sorting; the start of what is not exact.
+        local: In Europe/London; the start of what is not exact.
+        exact: How exact it was given.
     """
 
     iso: str
-    day: str
-    time: str
-    weekday: str
-    at: datetime
+    local: datetime
+    exact: Exact
+
+    @property
+    def at(self) -> datetime:
+        """Return it in UTC, for sorting; the start of what is not exact."""
+        return self.local.astimezone(UTC)
+
+    @property
+    def day(self) -> str:
+        """Return `4 March 2025`, or `March 2025`, or `2025`, as exact as it was given."""
+        if self.exact is Exact.YEAR:
+            return self.iso
+        return (spoken_month if self.exact is Exact.MONTH else spoken_day)(self.local.date())
+
+    @property
+    def weekday(self) -> str:
+        """Return `Tuesday`, "" where no day is known."""
+        return spoken_weekday(self.local.date()) if self.exact in {Exact.DAY, Exact.TIME} else ""
+
+    @property
+    def time(self) -> str:
+        """Return `9:30am`, "" where only a day is known."""
+        return spoken_time(self.local.time()) if self.exact is Exact.TIME else ""
 
     @property
     def text(self) -> str:
@@ -67,13 +97,11 @@ def moment(value: object) -> Moment | None:
 
 def _moment(text: str) -> Moment:
     if len(text) == _YEAR_CHARS:
-        return Moment(text, text, "", "", datetime(int(text), 1, 1, tzinfo=LONDON).astimezone(UTC))
+        return Moment(text, _midnight(date(int(text), 1, 1)), Exact.YEAR)
     if len(text) == _MONTH_CHARS:
-        first = date.fromisoformat(f"{text}-01")
-        return Moment(text, spoken_month(first), "", "", _midnight(first))
+        return Moment(text, _midnight(date.fromisoformat(f"{text}-01")), Exact.MONTH)
     if len(text) == _DAY_CHARS:
-        day = date.fromisoformat(text)
-        return Moment(text, spoken_day(day), "", spoken_weekday(day), _midnight(day))
+        return Moment(text, _midnight(date.fromisoformat(text)), Exact.DAY)
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=LONDON)
@@ -82,18 +110,12 @@ def _moment(text: str) -> Moment:
 
 def moment_of(instant: datetime, *, iso: str = "") -> Moment:
     """Return an aware instant as a moment in Europe/London."""
-    local = instant.astimezone(LONDON)
-    return Moment(
-        iso or instant.isoformat(),
-        spoken_day(local.date()),
-        spoken_time(local.time()),
-        spoken_weekday(local.date()),
-        instant.astimezone(UTC),
-    )
+    # By way of UTC: an hour that the clocks skip or go through twice is the one that sorts right.
+    return Moment(iso or instant.isoformat(), instant.astimezone(UTC).astimezone(LONDON), Exact.TIME)
 
 
 def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), LONDON).astimezone(UTC)
+    return datetime.combine(day, time(), LONDON)
 
 
 def spoken_day(day: date) -> str:
@@ -194,7 +216,8 @@ def address_lines(value: Json) -> tuple[str, ...]:
 
 def reference(value: object) -> str:
     """Return the literal reference of a Reference, `Patient/1`."""
-    return str(value.get("reference", "")) if isinstance(value, Mapping) else ""
+    # A dict first: the check against the abstract class takes longer than all else, and a log has many thousands.
+    return str(value.get("reference", "")) if isinstance(value, dict | Mapping) else ""
 
 
 def display(value: object) -> str:
@@ -228,7 +251,7 @@ def quantity(value: object) -> str:
 def items(resource: Json, key: str) -> list[Json]:
     """Return the objects of a repeating element; empty where it is absent or malformed."""
     found = resource.get(key)
-    return [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
+    return [entry for entry in found if isinstance(entry, dict | Mapping)] if isinstance(found, list) else []
 
 
 def first(values: Iterable[str]) -> str:
