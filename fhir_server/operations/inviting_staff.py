@@ -1,6 +1,7 @@
 """A coordinator lets a colleague in: entry and role in the directory, and a one-time link to set up an account.
 
-The number of a register says who they are. Whoever has an account already, here or elsewhere, is not invited again.
+The number of a register says who they are. Whoever has an account already, here or elsewhere, is not invited again, and
+whoever has a role elsewhere asks for an account themselves: a number and a name are no secret.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from fhir_server.access import tokens
+from fhir_server.access.closure import closure
 from fhir_server.access.principal import Principal
 from fhir_server.identity import account_requests, codes, limits
 from fhir_server.identity.account_requests import SET_UP_WITHIN, AccountRequest, RequestState
@@ -30,10 +32,16 @@ from fhir_server.store import account_requests as rows
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
+from fhir_server.store.instants import to_us
+from fhir_server.store.keys import key_of_reference
 
 INVITE: Final = Limit("invite-professional", 60, timedelta(hours=1))
 """Per coordinator."""
 _LONGEST: Final = 100
+_ELSEWHERE: Final = (
+    "They work for another organisation, too, and two people have to check who they are. Ask them to send the form for "
+    "an account on the page Help and contact"
+)
 _GMC: Final = re.compile(r"[0-9]{7}")
 _USER_ID: Final = re.compile(r"[0-9]{12}")
 
@@ -79,6 +87,10 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
     with context.store.read() as session:
         if any(account.active for account in accounts.by_reference(session, practitioner)):
             raise FhirError(Kind.DUPLICATE, "This person has an account already", ("number",))
+        # INVARIANT: an account counts as every role of its person: nobody vouches for what is another organisation's.
+        belongs = closure(session, practitioner, to_us(now)).organizations
+        if set(belongs) - {key_of_reference(coordinator.organization)}:
+            raise FhirError(Kind.INVALID_VALUE, _ELSEWHERE, ("number",))
     _give_role(service, practitioner, coordinator.organization, them)
     owner = service.read(coordinator.organization)
     return _send(service, coordinator, them, practitioner, str(owner.get("name", "")))

@@ -41,3 +41,20 @@ def test_a_colleague_gets_a_link_sets_up_an_account_and_is_in_the_team(server: S
     assert (again.status_code, "has an account already" in again.text) == (409, True)
     other = nadia.send(f"{TEAM}/invite", ADA | {"email": "bo@example.org", "family": "Berg"})
     assert (other.status_code, "somebody else by this number" in other.text) == (422, True)
+
+
+def test_nobody_vouches_for_who_has_a_role_elsewhere(server: Server) -> None:
+    """Number and name are in public registers: an account by them would see what is shared with the other practice."""
+    op, nadia = server.operator(), Person(server, COORDINATOR)
+    number = {"system": "https://fhir.hl7.org.uk/Id/gmc-number", "value": "7654321"}
+    person = {"resourceType": "Practitioner", "identifier": [number], "name": [{"family": "Okoro"}]}
+    who = f"Practitioner/{server.post('/Practitioner', op, person)['id']}"
+    role = {"resourceType": "PractitionerRole", "practitioner": {"reference": who},
+            "organization": {"reference": "Organization/elsewhere"}}  # fmt: skip
+    made = server.post("/PractitionerRole", op, role)
+    refused = nadia.send(f"{TEAM}/invite", ADA | {"number": "7654321"})
+    assert (refused.status_code, "two people have to check" in refused.text) == (422, True)
+    assert not sent(server, "professional-invited", ADA["email"])
+    assert server.get(f"/PractitionerRole?practitioner={who}&_summary=count", op)["total"] == 1
+    server.put({**made, "active": False}, op)
+    assert "on its way" in nadia.follow(nadia.send(f"{TEAM}/invite", ADA | {"number": "7654321"}))
