@@ -219,3 +219,22 @@ def test_a_record_is_taken_along_as_valid_fhir_as_a_summary_as_a_pdf_and_as_a_ta
         assert "Metformin" in text, name
         assert not any(word in text for word in SENSITIVE), name
     assert "Downloaded" in amelia.get("/access-log") or "record" in amelia.get("/access-log")
+
+
+def test_a_page_of_one_record_shows_nothing_of_another_to_somebody_who_may_see_both(server: Server) -> None:
+    helen = Person(server, GP)
+    known = set(re.findall(r'href="/patients/([a-z]+-[a-z]+)"', helen.get("/patients"))) - {"amelia-hart"}
+    shown: dict[str, str] = {}
+    for patient in sorted(known):
+        for kind in ("letters", "appointments"):
+            for name in re.findall(
+                rf'href="/patients/{patient}/{kind}/([^"?]+)"', helen.get(f"/patients/{patient}/{kind}")
+            ):
+                shown.setdefault(kind, f"{patient}/{kind}/{name}")
+    assert set(shown) == {"letters", "appointments"}
+    for path in shown.values():
+        assert helen.open(f"/patients/{path}").status_code == 200
+        other = f"/patients/amelia-hart/{path.partition('/')[2]}"
+        unknown = other.replace(path.rpartition("/")[2].removesuffix(".ics"), "nobodys")
+        assert helen.open(other).status_code == helen.open(unknown).status_code == 404, path
+    assert helen.open("/patients/amelia-hart/letters/amelia-hart-letter-16").status_code == 200

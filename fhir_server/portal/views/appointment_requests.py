@@ -20,7 +20,7 @@ _LIST: Final = "/record/appointments"
 def ask_to_change(appointment_id: str) -> str | Response:
     """Ask for another time or to cancel: one form, saved as a Communication to those who hold the appointment."""
     record = open_record()
-    appointment = record.road.read("Appointment", appointment_id)
+    appointment = record.read("Appointment", appointment_id)
     if not may_ask(appointment, record):
         abort(404)
     if request.method == "GET":

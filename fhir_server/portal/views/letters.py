@@ -83,7 +83,7 @@ def _note(record: Record, ids: Iterable[str]) -> None:
 def one_letter(letter_id: str, patient_id: str = "") -> str:
     """Show one letter with its words as text beside the file."""
     record = open_record(patient_id)
-    resource = record.road.read(_TYPE, letter_id)
+    resource = record.read(_TYPE, letter_id)
     shown = letter(resource)
     _note(record, (shown.id,))
     return render_template("portal/record/letter.html", record=record, letter=shown, is_note=is_note(resource))
@@ -92,7 +92,7 @@ def one_letter(letter_id: str, patient_id: str = "") -> str:
 def letter_file(letter_id: str, index: int, patient_id: str = "") -> Response:
     """Send one file of a letter: read over the road, the DocumentReference first, then its Binary."""
     record = open_record(patient_id)
-    resource = record.road.read(_TYPE, letter_id)
+    resource = record.read(_TYPE, letter_id)
     listed = attachments(resource)
     shown = letter(resource).files[index] if index < len(listed) else None
     if shown is None or not shown.shown:

@@ -77,7 +77,7 @@ def appointments(patient_id: str = "") -> str:
 def appointment_file(appointment_id: str, patient_id: str = "") -> Response:
     """Send one appointment as a calendar file."""
     record = open_record(patient_id)
-    shown = visit(record.road.read("Appointment", appointment_id))
+    shown = visit(record.read("Appointment", appointment_id))
     content = calendar(shown, record.road.now)
     if content is None:
         abort(404)

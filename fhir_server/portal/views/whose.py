@@ -17,8 +17,9 @@ from fhir_server.access.principal import Caller
 from fhir_server.identity import carers
 from fhir_server.operations.emergencies import running
 from fhir_server.portal.models.person import Person, person
-from fhir_server.portal.models.words import LONDON
+from fhir_server.portal.models.words import LONDON, items, reference
 from fhir_server.portal.road import Road, road
+from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web.acting import actor
 
 CHOSEN: Final = "record"
@@ -72,6 +73,24 @@ class Record:
     def possessive(self) -> str:
         """Return how headings speak of the record: `Your`, or the person's name."""
         return "Your" if self.own else f"{self.person.name}'s"
+
+    def read(self, resource_type: str, logical_id: str) -> dict[str, Any]:
+        """Return an entry of this record.
+
+        INVARIANT: a page that names a record shows nothing of another one, also to somebody who may see both.
+
+        Raises:
+            FhirError: NOT_FOUND (404) where it does not exist for whoever looks, or is of another record.
+        """
+        entry = self.road.read(resource_type, logical_id)
+        actors = [each.get("actor") for each in items(entry, "participant")]
+        if self.reference in map(reference, (entry.get("subject"), entry.get("patient"), *actors)):
+            return entry
+        # A reference can be written in other ways, such as with the address of this server: the index knows them all.
+        query = (("_id", logical_id), ("patient", self.reference), ("_count", "1"))
+        if not self.road.search(resource_type, *query).matches:
+            raise FhirError(Kind.NOT_FOUND, f"{resource_type}/{logical_id} is not known")
+        return entry
 
 
 class Elsewhere(HTTPException):
