@@ -108,16 +108,27 @@ def is_held(session: Session, account: Account) -> bool:
     return session.connection.execute(held.limit(1)).first() is not None
 
 
-def unused_since(session: Session, before: datetime, limit: int = 200) -> list[tuple[Account, datetime]]:
+def unused_since(
+    session: Session, before: datetime, limit: int, *, after: tuple[Account, datetime] | None = None
+) -> list[tuple[Account, datetime]]:
     """Return active accounts that nobody has signed in to since an instant, the longest unused first, each with when.
 
     An administrator's is none of them: nobody else could open it again.
+
+    Args:
+        session: A transaction.
+        before: The instant.
+        limit: How many at most.
+        after: The last one of those that were looked at before.
     """
     row = account_table.c
     used_at = func.coalesce(row.last_sign_in_at, row.created_at)
     statement = select(row.id, used_at.label("used_at")).where(
         row.active.is_(True), row.role != "admin", used_at < to_us(before)
     )
+    if after is not None:
+        at_us = to_us(after[1])
+        statement = statement.where((used_at > at_us) | ((used_at == at_us) & (row.id > after[0].id)))
     rows = session.connection.execute(statement.order_by(used_at, row.id).limit(limit)).all()
     found = ((accounts.by_id(session, each.id), from_us(each.used_at)) for each in rows)
     return [(account, at) for account, at in found if account is not None]

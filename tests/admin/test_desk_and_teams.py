@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fhir_server.identity import limits
 from fhir_server.operations import closing_unused
-from fhir_server.store import accounts, invitations, messages
+from fhir_server.store import accounts, closures, invitations, messages
 from tests.admin.conftest import Desk
 from tests.admin.test_invitations_api import ANN, _token
 
@@ -124,6 +124,20 @@ def test_an_account_that_nobody_uses_is_reminded_and_closed_a_month_later(one: D
         admin.id: True,
     }
     assert len(one.events("close-unused-accounts")) == 1
+
+
+def test_accounts_that_wait_for_their_month_to_be_over_keep_no_other_from_being_looked_at(one: Desk) -> None:
+    context, clock = one.server.app.extensions["fhir"].base, one.server.clock
+    waiting = [one.account("patient", f"Patient/{number}") for number in range(3)]
+    clock.advance(days=340)
+    assert closing_unused.work(context, timedelta(days=365), at_once=2) == 3
+    clock.advance(days=1)
+    late = one.account("patient", "Patient/late")
+    clock.advance(days=28)
+    assert closing_unused.work(context, timedelta(days=32), at_once=2) == 1
+    with one.server.store.read() as session:
+        assert closures.reminded_at(session, late.id, since=late.created_at) == clock()
+        assert all(closures.reminded_at(session, each.id, since=each.created_at) for each in waiting)
 
 
 def _of(account: accounts.Account, organization: str) -> accounts.Account:
