@@ -42,6 +42,7 @@ def organisations() -> str:
     )
 
 
+@web.require_fresh()
 def add_organisation() -> Response:
     """Add an organisation to the directory."""
     if request.method == "GET":

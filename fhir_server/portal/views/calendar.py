@@ -36,6 +36,9 @@ def calendar_link() -> str | Response:
         return redirect("/record/appointments/calendar?done=stopped", 303)
     if step != "make":
         abort(400)
+    # The address outlives the session: a stolen one must not be enough to make it.
+    if (again := web.ask_again()) is not None:
+        return again
     detail = next((each for each in Detail if each == request.form.get("detail", "")), None)
     if detail is None:
         return make_response(_page(record, errors=(Problem("Choose what your calendar may show", "#detail"),)), 400)

@@ -7,6 +7,7 @@ from typing import Final
 from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from fhir_server import web
 from fhir_server.identity import care_teams as identity
 from fhir_server.identity.care_teams import Team
 from fhir_server.operations import keeping_teams
@@ -26,6 +27,8 @@ _REFUSED: Final = frozenset({Kind.INVALID_VALUE, Kind.BUSINESS_RULE, Kind.CONFLI
 
 def teams() -> str | Response:
     """List the teams; make one."""
+    if (again := _ask_again()) is not None:
+        return again
     who = actor()
     problems: tuple[Problem, ...] = ()
     if request.method == "POST":
@@ -49,6 +52,8 @@ def teams() -> str | Response:
 
 def one_team(team_id: str) -> str | Response:
     """Show a team with its members; add one, take one out, rename the team, end it."""
+    if (again := _ask_again()) is not None:
+        return again
     who = actor()
     with who.context.store.read() as session:
         team = identity.found(session, who.account.organization, team_id)
@@ -59,6 +64,11 @@ def one_team(team_id: str) -> str | Response:
     except FhirError as error:
         return make_response(_page(who, team, _problems(error)), error.status)
     return redirect("/organisation/teams?done=ended" if done == "ended" else f"{request.path}?done={done}", 303)
+
+
+def _ask_again() -> Response | None:
+    """Return the way to a fresh proof for a change: who is in a team sees what patients share with it."""
+    return web.ask_again() if request.method == "POST" else None
 
 
 def _change(who: Actor, team: Team) -> str:
