@@ -47,7 +47,7 @@ def _close(job: Job, patient_id: str) -> None:
     invitations.cancel_others(session, person, now)
     for waiting in carers.waiting(session, person):
         carers.cancel_for(session, waiting.reference, now)
-    family = emergencies.people_permitted(session, reference_key("Patient", patient_id), to_us(now))
+    family = emergencies.people_permitted(session, reference_key("Patient", patient_id), to_us(now), later=True)
     for related in family:
         _end_caring(job, person, related)
     if family:

@@ -41,8 +41,11 @@ def abandoned(session: Session, now_us: int) -> tuple[EmergencyAccess, ...]:
     return tuple(EmergencyAccess(*record) for record in found)
 
 
-def people_permitted(session: Session, patient: int, now_us: int) -> tuple[str, ...]:
-    """Return literal references of the RelatedPersons whom a Consent of this patient in force permits something."""
+def people_permitted(session: Session, patient: int, now_us: int, *, later: bool = False) -> tuple[str, ...]:
+    """Return literal references of the RelatedPersons whom a Consent of this patient in force permits something.
+
+    With `later`, also of those whom one permits something from a later day on.
+    """
     row, grant = tables.resource.c, tables.consent_grant.c
     named = (
         select(grant.actor)
@@ -50,7 +53,7 @@ def people_permitted(session: Session, patient: int, now_us: int) -> tuple[str, 
         .where(
             grant.patient == patient,
             grant.permit.is_(True),
-            grant.valid_from <= now_us,
+            *(() if later else (grant.valid_from <= now_us,)),
             grant.valid_to > now_us,
         )
     )

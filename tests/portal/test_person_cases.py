@@ -239,11 +239,20 @@ def test_a_death_that_a_hospital_writes_has_the_same_effect(server: Server) -> N
     op = server.operator()
     amelia = Person(server, AMELIA)
     patient = server.get("/Patient/amelia-hart", op)
+    # Whom a Consent names from a later day on is family too: that day must not open what the death closed.
+    about = {"reference": "Patient/amelia-hart"}
+    server.put({"resourceType": "RelatedPerson", "id": "later", "patient": about}, op)
+    share = server.get("/Consent/consent-amelia-hart-practice", op)
+    actor = [{**share["provision"]["actor"][0], "reference": {"reference": "RelatedPerson/later"}}]
+    provision = {**share["provision"], "actor": actor, "period": {"start": "2027-01-01"}}
+    server.put({**share, "id": "consent-later", "provision": provision}, op)
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [
         {"resource": {**patient, "deceasedBoolean": True}, "request": {"method": "PUT", "url": "Patient/amelia-hart"}}
     ]}  # fmt: skip
     server.post("", op, bundle, 200)
     assert amelia.open("/record").status_code == 303
+    (paused,) = server.get("/Consent?patient=amelia-hart&identifier=death&status=active", op)["entry"]
+    assert "RelatedPerson/later" in str(paused["resource"]["provision"]["actor"])
     server.put({**server.get("/Patient/amelia-hart", op), "deceasedBoolean": False}, op)
     Person(server, AMELIA).get("/record")
 
