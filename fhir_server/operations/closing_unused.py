@@ -47,7 +47,8 @@ def _settle(session: Session, context: Context, account: Account, used_at: datet
     reminded_at = closures.reminded_at(session, account.id, since=used_at)
     if reminded_at is None:
         closures.remind(session, account.id, now)
-        queue(session, Notice.ACCOUNT_UNUSED, account.email, now, last_day=f"{now + REMINDED_BEFORE:%d/%m/%Y}")
+        last_day = (now + REMINDED_BEFORE).date().isoformat()
+        queue(session, Notice.ACCOUNT_UNUSED, account.email, now, last_day=last_day)
         return True
     if reminded_at + REMINDED_BEFORE > now:
         return False

@@ -138,6 +138,10 @@ def test_accounts_that_wait_for_their_month_to_be_over_keep_no_other_from_being_
     with one.server.store.read() as session:
         assert closures.reminded_at(session, late.id, since=late.created_at) == clock()
         assert all(closures.reminded_at(session, each.id, since=each.created_at) for each in waiting)
+    with one.server.store.write() as session:
+        sent = messages.lease(session, clock(), timedelta(0), limit=100)
+    day = (clock() + closing_unused.REMINDED_BEFORE).date().isoformat()
+    assert [each.details["last_day"] for each in sent if each.recipient == late.email] == [day]
 
 
 def _of(account: accounts.Account, organization: str) -> accounts.Account:
