@@ -86,6 +86,11 @@ def is_result(resource: Mapping[str, Any]) -> bool:
     return not found or bool(found - _NO_RESULTS)
 
 
+def is_dead(patient: Mapping[str, Any]) -> bool:
+    """Return whether a Patient is recorded as dead."""
+    return patient.get("deceasedBoolean") is True or "deceasedDateTime" in patient
+
+
 def own_confidentiality(resource: Mapping[str, Any]) -> int:
     """Return the level of a resource: the highest of its own and what it contains."""
     return max(map(labels.confidentiality, (resource, *resource.get("contained", ()))))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.access.ownership import is_dead
 from fhir_server.spec import json
 from fhir_server.store import belonging, directory, resources
 from fhir_server.store.database import Session
@@ -57,15 +58,11 @@ def by_number(session: Session, nhs_number: str, *, traced: bool = True) -> Reco
     if stored is None or stored.deleted or stored.content is None:
         return None
     patient = json.decode(stored.content, len(stored.content) + 1)
-    if patient.get("active") is False or _is_dead(patient) or (traced and not _is_verified(patient, nhs_number)):
+    if patient.get("active") is False or is_dead(patient) or (traced and not _is_verified(patient, nhs_number)):
         return None
     names = [name for name in patient.get("name", ()) if name.get("use") not in {"old", "maiden"}]
     families = frozenset(_plain(name["family"]) for name in names if name.get("family"))
     return Record(reference, _shown(names), patient.get("birthDate", ""), families - {""})
-
-
-def _is_dead(patient: Mapping[str, Any]) -> bool:
-    return bool(patient.get("deceasedBoolean")) or "deceasedDateTime" in patient
 
 
 def _is_verified(patient: Mapping[str, Any], nhs_number: str) -> bool:

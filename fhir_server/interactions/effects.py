@@ -13,7 +13,7 @@ from fhir_server.access import authorship, labels, requests
 from fhir_server.access.closure import CONTAINERS, compile_memberships
 from fhir_server.access.consent import compile_consent
 from fhir_server.access.decide import author_of
-from fhir_server.access.ownership import linked_keys, own_confidentiality, own_label, patients_of
+from fhir_server.access.ownership import is_dead, linked_keys, own_confidentiality, own_label, patients_of
 from fhir_server.access.principal import Caller
 from fhir_server.access.relabelling import may_choose
 from fhir_server.access.visibility import Gate
@@ -93,11 +93,6 @@ def deleted(job: Job, old: Version) -> None:
         own_parameters.deleted(job, old.key)
     elif old.type == "StructureDefinition":
         own_profiles.deleted(job, old.key)
-
-
-def is_dead(patient: Mapping[str, Any]) -> bool:
-    """Return whether a Patient is recorded as dead."""
-    return patient.get("deceasedBoolean") is True or "deceasedDateTime" in patient
 
 
 def _grant(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
