@@ -57,8 +57,13 @@ def list_person_cases(query: dict[str, Any]) -> dict[str, Any]:
 def propose_person_case(new: dict[str, Any]) -> tuple[PersonCase, int]:
     """Propose that two records are one person's, that somebody died, or to take either back."""
     here, (principal, account) = context(), person_of(*_DESK)
-    case = person_cases.propose(here.store, account, _proposal(new), here.now())
-    audit(principal, f"{case.kind} {case.id} {case.patient} {case.other}".rstrip(), status=201)
+    case = person_cases.propose(
+        here.store,
+        account,
+        _proposal(new),
+        here.now(),
+        lambda session, case: audit(principal, case.about, status=201, session=session),
+    )
     return case, 201
 
 

@@ -7,11 +7,12 @@ the record's, and wrong ones are counted.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from fhir_server.access.ownership import is_dead
 from fhir_server.identity import joining, limits
 from fhir_server.identity.accounts import Role
 from fhir_server.identity.limits import Limit
@@ -54,10 +55,19 @@ class Proposal:
     evidence: str
 
 
-def propose(store: Store, desk: Account, typed: Proposal, now: datetime) -> PersonCase:
+def propose(
+    store: Store, desk: Account, typed: Proposal, now: datetime, record: Callable[[Session, PersonCase], None]
+) -> PersonCase:
     """Take a proposal; nothing happens before somebody else agrees.
 
     A wrong number counts although nothing is kept of the rest.
+
+    Args:
+        store: Where it is kept.
+        desk: Who proposes.
+        typed: What.
+        now: Aware UTC.
+        record: Writes the AuditEvent, in the transaction that keeps the proposal.
 
     Raises:
         FhirError: FORBIDDEN (403) for other roles; THROTTLED (429) after many wrong numbers; INVALID_VALUE (400) naming
@@ -96,6 +106,7 @@ def propose(store: Store, desk: Account, typed: Proposal, now: datetime) -> Pers
         if person_cases.is_waiting(session, tuple(filter(None, (new.patient, new.other)))):
             raise FhirError(Kind.CONFLICT, "A proposal about this record waits for a decision", ("number",))
         person_cases.add(session, new)
+        record(session, new)
     return new
 
 
@@ -197,11 +208,6 @@ def _wrong_merge(case: PersonCase, patient: Mapping[str, Any], other: Mapping[st
 def _with_other(case: PersonCase, other: str) -> PersonCase:
     its = {name: getattr(case, name) for name in PersonCase.__dataclass_fields__}
     return PersonCase(**{**its, "other": other})
-
-
-def is_dead(patient: Mapping[str, Any]) -> bool:
-    """Return whether a Patient is recorded as dead."""
-    return patient.get("deceasedBoolean") is True or "deceasedDateTime" in patient
 
 
 def _joined_to(patient: Mapping[str, Any]) -> str:

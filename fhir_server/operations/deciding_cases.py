@@ -38,8 +38,7 @@ def decide(context: Context, principal: Principal, account: Account, case_id: st
         if approved:
             _carry_out(_service_job(session, principal, context), case)
         action = "approve-person-case" if approved else "refuse-person-case"
-        about = f"{case.kind} {case.id} {case.patient} {case.other}".rstrip()
-        record_administration(context, principal, action=action, description=about, session=session)
+        record_administration(context, principal, action=action, description=case.about, session=session)
     return case
 
 

@@ -61,6 +61,11 @@ class PersonCase:
     decided_at: datetime | None = None
     detail: str = ""
 
+    @property
+    def about(self) -> str:
+        """What the audit log says of it: kind, id and whose records."""
+        return f"{self.kind} {self.id} {self.patient} {self.other}".rstrip()
+
 
 _ROW = person_case.c
 

@@ -78,15 +78,19 @@ def propose_case(case_kind: str) -> str | Response:
     if not isinstance(typed, Proposal):
         return make_response(_form(kind, typed), 422)
     try:
-        case = person_cases.propose(who.context.store, who.account, typed, who.now)
+        person_cases.propose(
+            who.context.store,
+            who.account,
+            typed,
+            who.now,
+            lambda session, case: who.record(session, "propose-person-case", case.about),
+        )
     except FhirError as error:
         with who.context.store.write() as session:
             who.record(session, "propose-person-case", str(kind), status=error.status)
         if error.kind not in _REFUSED:
             raise
         return make_response(_form(kind, _problems(error)), error.status)
-    with who.context.store.write() as session:
-        who.record(session, "propose-person-case", f"{kind} {case.id} {case.patient} {case.other}".rstrip())
     return redirect("/service-desk/cases?done=proposed", 303)
 
 
