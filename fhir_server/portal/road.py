@@ -82,15 +82,32 @@ class Road:
 
     def search_all(self, resource_type: str, *query: Parameter) -> tuple[dict[str, Any], ...]:
         """Return the matches of every page of a search, up to a limit that no real record reaches."""
+        return self._pages(resource_type, query, _MOST_PAGES)[0]
+
+    def search_whole(self, resource_type: str, *query: Parameter) -> tuple[dict[str, Any], ...]:
+        """Return all matches of a search, for a file that is taken for complete.
+
+        Raises:
+            FhirError: TOO_LARGE (413) for more than is ever sent, which is never cut short unsaid.
+        """
+        matches, is_all = self._pages(resource_type, query, _MOST_WHOLE_PAGES)
+        if not is_all:
+            raise _too_large()
+        return matches
+
+    def _pages(
+        self, resource_type: str, query: tuple[Parameter, ...], most: int
+    ) -> tuple[tuple[dict[str, Any], ...], bool]:
+        """Return the matches of so many pages at most, and whether they are all."""
         matches: list[dict[str, Any]] = []
         page = ""
-        for _ in range(_MOST_PAGES):
+        for _ in range(most):
             found = self.search(resource_type, *query, ("_count", str(_PAGE_COUNT)), page=page)
             matches += found.matches
             page = found.next_page
             if not page:
                 break
-        return tuple(matches)
+        return tuple(matches), not page
 
     def search_types(self, resource_types: Iterable[str], *query: Parameter, limit: int) -> tuple[dict[str, Any], ...]:
         """Return matches of several types, at most `limit`: one search, one decision and one AuditEvent for all."""
@@ -116,7 +133,7 @@ class Road:
             page = part.next_page
             if not page:
                 return tuple(found)
-        raise FhirError(Kind.TOO_LARGE, "This record is too large to download here. Ask us for a copy.")
+        raise _too_large()
 
     def create(self, resource: Mapping[str, Any], *, if_none_exist: tuple[Parameter, ...] = ()) -> str:
         """Store a new resource, unless one is found by `if_none_exist`, and return its logical id."""
@@ -178,6 +195,10 @@ class Road:
 
     def _perform(self, interaction: Interaction) -> Outcome:
         return perform(interaction, self.principal, self.context)
+
+
+def _too_large() -> FhirError:
+    return FhirError(Kind.TOO_LARGE, "This is too large to download here. Ask us for a copy.")
 
 
 def road() -> Road:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fhir_server.portal import road
 from fhir_server.store import oauth, oauth_clients
 from tests.pages import said
 from tests.portal.conftest import AMELIA, CONSULTANT, COORDINATOR, DESMOND, GP, THOMAS, Person
@@ -349,6 +350,17 @@ def test_the_access_log_is_a_bundle_to_keep(server: Server) -> None:
     events = [entry["resource"] for entry in bundle.get_json(force=True)["entry"]]
     assert {event["resourceType"] for event in events} == {"AuditEvent"}
     assert any("Dr Helen Ashworth" in str(event) for event in events)
+    # What is wrong with a filter is said on its page: the file is not the whole log instead.
+    assert amelia.open("/access-log.json?from-day=40").location == "/access-log?from-day=40"
+
+
+def test_a_file_that_would_be_cut_short_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    amelia = Person(server, AMELIA)
+    files = ("/access-log.json", "/record/download/results.csv", "/record/download/health-record.json")
+    assert [amelia.open(path).status_code for path in files] == [200] * 3
+    for name in ("_PAGE_COUNT", "_WHOLE_PAGE_COUNT", "_MOST_WHOLE_PAGES"):
+        monkeypatch.setattr(road, name, 2)
+    assert [amelia.open(path).status_code for path in files] == [413] * 3
 
 
 def test_the_access_log_is_filtered_by_day(server: Server) -> None:

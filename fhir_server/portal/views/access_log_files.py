@@ -6,9 +6,9 @@ import json
 from base64 import b64encode
 from decimal import Decimal
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from flask import abort, make_response, render_template, request
+from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server import web
@@ -19,8 +19,8 @@ from fhir_server.portal.models.words import moment_of
 from fhir_server.portal.road import Parameter
 from fhir_server.portal.views.access_log import filters, own_log
 from fhir_server.portal.views.whose import Record
+from fhir_server.spec.outcome import FhirError, Kind
 
-_PER_PAGE: Final = 200
 _PROVED_PER_PAGE: Final = 500
 _MOST_PAGES: Final = 100
 _TRIES: Final = 3
@@ -30,18 +30,12 @@ _HEADER: Final = frozenset({"origin", "publicKey", "checkpoint"})
 
 
 def access_log_file() -> Response:
-    """Send the whole access log as one FHIR Bundle."""
+    """Send the whole access log, or what the filter of its page leaves of it, as one FHIR Bundle."""
     record = own_log()
-    query, _ = filters(request.args)
-    asked: tuple[Parameter, ...] = (("patient", record.reference), *query, ("_sort", "-date"))
-    events: list[dict[str, Any]] = []
-    page = ""
-    for _turn in range(_MOST_PAGES):
-        found = record.road.search("AuditEvent", *asked, ("_count", str(_PER_PAGE)), page=page)
-        events += found.matches
-        page = found.next_page
-        if not page:
-            break
+    query, problems = filters(request.args)
+    if problems:
+        return redirect(f"/access-log?{urlencode(list(request.args.items(multi=True)))}", 303)
+    events = record.road.search_whole("AuditEvent", ("patient", record.reference), *query, ("_sort", "-date"))
     base = f"{record.road.context.fhir_base}/AuditEvent"
     entries = [{"fullUrl": f"{base}/{event['id']}", "resource": event} for event in events]
     bundle = {
@@ -110,10 +104,11 @@ def _whole(record: Record) -> dict[str, Any] | None:
         document["parameter"] += [each for each in parameters if each["name"] == "entry"]
         following = next((str(each["valueUri"]) for each in parameters if each["name"] == "next"), "")
         if not following:
-            break
+            return document
         cursor = dict(parse_qsl(urlsplit(following).query)).get(_CURSOR, "")
         query = (("_count", str(_PROVED_PER_PAGE)), (_CURSOR, cursor))
-    return document
+    # Who reads the file takes it for all.
+    raise FhirError(Kind.TOO_LARGE, "The access log is too long for one file. Ask us for a copy")
 
 
 def _download(document: dict[str, Any], name: str) -> Response:

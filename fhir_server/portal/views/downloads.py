@@ -91,7 +91,7 @@ def _copy(record: Record, resources: tuple[dict[str, Any], ...]) -> record_pdf.C
 def results_table() -> Response:
     """Send every result and measurement as CSV, newest first."""
     record = open_record()
-    found = record.road.search_all("Observation", ("patient", record.reference), ("_sort", "-date"))
+    found = record.road.search_whole("Observation", ("patient", record.reference), ("_sort", "-date"))
     return _file(results_csv.table(newest_first(found)), "text/csv; charset=utf-8", "results.csv")
 
 
