@@ -27,6 +27,8 @@ def ask_to_change(appointment_id: str) -> str | Response:
         return _form(record, appointment, ())
     if request.form.get("step") == "back":
         return _take_back(record, appointment_id)
+    if appointment_id in standing(record):
+        return redirect(f"{_LIST}?done=asked", 303)
     kind = request.form.get("kind", "")
     message = "\n".join(line.strip() for line in request.form.get("message", "").strip().splitlines())
     problems: list[Problem] = []

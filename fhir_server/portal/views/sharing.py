@@ -347,7 +347,7 @@ def _save(record: Record, grantee: Grantee, choice: Choice, current: Share | Non
     answer = _stored(record, consent, current.version if current else "", "saved")
     if answer.location.endswith("done=saved"):
         _answer_requests(record, grantee.reference)
-    tell_family(record, grantee.reference)
+        tell_family(record, grantee.reference)
     return answer
 
 

@@ -97,7 +97,6 @@ def change_entry(entry_type: str, entry_id: str) -> str | Response:
             preview=_preview(record, consent, grantee),
             here=_here(entry_type, entry_id),
         )
-    done = act
     try:
         if share is None:
             record.road.create(consent)
@@ -106,9 +105,9 @@ def change_entry(entry_type: str, entry_id: str) -> str | Response:
     except FhirError as error:
         if error.kind not in _CHANGED_MEANWHILE:
             raise
-        done = "changed"
+        return redirect(f"{_here(entry_type, entry_id)}?done=changed", 303)
     tell_family(record, grantee.reference)
-    return redirect(f"{_here(entry_type, entry_id)}?done={done}", 303)
+    return redirect(f"{_here(entry_type, entry_id)}?done={act}", 303)
 
 
 def relabel(entry_type: str, entry_id: str) -> str | Response:
