@@ -9,6 +9,7 @@ from flask_smorest import Blueprint
 
 from fhir_server.admin import desk_schemas as schemas
 from fhir_server.admin.invitation_schemas import PageQuery
+from fhir_server.admin.paging import parted
 from fhir_server.admin.parsing import StrictParser
 from fhir_server.admin.rights import audit, person_of
 from fhir_server.admin.routes import keep_out_of_caches, refuse
@@ -44,9 +45,9 @@ def list_person_cases(query: dict[str, Any]) -> dict[str, Any]:
     principal, _ = person_of(*_DECIDERS)
     with context().store.read() as session:
         found = person_cases.open_cases(session, after=query["after"], limit=query["count"] + 1)
-    listed = found[: query["count"]]
+    listed, more = parted(found, query["count"])
     audit(principal, f"{len(listed)} cases")
-    return {"cases": listed} | ({"next": listed[-1].id} if len(found) > len(listed) else {})
+    return {"cases": listed} | more
 
 
 @blueprint.route("/person-cases", methods=["POST"])

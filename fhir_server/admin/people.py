@@ -12,6 +12,7 @@ from flask_smorest import Blueprint
 
 from fhir_server.access.principal import Principal
 from fhir_server.admin import invitation_schemas as schemas
+from fhir_server.admin.paging import parted
 from fhir_server.admin.parsing import StrictParser
 from fhir_server.admin.rights import audit, person_of
 from fhir_server.admin.routes import keep_out_of_caches, refuse
@@ -56,10 +57,9 @@ def list_invitations(query: dict[str, Any]) -> dict[str, Any]:
             after=query["after"],
             limit=query["count"] + 1,
         )
-    listed = found[: query["count"]]
+    listed, more = parted(found, query["count"])
     audit(principal, f"{len(listed)} invitations")
-    shown = {"invitations": [_shown(one) for one in listed]}
-    return shown | ({"next": listed[-1].id} if len(found) > len(listed) else {})
+    return {"invitations": [_shown(one) for one in listed]} | more
 
 
 @blueprint.route("/invitations", methods=["POST"])
@@ -169,9 +169,9 @@ def list_account_requests(query: dict[str, Any]) -> dict[str, Any]:
     principal, _ = person_of(*_DECIDERS)
     with context().store.read() as session:
         found = account_requests.open_requests(session, after=query["after"], limit=query["count"] + 1)
-    listed = found[: query["count"]]
+    listed, more = parted(found, query["count"])
     audit(principal, f"{len(listed)} requests")
-    return {"requests": listed} | ({"next": listed[-1].id} if len(found) > len(listed) else {})
+    return {"requests": listed} | more
 
 
 @blueprint.route("/account-requests/<request_id>/approve", methods=["POST"])

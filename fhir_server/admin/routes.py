@@ -11,6 +11,7 @@ from flask_smorest import Blueprint
 from fhir_server.access.principal import Principal
 from fhir_server.admin import schemas
 from fhir_server.admin.extension import current
+from fhir_server.admin.paging import parted
 from fhir_server.admin.parsing import StrictParser, refusal_of
 from fhir_server.admin.rights import administrator, audit
 from fhir_server.identity import app_registry
@@ -132,9 +133,9 @@ def list_accounts(query: dict[str, Any]) -> dict[str, Any]:
     """List accounts, a page at a time."""
     with context().store.read() as session:
         found = accounts.page(session, after=query["after"], role=query.get("role", ""), limit=query["count"] + 1)
-    listed = found[: query["count"]]
+    listed, more = parted(found, query["count"])
     audit(administrator(), f"{len(listed)} accounts")
-    return {"accounts": listed} | ({"next": listed[-1].id} if len(found) > len(listed) else {})
+    return {"accounts": listed} | more
 
 
 @blueprint.route("/status", methods=["GET"])
