@@ -15,13 +15,13 @@ from flask import Flask, jsonify, render_template_string, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server.cli.nhs_login_stand_in_pages import (
-    ERROR,
     HEAD,
     HIDDEN,
     back,
     check_once,
     metadata,
     read_asked,
+    stranger_page,
     token,
     userinfo,
 )
@@ -115,9 +115,8 @@ def _authorize(issuer: Cis2Issuer) -> BaseResponse | str | tuple[str, int]:
     values = request.form if request.method == "POST" else request.args
     sent = values.to_dict()
     target = sent.get("redirect_uri", "")
-    if sent.get("client_id") != issuer.client.client_id or target not in issuer.client.redirect_uris:
-        text = "client_id or redirect_uri is not registered here."
-        return render_template_string(ERROR, title="This request cannot be used", text=text), 400
+    if (stranger := stranger_page(issuer, sent)) is not None:
+        return stranger
     try:
         check_once(values)
         asked = read_asked(sent, SCOPES)

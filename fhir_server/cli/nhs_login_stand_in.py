@@ -10,30 +10,13 @@ from pathlib import Path
 
 import click
 
-from fhir_server.cli.stand_in import HOST, listener, serve
+from fhir_server.cli.stand_in import listener, openid_options, serve
 
 
 @click.command(
     epilog="Example: fhir-server nhs-login-stand-in, and in another terminal the line that it prints, then make run"
 )
-@HOST
-@click.option("--port", default=8090, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
-@click.option("--client-id", default="demo", show_default=True, help="The one client that is registered.")
-@click.option(
-    "--client-key",
-    default="var/keys/nhs-login-client.pem",
-    show_default=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The client's RSA key in PEM, private or public; a new private one is written where there is none.",
-)
-@click.option(
-    "--redirect-uri",
-    "redirect_uris",
-    multiple=True,
-    default=("http://localhost:8000/nhs-login/callback",),
-    show_default=True,
-    help="Where browsers may be sent back to; repeatable.",
-)
+@openid_options(8090, "nhs-login")
 def nhs_login_stand_in(host: str, port: int, client_id: str, client_key: Path, redirect_uris: tuple[str, ...]) -> None:
     """Stand in for NHS login with invented people of the demo, until Ctrl-C. Never for real people."""
     from fhir_server.cli.nhs_login_stand_in_pages import application

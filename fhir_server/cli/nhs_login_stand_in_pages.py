@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from flask import Flask, Response, jsonify, redirect, render_template_string, request
@@ -47,7 +48,7 @@ _STEP_UP = (
 <p><button name="act" value="prove">Prove my identity</button> <button name="act" value="cancel">Not now</button></p>
 </form></body></html>"""
 )
-ERROR = HEAD + "<p>{{ text }}</p></body></html>"
+_ERROR = HEAD + "<p>{{ text }}</p></body></html>"
 
 
 def application(issuer: Issuer) -> Flask:
@@ -92,10 +93,8 @@ def _authorize(issuer: Issuer) -> BaseResponse | str | tuple[str, int]:
     values = request.form if request.method == "POST" else request.args
     sent = values.to_dict()
     target = sent.get("redirect_uri", "")
-    # Never a redirect to somebody who is not registered (RFC 6749 §4.1.2.1).
-    if sent.get("client_id") != issuer.client.client_id or target not in issuer.client.redirect_uris:
-        text = "client_id or redirect_uri is not registered here."
-        return render_template_string(ERROR, title="This request cannot be used", text=text), 400
+    if (stranger := stranger_page(issuer, sent)) is not None:
+        return stranger
     try:
         check_once(values)
         asked = read_asked(sent, SCOPES)
@@ -104,6 +103,17 @@ def _authorize(issuer: Issuer) -> BaseResponse | str | tuple[str, int]:
     except RefusedError as error:
         return back(target, {"error": error.code, "error_description": error.description}, sent)
     return render_template_string(_CHOOSE, title="Sign in", asked=sent, people=issuer.people)
+
+
+def stranger_page(issuer: Issuer, sent: Mapping[str, str]) -> tuple[str, int] | None:
+    """Return the page for a client or address that is not registered, None for those that are.
+
+    INVARIANT: never a redirect to somebody who is not registered (RFC 6749 §4.1.2.1).
+    """
+    if sent.get("client_id") == issuer.client.client_id and sent.get("redirect_uri") in issuer.client.redirect_uris:
+        return None
+    text = "client_id or redirect_uri is not registered here."
+    return render_template_string(_ERROR, title="This request cannot be used", text=text), 400
 
 
 def read_asked(sent: dict[str, str], supported: tuple[str, ...]) -> Asked:
