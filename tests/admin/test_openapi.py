@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fhir_server.interactions.audit_parts import ADMINISTRATION_ACTIONS
+from fhir_server.interactions.audit_parts import ACCOUNT_ACTIONS, ADMINISTRATION_ACTIONS
 from fhir_server.operations import REGISTRY
 from tests.admin.conftest import Desk
 
@@ -28,13 +28,17 @@ def _references(value: Any) -> Iterator[str]:
 
 def test_every_administration_route_is_described_and_audited_by_name(one: Desk) -> None:
     paths = _document(one)["paths"]
-    actions = set()
+    actions, others = set(), set()
     for rule in one.server.app.url_map.iter_rules():
         if rule.endpoint.startswith(("admin.", "people.")):
             path = re.sub(r"<([^>]+)>", r"{\1}", rule.rule)
             assert {method.lower() for method in rule.methods or ()} - {"head", "options"} <= set(paths[path])
             actions.add(rule.endpoint.partition(".")[2].replace("_", "-"))
+        elif rule.endpoint.startswith(("desk.", "teams.", "apps.")):
+            others.add(rule.endpoint.partition(".")[2].replace("_", "-"))
     assert actions == set(ADMINISTRATION_ACTIONS)
+    # A code that is not known is not found by the type of its event.
+    assert others <= set(ACCOUNT_ACTIONS), others - set(ACCOUNT_ACTIONS)
 
 
 def test_fhir_endpoints_are_those_of_the_capability_statement(one: Desk) -> None:
