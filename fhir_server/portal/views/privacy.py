@@ -22,6 +22,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 NOTE_LIMIT: Final = 2000
 _TOGETHER: Final = 100
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_REFUSED: Final = frozenset({Kind.FORBIDDEN, Kind.BUSINESS_RULE, Kind.CONFLICT, Kind.NOT_FOUND})
 _OLDEST: Final = ("_sort", "authored-on")
 _NEWEST: Final = ("_sort", "-authored-on")
 _EMERGENCIES: Final = ("code", "review-emergency-access")
@@ -57,17 +58,21 @@ def one_review(review_id: str) -> str | Response:
         return redirect("/privacy")
     if request.method == "GET":
         return _one(way, task, (), {})
-    problems = _problems(request.form)
+    problems = _problems(request.form) or told(way, "close-emergency-review", review_id, _answers(request.form))
     if not problems:
-        try:
-            way.operate("close-emergency-review", "Task", review_id, _answers(request.form))
-        except FhirError as error:
-            if error.kind not in {Kind.FORBIDDEN, Kind.BUSINESS_RULE, Kind.CONFLICT}:
-                raise
-            problems = (Problem(error.diagnostics),)
-        else:
-            return redirect(f"/privacy?closed={request.form['outcome']}", 303)
+        return redirect(f"/privacy?closed={request.form['outcome']}", 303)
     return make_response(_one(way, task, problems, request.form), 400)
+
+
+def told(way: Road, operation: str, task_id: str, given: Sequence[dict[str, Any]]) -> tuple[Problem, ...]:
+    """Tell an operation the verdict on a Task; return why it was refused, nothing where it was kept."""
+    try:
+        way.operate(operation, "Task", task_id, given)
+    except FhirError as error:
+        if error.kind not in _REFUSED:
+            raise
+        return (Problem(error.diagnostics),)
+    return ()
 
 
 def audit_search() -> str | Response:

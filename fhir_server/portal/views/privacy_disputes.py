@@ -14,7 +14,7 @@ from fhir_server.portal.models.disputes import CODE, LONGEST_TEXT, VERDICTS, Dis
 from fhir_server.portal.models.words import reference
 from fhir_server.portal.road import Parameter, Road, road
 from fhir_server.portal.views.access_log import accesses
-from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.portal.views.privacy import told
 
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _OURS: Final = ("code", CODE)
@@ -48,20 +48,9 @@ def one_dispute(dispute_id: str) -> str | Response:
         return redirect("/privacy/disputes")
     if request.method == "GET":
         return _page(way, task, (), {})
-    problems = _problems(request.form)
+    problems = _problems(request.form) or told(way, "answer-dispute", dispute_id, _given(request.form))
     if not problems:
-        given = [
-            {"name": "outcome", "valueCode": request.form["outcome"]},
-            {"name": "text", "valueString": request.form["text"].strip()},
-        ]
-        try:
-            way.operate("answer-dispute", "Task", dispute_id, given)
-        except FhirError as error:
-            if error.kind not in {Kind.FORBIDDEN, Kind.BUSINESS_RULE, Kind.CONFLICT, Kind.NOT_FOUND}:
-                raise
-            problems = (Problem(error.diagnostics),)
-        else:
-            return redirect("/privacy/disputes?done=yes", 303)
+        return redirect("/privacy/disputes?done=yes", 303)
     return make_response(_page(way, task, problems, request.form), 400)
 
 
@@ -81,6 +70,13 @@ def _page(way: Road, task: dict[str, Any], errors: tuple[Problem, ...], answers:
         errors=errors,
         answers=answers,
     )
+
+
+def _given(form: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"name": "outcome", "valueCode": form["outcome"]},
+        {"name": "text", "valueString": form["text"].strip()},
+    ]
 
 
 def _problems(form: Mapping[str, str]) -> tuple[Problem, ...]:
