@@ -36,7 +36,7 @@ from fhir_server.store.instants import to_us
 from fhir_server.store.keys import key_of_reference
 
 INVITE: Final = Limit("invite-professional", 60, timedelta(hours=1))
-"""Per coordinator."""
+"""Per coordinator; each e-mail counts, one sent again too."""
 _LONGEST: Final = 100
 _ELSEWHERE: Final = (
     "They work for another organisation, too, and two people have to check who they are. Ask them to send the form for "
@@ -73,10 +73,7 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
     now, them = context.now(), _checked(typed)
     if not coordinator.organization:
         raise FhirError(Kind.FORBIDDEN, "Your account has no organisation")
-    with context.store.write() as session:
-        is_allowed = limits.allow(session, now, (INVITE, coordinator.id))
-    if not is_allowed:
-        raise FhirError(Kind.THROTTLED, "Too many invitations. Wait an hour and try again")
+    _count(context, coordinator)
     with context.store.read() as session:
         if accounts.by_email(session, them.email) is not None:
             raise FhirError(Kind.DUPLICATE, "This e-mail address has an account already", ("email",))
@@ -100,9 +97,10 @@ def resend(context: Context, principal: Principal, coordinator: Account, request
     """Send a colleague a new link; the old one no longer works.
 
     Raises:
-        FhirError: NOT_FOUND (404), also for another organisation's and for one that was used.
+        FhirError: NOT_FOUND (404), also for another organisation's and for one that was used; THROTTLED (429).
     """
     now, token = context.now(), codes.new_token()
+    _count(context, coordinator)
     with context.store.write() as session:
         found = next((each for each in waiting(session, coordinator.organization) if each.id == request_id), None)
         if found is None or not rows.renew(session, found.id, codes.token_hash(token), now + SET_UP_WITHIN):
@@ -111,6 +109,14 @@ def resend(context: Context, principal: Principal, coordinator: Account, request
         queue(session, Notice.PROFESSIONAL_INVITED, found.email, now, **its)
         about = f"request {found.id}"
         record_administration(context, principal, action="resend-set-up", description=about, session=session)
+
+
+def _count(context: Context, coordinator: Account) -> None:
+    """Count an e-mail that a coordinator has sent, also where nothing comes of it."""
+    with context.store.write() as session:
+        is_allowed = limits.allow(session, context.now(), (INVITE, coordinator.id))
+    if not is_allowed:
+        raise FhirError(Kind.THROTTLED, "Too many invitations. Wait an hour and try again")
 
 
 @dataclass(frozen=True, slots=True)

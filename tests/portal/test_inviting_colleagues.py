@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fhir_server.identity import limits
+from fhir_server.operations.inviting_staff import INVITE
+from fhir_server.store import accounts
 from tests.portal.conftest import COORDINATOR, Person
 from tests.portal.test_carers import sent
 from tests.server import Server
@@ -30,6 +33,13 @@ def test_a_colleague_gets_a_link_sets_up_an_account_and_is_in_the_team(server: S
     assert done.status_code in {200, 303}, done.text
     assert ADA["email"] in nadia.get(TEAM).partition("With an account")[2]
     assert nadia.send(resend, {}).status_code == 404
+    with server.store.write() as session:
+        account = accounts.by_email(session, COORDINATOR)
+        assert account is not None
+        limits.allow(session, server.clock(), *[(INVITE, account.id)] * INVITE.count)
+    assert nadia.send(resend, {}).status_code == 429, "an e-mail that is sent again counts"
+    server.clock.advance(minutes=61)
+    nadia = Person(server, COORDINATOR)
 
     op = server.operator()
     (found,) = server.get("/Practitioner?identifier=https://fhir.nhs.uk/Id/sds-user-id|555021935107", op)["entry"]
