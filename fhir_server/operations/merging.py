@@ -1,6 +1,6 @@
 """Two records of one person become one, and two again where that was wrong (nhs.md §5, A40).
 
-`merge` is the one way: the service desk's decision and a hospital's merge message come through it. What is in the
+`merge` is the one way; `deciding_cases` comes here with what two people of the service desk agreed to. What is in the
 duplicate moves to the record that stays, sharing stops until the person has looked, and one account is left.
 """
 
@@ -64,7 +64,7 @@ def merge(job: Job, pair: Pair) -> str:
 
 
 def unmerge(job: Job, pair: Pair, detail: str) -> None:
-    """Take a merge back: what it moved goes back, what came since stays. Sharing waits for both people to look.
+    """Take a merge back: what it moved goes back, what came since stays. No Consent that it ended works again by itself.
 
     Raises:
         FhirError: As `merge`.
