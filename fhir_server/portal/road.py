@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import abort
 
@@ -140,16 +140,24 @@ class Road:
         kind = str(resource["resourceType"])
         return self._perform(Interaction(Code.CREATE, type=kind, resource=resource, if_none_exist=if_none_exist)).id
 
-    def create_together(self, resources: Mapping[str, Mapping[str, Any]]) -> None:
+    def create_together(
+        self,
+        resources: Mapping[str, Mapping[str, Any]],
+        *,
+        if_none_exist: Mapping[str, tuple[Parameter, ...]] | None = None,
+    ) -> None:
         """Store new resources, all of them or none.
 
         Args:
             resources: By the `urn:uuid:` by which they refer to each other.
+            if_none_exist: Searches, by the same; where one finds something, that is taken instead.
         """
-        entries = [
-            {"fullUrl": name, "resource": resource, "request": {"method": "POST", "url": resource["resourceType"]}}
-            for name, resource in resources.items()
-        ]
+        entries = []
+        for name, resource in resources.items():
+            request = {"method": "POST", "url": resource["resourceType"]}
+            if query := (if_none_exist or {}).get(name):
+                request["ifNoneExist"] = urlencode(query)
+            entries.append({"fullUrl": name, "resource": resource, "request": request})
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
         self._perform(Interaction(Code.TRANSACTION, resource=bundle))
 
@@ -218,6 +226,11 @@ def clerk(way: Road) -> Road:
     name = f"{way.principal.name} (through this service)"
     principal = replace(tokens.operator(way.now, name), client_id=tokens.PORTAL, purpose="PATADMIN")
     return Road(principal, way.context)
+
+
+def escaped(text: str) -> str:
+    """Escape what has a meaning in search values (https://hl7.org/fhir/R4/search.html#escaping)."""
+    return "".join(f"\\{char}" if char in "\\|,$" else char for char in text)
 
 
 def decode(outcome: Outcome) -> dict[str, Any]:

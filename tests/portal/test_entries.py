@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -109,6 +110,12 @@ def test_what_is_added_is_found_by_the_patient_who_is_told_nothing_of_it(server:
     again = sent | {"file": (io.BytesIO(PDF), "letter.pdf")}
     helen.follow(helen.send(f"{RECORD}/add/letter", again))
     assert amelia.get("/record/letters").count("As a file") == letters.count("As a file"), "a second click adds nothing"
+    both = LETTER | {"title": "Clicked twice", "step": "save", "entry": "0" * 32}
+    browsers = (helen, Person(server, GP))
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda browser: browser.send(f"{RECORD}/add/letter", both).status_code, browsers))
+    assert answers == [303, 303]
+    assert amelia.get("/record/letters").count("Clicked twice") == 1, "nor do two clicks at once"
 
 
 def mails(server: Server) -> list[str]:

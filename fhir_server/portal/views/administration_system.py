@@ -13,7 +13,7 @@ from fhir_server.identity import system_state
 from fhir_server.identity.system_state import JobRun
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.words import Moment, concepts, identifier, moment_of, party_name
-from fhir_server.portal.road import clerk, road
+from fhir_server.portal.road import clerk, escaped, road
 from fhir_server.portal.views.account_acts import actor
 from fhir_server.spec.outcome import FhirError, Kind
 
@@ -28,7 +28,7 @@ _ADDRESS: Final = re.compile(r"\S+@\S+|\+?\d[\d ]{6,}\d")
 def organisations() -> str:
     """List the organisations of the directory, by name, page by page."""
     way, text = road(), request.args.get("q", "").strip()
-    words = tuple(("name:contains", _escaped(word)) for word in text.split()[:5])
+    words = tuple(("name:contains", escaped(word)) for word in text.split()[:5])
     found = way.search("Organization", *words, ("_sort", "name"), ("_count", "50"), page=request.args.get("page", ""))
     return render_template(
         "portal/administration/organisations.html",
@@ -119,7 +119,3 @@ def _form(answers: dict[str, Any], errors: tuple[Problem, ...] = ()) -> Response
         "portal/administration/add_organisation.html", answers=answers, errors=errors, types=_TYPES.items()
     )
     return make_response(page, 400 if errors else 200)
-
-
-def _escaped(text: str) -> str:
-    return "".join(f"\\{char}" if char in "\\|,$" else char for char in text)

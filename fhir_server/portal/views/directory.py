@@ -8,7 +8,7 @@ from typing import Any, Final
 from fhir_server.identity import care_teams
 from fhir_server.portal.models.sharing import Grantee
 from fhir_server.portal.models.words import concepts, display, listed, party_name, reference
-from fhir_server.portal.road import Road
+from fhir_server.portal.road import Road, escaped
 
 _TYPES: Final = frozenset({"Organization", "Practitioner", "RelatedPerson"})
 _FEW: Final = "20"
@@ -21,7 +21,7 @@ def find_grantees(road: Road, text: str) -> tuple[Grantee, ...]:
     words = [word for word in text.replace(",", " ").split() if word.strip(".").casefold() not in _TITLES][:5]
     if not words:
         return ()
-    query = [("name:contains", _escaped(word)) for word in words]
+    query = [("name:contains", escaped(word)) for word in words]
     organizations = road.search("Organization", *query, ("_count", _FEW)).matches
     people = road.search("Practitioner", *query, ("_count", _FEW)).matches
     roles = _roles(road, people)
@@ -60,7 +60,7 @@ def names(road: Road, references: Iterable[str]) -> dict[str, str]:
     for kind in ("Organization", "Practitioner"):
         ids = sorted(entry.partition("/")[2] for entry in wanted if entry.startswith(f"{kind}/"))
         if ids:
-            query = ("_id", ",".join(_escaped(entry) for entry in ids[:_MOST_NAMES]))
+            query = ("_id", ",".join(escaped(entry) for entry in ids[:_MOST_NAMES]))
             entries = road.search(kind, query, ("_count", str(_MOST_NAMES))).matches
             found |= {f"{kind}/{entry['id']}": party_name(entry) for entry in entries}
     return found
@@ -87,8 +87,3 @@ def _roles(road: Road, people: Iterable[dict[str, Any]]) -> dict[str, str]:
         text = ", ".join(filter(None, (concepts(role.get("code")), display(role.get("organization")))))
         roles.setdefault(owner, []).append(text)
     return {owner: listed([text for text in texts if text]) for owner, texts in roles.items()}
-
-
-def _escaped(text: str) -> str:
-    """Escape what has a meaning in search values (https://hl7.org/fhir/R4/search.html#escaping)."""
-    return "".join(f"\\{char}" if char in "\\|,$" else char for char in text)

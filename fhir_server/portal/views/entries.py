@@ -19,6 +19,7 @@ from fhir_server.portal.models import entry as model
 from fhir_server.portal.models.entry import KINDS, Entry, Kind
 from fhir_server.portal.models.labels import BY_CODE, LABELS, SYSTEM
 from fhir_server.portal.models.words import party_name
+from fhir_server.portal.road import Parameter
 from fhir_server.portal.views.whose import Record, open_record
 from fhir_server.spec.outcome import FhirError
 from fhir_server.spec.outcome import Kind as Refused
@@ -76,7 +77,7 @@ def _save(record: Record, kind: Kind, entry: Entry) -> str | Response:
     identifier = {"system": _URI, "value": f"urn:uuid:{uuid.UUID(wanted)}"}
     try:
         if _is_new(record, entry, identifier["value"]):
-            _store(record, _completed(record, entry, identifier), content)
+            _store(record, _completed(record, entry, identifier), content, _same(record, identifier["value"]))
             _tell(record)
     except FhirError as error:
         if error.kind is not Refused.FORBIDDEN:
@@ -87,8 +88,13 @@ def _save(record: Record, kind: Kind, entry: Entry) -> str | Response:
 
 def _is_new(record: Record, entry: Entry, identifier: str) -> bool:
     """Return whether the form was not sent before: a second click adds nothing."""
-    query = (("patient", record.reference), ("identifier", f"{_URI}|{identifier}"), ("_count", "1"))
+    query = (*_same(record, identifier), ("_count", "1"))
     return not record.road.search(entry.resource["resourceType"], *query).matches
+
+
+def _same(record: Record, identifier: str) -> tuple[Parameter, ...]:
+    """Return the search that finds what this form made: of two clicks at once the second waits, and finds the first."""
+    return (("patient", record.reference), ("identifier", f"{_URI}|{identifier}"))
 
 
 def _completed(record: Record, entry: Entry, identifier: dict[str, str]) -> dict[str, Any]:
@@ -114,9 +120,9 @@ def _organization(record: Record, reference: str) -> dict[str, str]:
     return {"reference": reference, **({"display": party_name(found)} if found else {})}
 
 
-def _store(record: Record, resource: dict[str, Any], content: bytes) -> None:
+def _store(record: Record, resource: dict[str, Any], content: bytes, same: tuple[Parameter, ...]) -> None:
     if not content:
-        record.road.create(resource)
+        record.road.create(resource, if_none_exist=same)
         return
     document, file = f"urn:uuid:{uuid.uuid4()}", f"urn:uuid:{uuid.uuid4()}"
     attachment = {"contentType": "application/pdf", "url": file, "size": len(content), "title": resource["description"]}
@@ -127,7 +133,8 @@ def _store(record: Record, resource: dict[str, Any], content: bytes) -> None:
         "data": base64.b64encode(content).decode(),
     }
     # Both or neither: a file is of the letter that points at it, and whoever may read the letter may read it.
-    record.road.create_together({document: resource | {"content": [{"attachment": attachment}]}, file: binary})
+    letter = resource | {"content": [{"attachment": attachment}]}
+    record.road.create_together({document: letter, file: binary}, if_none_exist={document: same})
 
 
 def _tell(record: Record) -> None:

@@ -13,7 +13,7 @@ from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.identifiers import nhs_number_answer
 from fhir_server.portal.models.person import person
 from fhir_server.portal.models.words import LONDON, NHS_NUMBER, nhs_number, spoken_day
-from fhir_server.portal.road import Road, road
+from fhir_server.portal.road import Road, escaped, road
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def patients() -> str:
     way = road()
     text = request.args.get("q", "").strip()
     page = request.args.get("page", "")
-    query = [("name:contains", _escaped(word)) for word in text.split()[:5]]
+    query = [("name:contains", escaped(word)) for word in text.split()[:5]]
     found = way.search("Patient", *query, ("_sort", "family"), ("_count", "25"), page=page)
     today = way.now.astimezone(LONDON).date()
     shown = [person(entry, today) for entry in found.matches]
@@ -87,7 +87,3 @@ def find_patient() -> str | Response:
 def _shared(way: Road, number: str, birth_date: str) -> str:
     found = way.search("Patient", ("identifier", f"{NHS_NUMBER}|{number}"), ("birthdate", birth_date), ("_count", "2"))
     return str(found.matches[0]["id"]) if len(found.matches) == 1 else ""
-
-
-def _escaped(text: str) -> str:
-    return "".join(f"\\{char}" if char in "\\|,$" else char for char in text)

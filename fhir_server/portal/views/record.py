@@ -15,6 +15,7 @@ from fhir_server.portal.models.measurement import KINDS
 from fhir_server.portal.models.person import Contact, contact
 from fhir_server.portal.models.result import Result, compared, latest_by_test, newest_first
 from fhir_server.portal.models.summary import SUMMARY_TYPES, summary
+from fhir_server.portal.road import escaped
 from fhir_server.portal.views import visits
 from fhir_server.portal.views.appointment_requests import may_ask, standing
 from fhir_server.portal.views.whose import Record, open_record
@@ -111,9 +112,8 @@ def _observations(record: Record, category: str) -> tuple[dict[str, Any], ...]:
 def history(code: str, patient_id: str = "") -> str:
     """Show one test or measurement over time: a chart and the same as a table."""
     record = open_record(patient_id)
-    # "|", "," and "$" would change the meaning of the search (https://hl7.org/fhir/R4/search.html#escaping).
-    escaped = "".join(f"\\{char}" if char in "\\|,$" else char for char in code)
-    found = record.road.search_all("Observation", ("patient", record.reference), ("code", escaped), ("_sort", "-date"))
+    about = (("patient", record.reference), ("code", escaped(code)), ("_sort", "-date"))
+    found = record.road.search_all("Observation", *about)
     entries = compared(newest_first(found))
     if not entries:
         abort(404)
