@@ -64,7 +64,7 @@ def merge(job: Job, pair: Pair) -> str:
 
 
 def unmerge(job: Job, pair: Pair, detail: str) -> None:
-    """Take a merge back: what it moved goes back, what came since stays. No Consent that it ended works again by itself.
+    """Take a merge back: what it moved goes back, what came since stays. No Consent that it ended opens again.
 
     Raises:
         FhirError: As `merge`.
