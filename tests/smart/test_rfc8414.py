@@ -17,6 +17,7 @@ DOCUMENTS = (
     "/.well-known/oauth-authorization-server",
 )
 CODE = "test_rfc6749_authorization_code.py"
+TOKEN = "test_rfc6749_token_endpoint.py"
 HERE = "test_rfc8414.py::test_every_way_of_client_authentication_works_where_it_is_advertised"
 EXERCISED = {
     "issuer": "test_rfc9207.py::test_every_answer_names_its_issuer_against_mix_up",
@@ -59,8 +60,8 @@ CAPABILITIES = {
     "launch-ehr": "test_js_clients.py::test_fhirclient_is_launched_from_the_patients_page",
     "authorize-post": "test_smart_ehr_launch.py::test_an_app_may_send_its_request_as_a_form",
     "client-public": f"{CODE}::test_a_public_app_gets_a_token_for_exactly_what_was_granted",
-    "client-confidential-symmetric": f"{CODE}::test_a_confidential_client_authenticates_with_basic_or_post",
-    "client-confidential-asymmetric": f"{CODE}::test_a_confidential_app_with_keys_authenticates_with_an_assertion",
+    "client-confidential-symmetric": f"{TOKEN}::test_a_confidential_client_authenticates_with_basic_or_post",
+    "client-confidential-asymmetric": f"{TOKEN}::test_a_confidential_app_with_keys_authenticates_with_an_assertion",
     "sso-openid-connect": "test_openid_connect_core.py::test_the_id_token_says_who_signed_in_when_and_to_which_app",
     "context-banner": "test_smart_ehr_launch.py::test_an_app_opened_from_a_patients_page_learns_whose_it_was",
     "context-ehr-patient": "test_smart_ehr_launch.py::test_an_app_opened_from_a_patients_page_learns_whose_it_was",
