@@ -32,7 +32,7 @@ from fhir_server.identity.second_proof import Demand
 from fhir_server.interactions import own_parameters
 from fhir_server.interactions.capability import statement
 from fhir_server.interactions.model import Context
-from fhir_server.notify.templates import Letterhead
+from fhir_server.notify.rendering import Letterhead
 from fhir_server.notify.transports import transport
 from fhir_server.operations import (
     REGISTRY,

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from fhir_server.identity import limits
 from fhir_server.notify.outbox import deliver_due
-from fhir_server.notify.templates import Letterhead
+from fhir_server.notify.rendering import Letterhead
 from fhir_server.notify.transports import Transport
 from fhir_server.store import job_runs
 from fhir_server.store.database import Store

@@ -7,7 +7,7 @@ forgotten after a while, whatever came of it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,6 +22,7 @@ from fhir_server.store import account_requests, accounts, resources
 from fhir_server.store.account_requests import AccountRequest, ContactMessage, RequestState
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session, Store
+from fhir_server.store.keys import hash64
 
 __all__ = ["AccountRequest", "ContactMessage", "RequestState"]
 
@@ -210,8 +211,18 @@ def of_link(session: Session, token: str, now: datetime) -> AccountRequest | Non
     return request if is_live else None
 
 
-def set_up(store: Store, token: str, password: str, accepted: Acceptance, now: datetime) -> Account | str:
-    """Make the account of an approved request; return it, or what is wrong in plain words ("" for a dead link)."""
+def set_up(
+    store: Store,
+    token: str,
+    password: str,
+    accepted: Acceptance,
+    now: datetime,
+    noted: Callable[[Session, Account], None],
+) -> str | None:
+    """Make the account of an approved request; return what is wrong in plain words, "" for a dead link, None for done.
+
+    `noted` writes the AuditEvent, in the transaction that makes the account.
+    """
     with store.read() as session:
         request = of_link(session, token, now)
     if request is None:
@@ -220,7 +231,11 @@ def set_up(store: Store, token: str, password: str, accepted: Acceptance, now: d
     if wrong:
         return wrong
     with store.write() as session:
+        session.lock(hash64(f"account:{request.practitioner}"))
         if of_link(session, token, now) is None or accounts.by_email(session, request.email) is not None:
+            return ""
+        # INVARIANT: one person never gets two accounts, by two links or by a link and a smartcard.
+        if any(account.active for account in accounts.by_reference(session, request.practitioner)):
             return ""
         made = create_account(
             session,
@@ -236,7 +251,8 @@ def set_up(store: Store, token: str, password: str, accepted: Acceptance, now: d
         if not account_requests.complete(session, request.id, made.id):
             raise FhirError(Kind.CONFLICT, "This link was used just now")
         queue(session, Notice.ACCOUNT_READY, made.email, now)
-    return made
+        noted(session, made)
+    return None
 
 
 def close_message(session: Session, message_id: str, desk: Account, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -16,6 +17,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import accounts, closures
 from fhir_server.store.accounts import Account, Secrets
 from fhir_server.store.database import Session, Store
+from fhir_server.store.keys import hash64
 
 CONFIRM = "confirm-email"
 _CONFIRM_WITHIN = timedelta(days=14)
@@ -138,10 +140,16 @@ def send_confirmation(session: Session, account: Account, now: datetime) -> None
     queue(session, Notice.CONFIRM_EMAIL, account.email, now, token=token)
 
 
-def confirm_email(store: Store, token: str, now: datetime) -> bool:
+def confirm_email(store: Store, token: str, now: datetime, noted: Callable[[Session, Account], None]) -> bool:
     """Make the account of a confirmation link active; True again for a link followed twice, False for any other.
 
     Opening the link is enough: whoever opens it got it from that mailbox, and signing in needs the password.
+
+    Args:
+        store: Where accounts are kept.
+        token: Of the link.
+        now: Aware UTC.
+        noted: Writes the AuditEvent, in the transaction that makes the account active.
     """
     hashed = codes.token_hash(token)
     with store.write() as session:
@@ -151,11 +159,17 @@ def confirm_email(store: Store, token: str, now: datetime) -> bool:
         if link.used_at is not None:
             return True
         account = accounts.by_id(session, link.account_id)
+        if account is not None:
+            session.lock(hash64(f"account:{account.reference}"))
         # INVARIANT: only an account that never was active becomes so; a link must not revive one that was closed, nor
         # open one whose record ended with a death or was joined to another.
         if account is None or account.email_confirmed_at is not None or closures.is_held(session, account):
             return False
+        # INVARIANT: one record never gets two accounts, also where two records of one person were joined meanwhile.
+        if any(other.active for other in accounts.by_reference(session, account.reference)):
+            return False
         if link.expires_at <= now or not accounts.use_link(session, hashed, now):
             return False
         accounts.confirm_email(session, account.id, now)
+        noted(session, account)
     return True

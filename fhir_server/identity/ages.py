@@ -59,6 +59,18 @@ def birthday(born: date, years: int) -> date:
         return date(born.year + years, 2, 28)
 
 
+def last_day_of_childhood(birth_date: object, years: int, today: date) -> date | None:
+    """Return the day before a birthday; None for somebody who has had it, or whose date of birth is not known whole."""
+    try:
+        born = date.fromisoformat(birth_date) if isinstance(birth_date, str) else None
+    except ValueError:
+        born = None
+    if born is None:
+        return None
+    decides = birthday(born, years)
+    return decides - timedelta(days=1) if decides > today else None
+
+
 def tell_due(store: Store, notice: Notice, now: datetime) -> int:
     """Tell parents and children of whom a birthday comes, or has come; return how many birthdays were told of.
 

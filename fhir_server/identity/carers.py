@@ -6,8 +6,9 @@ account that stands for that RelatedPerson is only who it is.
 
 from __future__ import annotations
 
-import unicodedata
+import hmac
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -16,7 +17,8 @@ from typing import TypeAlias
 from fhir_server.identity import codes, limits, passwords, tries
 from fhir_server.identity.accounts import Role, opened, plain_email
 from fhir_server.identity.agreements import Acceptance
-from fhir_server.identity.invitations import VALID_FOR, plain_mobile
+from fhir_server.identity.invitation_person import plain_mobile, plain_name
+from fhir_server.identity.invitations import VALID_FOR
 from fhir_server.identity.limits import Limit
 from fhir_server.identity.tries import Verdict
 from fhir_server.notify.outbox import queue
@@ -31,7 +33,6 @@ from fhir_server.store.keys import hash64
 Invitation: TypeAlias = CarerInvitation
 INVITE = Limit("invite-carer", 10, timedelta(days=1))
 """Per patient: invitations and repeats of them."""
-_LONGEST_NAME = 100
 _CARING = frozenset({Role.PATIENT, Role.CARER})
 
 
@@ -65,11 +66,38 @@ class Carer:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What an invitation is about: literal references, and the id of the Consent."""
+    """What an invitation is about: literal references, and the id of the Consent.
+
+    Attributes:
+        birth_date: The child's, where a coordinator invites a parent: the parent says it, too.
+    """
 
     patient: str
     related: str
     consent_id: str
+    birth_date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A try with a link.
+
+    Attributes:
+        token: Of the link.
+        code: As typed.
+        birth_date: As typed, `YYYY-MM-DD`, where the invitation asks for one.
+        address: Network address.
+        now: Aware UTC.
+    """
+
+    token: str
+    code: str
+    birth_date: str
+    address: str
+    now: datetime
+
+
+Noted: TypeAlias = Callable[[Session, "Joined"], None]
 
 
 def checked(typed: Carer) -> Carer:
@@ -78,11 +106,10 @@ def checked(typed: Carer) -> Carer:
     Raises:
         FhirError: INVALID_VALUE with one issue per wrong detail, whose `expression` is the name of the field.
     """
-    name = unicodedata.normalize("NFC", " ".join(typed.name.split()))
-    name = name if name.isprintable() and len(name) <= _LONGEST_NAME else ""
+    name = plain_name(typed.name)
     email, mobile = plain_email(typed.email), plain_mobile(typed.mobile)
     wrong = {
-        "name": not name and "Enter their full name",
+        "name": not name and "Enter their full name, in letters of one alphabet",
         "email": not email and "Enter an e-mail address in the correct format, like name@example.com",
         "mobile": not mobile and "Enter a mobile phone number, like 07700 900 982",
     }
@@ -110,6 +137,8 @@ def invite(session: Session, account: Account, carer: Carer, about: About, now: 
         email=carer.email,
         mobile=carer.mobile,
         invited_by=account.id,
+        organization=account.organization if about.birth_date else "",
+        birth_date=about.birth_date,
         created_at=now,
         expires_at=now + VALID_FOR,
     )
@@ -153,39 +182,55 @@ def has_account(session: Session, invitation: CarerInvitation) -> bool:
     return accounts.by_email(session, invitation.email) is not None
 
 
-def register(
-    store: Store, token: str, code: str, password: str, accepted: Acceptance, *, address: str, now: datetime
-) -> Joined:
-    """Open a carer's account: the link proved the address, the code the phone, agreement and policy were accepted."""
+def register(store: Store, arrival: Arrival, password: str, accepted: Acceptance, noted: Noted) -> Joined:
+    """Open a carer's account: the link proved the address, the code the phone, agreement and policy were accepted.
+
+    `noted` writes the AuditEvent of what came of it, in the same transaction.
+    """
     hashed = passwords.hashed(password)
     with store.write() as session:
-        found = _proved(session, token, code, address, now)
-        if not isinstance(found, CarerInvitation):
-            return Joined(found)
-        session.lock(hash64(f"account:{found.email}"))
-        if accounts.by_email(session, found.email) is not None:
-            return Joined(Result.TAKEN)
-        account = _new_account(found, accepted, now)
-        if not _take_up(session, found, account, now):
-            return Joined(Result.UNUSABLE)
-        accounts.add(session, account, Secrets(hashed, ""))
-        return Joined(Result.JOINED, account)
+        joined = _registered(session, arrival, hashed, accepted)
+        noted(session, joined)
+    return joined
 
 
-def join(store: Store, account: Account, token: str, code: str, *, address: str, now: datetime) -> Joined:
-    """Take an invitation up with an account that is signed in: a carer's, or a patient's who cares for somebody."""
+def _registered(session: Session, arrival: Arrival, password_hash: str, accepted: Acceptance) -> Joined:
+    found = _proved(session, arrival)
+    if not isinstance(found, CarerInvitation):
+        return Joined(found)
+    session.lock(hash64(f"account:{found.email}"))
+    if accounts.by_email(session, found.email) is not None:
+        return Joined(Result.TAKEN)
+    account = _new_account(found, accepted, arrival.now)
+    if not _take_up(session, found, account, arrival.now):
+        return Joined(Result.UNUSABLE)
+    accounts.add(session, account, Secrets(password_hash, ""))
+    return Joined(Result.JOINED, account)
+
+
+def join(store: Store, account: Account, arrival: Arrival, noted: Noted) -> Joined:
+    """Take an invitation up with an account that is signed in: a carer's, or a patient's who cares for somebody.
+
+    `noted` as for `register`.
+    """
     with store.write() as session:
-        own = accounts.by_id(session, account.id)
-        if own is None or own.role not in _CARING:
-            return Joined(Result.NOT_THIS_ACCOUNT)
-        found = _proved(session, token, code, address, now)
-        if not isinstance(found, CarerInvitation):
-            return Joined(found)
-        if own.reference == found.patient:
-            return Joined(Result.NOT_THIS_ACCOUNT)
-        if not _take_up(session, found, own, now):
-            return Joined(Result.UNUSABLE)
-        return Joined(Result.JOINED, own)
+        joined = _joined(session, account, arrival)
+        noted(session, joined)
+    return joined
+
+
+def _joined(session: Session, account: Account, arrival: Arrival) -> Joined:
+    own = accounts.by_id(session, account.id)
+    if own is None or own.role not in _CARING:
+        return Joined(Result.NOT_THIS_ACCOUNT)
+    found = _proved(session, arrival)
+    if not isinstance(found, CarerInvitation):
+        return Joined(found)
+    if own.reference == found.patient:
+        return Joined(Result.NOT_THIS_ACCOUNT)
+    if not _take_up(session, found, own, arrival.now):
+        return Joined(Result.UNUSABLE)
+    return Joined(Result.JOINED, own)
 
 
 def acting(session: Session, account: Account, wish: str) -> Account:
@@ -223,19 +268,26 @@ def _as(account: Account, reference: str) -> Account:
     return replace(account, role=str(Role.CARER), reference=reference, organization="", may_break_glass=False)
 
 
-def _proved(session: Session, token: str, code: str, address: str, now: datetime) -> CarerInvitation | Result:
-    if not limits.allow(session, now, (limits.REGISTER_ADDRESS, address)):
+def _proved(session: Session, arrival: Arrival) -> CarerInvitation | Result:
+    now = arrival.now
+    if not limits.allow(session, now, (limits.REGISTER_ADDRESS, arrival.address)):
         return Result.LOCKED
     verdict, found = tries.judged(
         session,
         carers,
-        lambda: usable(session, token, now),
-        lambda one: codes.is_code(carers.code_hash(session, one.id), code, one.id),
+        lambda: usable(session, arrival.token, now),
+        lambda one: _is_right(session, one, arrival),
         now,
     )
     if verdict is Verdict.RIGHT and found is not None:
         return found
     return {Verdict.WRONG: Result.WRONG, Verdict.UNUSABLE: Result.UNUSABLE}.get(verdict, Result.LOCKED)
+
+
+def _is_right(session: Session, invitation: CarerInvitation, arrival: Arrival) -> bool:
+    wanted, typed = invitation.birth_date.encode(), arrival.birth_date.encode()
+    is_day_right = not wanted or hmac.compare_digest(wanted, typed)
+    return codes.is_code(carers.code_hash(session, invitation.id), arrival.code, invitation.id) and is_day_right
 
 
 def _take_up(session: Session, invitation: CarerInvitation, account: Account, now: datetime) -> bool:
@@ -252,5 +304,6 @@ def _new_account(invitation: CarerInvitation, accepted: Acceptance, now: datetim
 
 
 def _send(session: Session, invitation: CarerInvitation, token: str, code: str, now: datetime) -> None:
-    queue(session, Notice.CARER_INVITATION, invitation.email, now, name=invitation.name, token=token)
+    notice = Notice.PARENT_INVITATION if invitation.birth_date else Notice.CARER_INVITATION
+    queue(session, notice, invitation.email, now, name=invitation.name, token=token)
     queue(session, Notice.CARER_CODE, invitation.mobile, now, code=code)

@@ -24,6 +24,8 @@ _SEPARATORS: Final = re.compile(r"[\s-]")
 _MOBILE: Final = re.compile(r"\+?[0-9 ().-]{6,30}")
 _EARLIEST_BIRTH: Final = date(1890, 1, 1)
 _IN_NAMES: Final = frozenset(" '\u2019\u2018-.\u00b7")
+_ADDRESS: Final = re.compile(r"\w\.\w\w")
+"""What mail programs make a link of; after the dot of `J. Hart` comes a space, after that of `J.R.` another dot."""
 _OF_NO_ALPHABET: Final = "\u00aa\u00ba"
 _BEGINS_NAMES: Final = frozenset("'\u2019\u2018")
 
@@ -107,7 +109,11 @@ def plain_name(typed: str) -> str:
         return ""
     letters = [character for character in text if character.isalpha()]
     rest = [character for character in text if not character.isalpha() and character not in _IN_NAMES]
-    if not letters or any(not unicodedata.category(character).startswith("M") for character in rest):
+    if (
+        not letters
+        or _ADDRESS.search(text)
+        or any(not unicodedata.category(character).startswith("M") for character in rest)
+    ):
         return ""
     begins_well = text[0].isalpha() or text[0] in _BEGINS_NAMES
     # The first word of a character's name is its alphabet: LATIN, CYRILLIC, GREEK, CJK.

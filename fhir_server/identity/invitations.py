@@ -18,6 +18,7 @@ from fhir_server.store import accounts, invitations
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session, Store
 from fhir_server.store.invitations import Invitation, State
+from fhir_server.store.keys import hash64
 
 __all__ = [
     "Invitation", "Person", "State", "cancel", "checked", "found", "invite", "letter", "listed", "plain_mobile",
@@ -60,6 +61,8 @@ def invite(
         FhirError: INVALID_VALUE as `checked`; DUPLICATE as `refuse_duplicates`.
     """
     details = checked(person, now.date())
+    # The lock that registration takes: of two who invite at once, one finds the other's invitation.
+    session.lock(hash64(f"account:{details.patient}"))
     refuse_duplicates(session, coordinator, details, now)
     invitations.cancel_others(session, details.patient, now)
     token, code = codes.new_token(), codes.new_code()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from fhir_server.identity import reading
 from fhir_server.store import devices, pending_proofs, rate_limits
 from fhir_server.store.database import Session
 
@@ -79,7 +80,7 @@ def forget(session: Session, *tries: tuple[Limit, str]) -> None:
 
 
 def prune(session: Session, now: datetime) -> int:
-    """Forget counters of windows, proofs and devices long over; return how many."""
+    """Forget counters of windows, proofs and devices long over, and marks of readers long gone; return how many."""
     yesterday = now - timedelta(days=1)
     over = pending_proofs.prune(session, yesterday) + devices.prune(session, yesterday)
-    return over + rate_limits.prune(session, yesterday)
+    return over + rate_limits.prune(session, yesterday) + reading.prune(session, now)

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from fhir_server.store import reading_marks
-from fhir_server.store.database import Store
+from fhir_server.store import calendar_links, reading_marks
+from fhir_server.store.database import Session, Store
 
 PAUSE: Final = timedelta(minutes=30)
 """After so long without a page a new visit begins: until then what is new stays new, however often it is looked at."""
+KEPT_FOR: Final = timedelta(days=400)
 _NOTED_EVERY: Final = timedelta(minutes=1)
 
 
@@ -42,3 +43,8 @@ def opened(store: Store, account_id: str, resource_type: str, ids: Iterable[str]
         return
     with store.write() as session:
         reading_marks.note_opened(session, account_id, resource_type, wanted, now)
+
+
+def prune(session: Session, now: datetime) -> int:
+    """Forget marks of readers who came no more, and addresses that no calendar asked, for so long; return how many."""
+    return reading_marks.prune(session, now - KEPT_FOR) + calendar_links.prune(session, now - KEPT_FOR)

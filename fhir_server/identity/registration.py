@@ -7,6 +7,7 @@ another. A browser that proved itself holds a random proof whose hash is stored;
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -116,8 +117,13 @@ def prove(store: Store, token: str, code: str, birth_date: str, *, address: str,
         return Proof(Result.WRONG if verdict is Verdict.WRONG else Result.LOCKED)
 
 
-def request_new_link(store: Store, token: str, *, address: str, now: datetime) -> None:
-    """Send a new link and code if this link has merely run out; the caller answers the same in every case."""
+def request_new_link(
+    store: Store, token: str, *, address: str, now: datetime, noted: Callable[[Session, Invitation], None]
+) -> None:
+    """Send a new link and code if this link has merely run out; the caller answers the same in every case.
+
+    `noted` writes the AuditEvent of a link that is sent, in its transaction.
+    """
     hashed = codes.token_hash(token)
     with store.write() as session:
         if not limits.allow(session, now, (limits.RENEW_LINK, hashed), (limits.RENEW_ADDRESS, address)):
@@ -125,6 +131,7 @@ def request_new_link(store: Store, token: str, *, address: str, now: datetime) -
         invitation = invitations.by_token(session, hashed)
         if invitation is not None and invitation.email and invitation.expires_at <= now:
             resend(session, invitation, now)
+            noted(session, invitation)
 
 
 def choose_email(store: Store, invitation: Invitation, typed: str) -> str:
@@ -164,10 +171,25 @@ def choose_memorable(store: Store, invitation: Invitation, question: str, answer
         invitations.set_memorable(session, invitation.id, question, hashed)
 
 
-def finish(store: Store, token: str, proof: str, accepted: Acceptance, now: datetime) -> Result:
+def finish(
+    store: Store,
+    token: str,
+    proof: str,
+    accepted: Acceptance,
+    now: datetime,
+    noted: Callable[[Session, Account | None], None],
+) -> Result:
     """Make the account of a person who did every step and accepted agreement and policy; send the confirmation e-mail.
 
     The account becomes active when the link in that e-mail is followed. Once only, also for two requests at once.
+
+    Args:
+        store: Where accounts are kept.
+        token: Of the link.
+        proof: That this browser proved itself.
+        accepted: What was accepted, and in which language.
+        now: Aware UTC.
+        noted: Writes the AuditEvent, in the transaction that makes the account; without one where it is TAKEN.
     """
     with store.write() as session:
         claimed = proved(session, token, proof, now)
@@ -178,12 +200,15 @@ def finish(store: Store, token: str, proof: str, accepted: Acceptance, now: date
         if invitation is None or next_step(invitation) is not Step.AGREEMENT:
             return Result.UNUSABLE
         if accounts.by_reference(session, invitation.patient) or accounts.by_email(session, invitation.email):
+            noted(session, None)
             return Result.TAKEN
         chosen = invitations.proofs_of(session, invitation.id)
         account = _new_account(invitation, chosen.memorable_question, accepted, now)
+        if not invitations.complete(session, invitation.id, account.id, now):
+            return Result.UNUSABLE
         accounts.add(session, account, Secrets(chosen.password_hash, chosen.memorable_hash))
-        invitations.complete(session, invitation.id, account.id, now)
         send_confirmation(session, account, now)
+        noted(session, account)
     return Result.FINISHED
 
 

@@ -217,9 +217,14 @@ def administration_event(
     return _event(shape, agent, context, patient=NONE, entities=[*subject, *_request(context)])
 
 
-def stranger_event(agent: Agent, context: Context, *, action: str, description: str) -> Event:
-    """Return the event of an act that needs no account, such as a message to the service desk: from where, no more."""
-    shape = _Shape(_APPLICATION_ACTIVITY, parts.coding(parts.ADMINISTRATION, action), action, _EXECUTE, "0", "")
+def stranger_event(agent: Agent, context: Context, *, action: str, description: str, reason: str = "") -> Event:
+    """Return the event of an act that needs no account, such as a message to the service desk: from where, no more.
+
+    With a `reason`, a fixed sentence of ours, it is that of a refusal.
+    """
+    outcome = "4" if reason else "0"
+    subtype = parts.coding(parts.ADMINISTRATION, action)
+    shape = _Shape(_APPLICATION_ACTIVITY, subtype, action, _EXECUTE, outcome, reason)
     entities = [parts.subject_entity(description), *_request(context)]
     return _event(shape, agent, context, patient=NONE, entities=entities)
 

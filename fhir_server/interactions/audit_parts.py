@@ -57,14 +57,17 @@ ACCOUNT_ACTIONS = (
     "change-mobile",
     "change-password",
     "choose-language",
+    "confirm-email",
     "check-account-request",
     "close-contact-message",
     "close-sign-in-problem",
     "decline-access-request",
+    "end-parent-access",
     "end-session",
     "forget-device",
     "grant-access-request",
     "invite-carer",
+    "invite-parent",
     "leave-record",
     "link-nhs-login",
     "print-invitation",
@@ -75,10 +78,13 @@ ACCOUNT_ACTIONS = (
     "remove-passkey",
     "rename-passkey",
     "renew-recovery-codes",
+    "renew-invitation",
     "resend-carer-invitation",
+    "resend-parent-invitation",
     "send-contact-message",
     "sign-out-everywhere",
     "stop-text-codes",
+    "take-up-carer-invitation",
     "unlink-nhs-login",
     "want-text-codes",
     "register-app",
@@ -118,8 +124,9 @@ ACCOUNT_ACTIONS = (
     "resend-set-up",
     "unlock-account",
     "resend-messages",
+    "load-resources",
 )
-"""What people do with accounts on pages; codes of the same system."""
+"""What people do with accounts on pages, and operators by commands; codes of the same system."""
 _PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _ROLE_CLASS = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"

@@ -30,7 +30,7 @@ def record_stranger(context: Context, error: FhirError) -> None:
         road.record(context, [audit.login_event(agent, context, succeeded=False, reason=error.diagnostics)])
 
 
-def record_act(context: Context, session: Session, action: str, description: str) -> None:
+def record_act(context: Context, session: Session, action: str, description: str, *, reason: str = "") -> None:
     """Write the AuditEvent of an act that needs no account, in the act's transaction.
 
     Args:
@@ -38,6 +38,8 @@ def record_act(context: Context, session: Session, action: str, description: str
         session: The transaction.
         action: What was done, such as `send-contact-message`.
         description: To what: kind and id, never what was typed.
+        reason: Why it was refused, a fixed sentence of ours; "" where it was done.
     """
     agent = Agent("", address=context.address)
-    events.append(session, [audit.stranger_event(agent, context, action=action, description=description)])
+    event = audit.stranger_event(agent, context, action=action, description=description, reason=reason)
+    events.append(session, [event])

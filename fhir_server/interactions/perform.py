@@ -59,6 +59,7 @@ def record_sign_in(
     client_id: str,
     description: str = "",
     started: bool = True,
+    session: Session | None = None,
 ) -> None:
     """Make the AuditEvent of a sign-in, a failed one or (`started=False`) a sign-out durable.
 
@@ -69,6 +70,8 @@ def record_sign_in(
         client_id: `portal` or an OAuth client.
         description: Why not: a fixed sentence of ours, never what was typed.
         started: False for a sign-out.
+        session: The transaction of what it brings about, such as an account that is opened; without one the event is
+            committed on its own.
     """
     reference = (account.reference or f"account:{account.id}") if account else ""
     agent = Agent(
@@ -83,7 +86,10 @@ def record_sign_in(
     event = audit.login_event(
         agent, context, succeeded=succeeded, reason=description, patient_id=patient_id, started=started
     )
-    road.record(context, [event])
+    if session is None:
+        road.record(context, [event])
+    else:
+        events.append(session, [event])
 
 
 def record_administration(

@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from fhir_server.notify.templates import Letterhead, Notice, render
+from fhir_server.notify.rendering import Letterhead, render
+from fhir_server.notify.templates import Notice
 from fhir_server.notify.transports import Delivery, Transport, UndeliverableError
 from fhir_server.store import accounts, messages
 from fhir_server.store.database import Session, Store

@@ -1,4 +1,4 @@
-"""What each message says, in plain text, rendered when it is delivered.
+"""What each message says, in plain text.
 
 A literal registry: adding a message is adding a row, and its text in the other languages to their catalogues
 (`fhir_server/language`). Placeholders: `{brand}`, `{base_url}` and the row's own details.
@@ -6,46 +6,17 @@ A literal registry: adding a message is adding a row, and its text in the other 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
 from enum import Enum
-from typing import Final
-
-from fhir_server.language import DEFAULT, catalogue, known, spoken_day
 
 EMAIL = "email"
 TEXT = "text"
-_ENDING = """
+ENDING = """
 
 If you did not expect this message, you can ignore it. Never give a code or a password to anybody who calls or writes.
 
 {brand}
 {base_url}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Letterhead:
-    """Who sends, shown in every message.
-
-    Attributes:
-        brand_name: The name of the service.
-        base_url: Where it is.
-        language: Of messages to people of whom it is not known which one they want.
-    """
-
-    brand_name: str
-    base_url: str
-    language: str = DEFAULT
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A message as people read it; a text message has no subject."""
-
-    subject: str
-    body: str
 
 
 class Notice(Enum):
@@ -57,7 +28,7 @@ class Notice(Enum):
         "Your invitation to {brand}",
         "Hello {given}\n\nYou are invited to open your account with {brand}.\n\n"
         "Use this link within 14 days. It works for you only:\n\n{base_url}/register/{token}\n\n"
-        "You also need the code that we sent to your mobile phone, and your date of birth." + _ENDING,
+        "You also need the code that we sent to your mobile phone, and your date of birth." + ENDING,
     )
     INVITATION_CODE = (
         "invitation-code",
@@ -72,7 +43,7 @@ class Notice(Enum):
         "Hello {given}\n\nYou are invited to open your account with {brand}, and have not done it yet.\n\n"
         "Use this link until {last_day}. It works for you only:\n\n{base_url}/register/{token}\n\n"
         "You also need the code that we sent to your mobile phone, and your date of birth. If you have lost the code, "
-        "ask the people who invited you to send the invitation again." + _ENDING,
+        "ask the people who invited you to send the invitation again." + ENDING,
     )
     INVITATION_LETTER_CODE = (
         "invitation-letter-code",
@@ -85,27 +56,27 @@ class Notice(Enum):
         EMAIL,
         "Your file of invitations is done",
         "The file of invitations that you uploaded is done. You can see here what came of each line:\n\n"
-        "{base_url}/organisation/files/{batch}" + _ENDING,
+        "{base_url}/organisation/files/{batch}" + ENDING,
     )
     ACCOUNT_REQUESTED = (
         "account-requested",
         EMAIL,
         "We have your message",
-        "Thank you. Our service desk has your message and will answer within 5 working days." + _ENDING,
+        "Thank you. Our service desk has your message and will answer within 5 working days." + ENDING,
     )
     ACCOUNT_SET_UP = (
         "account-set-up",
         EMAIL,
         "Set up your account",
         "Hello {name}\n\nOur service desk has agreed to your request. Use this link within 7 days to set up your "
-        "{brand} account. It works once:\n\n{base_url}/set-up/{token}" + _ENDING,
+        "{brand} account. It works once:\n\n{base_url}/set-up/{token}" + ENDING,
     )
     ACCOUNT_REFUSED = (
         "account-refused",
         EMAIL,
         "About your request",
         "We could not agree to your request for a {brand} account. If you think that this is wrong, "
-        "contact us: {base_url}/contact" + _ENDING,
+        "contact us: {base_url}/contact" + ENDING,
     )
     INVITATION_LOCKED = (
         "invitation-locked",
@@ -113,7 +84,7 @@ class Notice(Enum):
         "An invitation is locked",
         "Somebody entered wrong details five times for an invitation that you sent (reference {reference}).\n\n"
         "It is locked for 15 minutes. If the person needs help, check their details with them. "
-        "You can see the invitation here:\n\n{base_url}/organisation" + _ENDING,
+        "You can see the invitation here:\n\n{base_url}/organisation" + ENDING,
     )
     CARER_INVITATION = (
         "carer-invitation",
@@ -121,7 +92,15 @@ class Notice(Enum):
         "Your invitation to {brand}",
         "Hello {name}\n\nSomebody you know invites you to see a record that they share with you on {brand}.\n\n"
         "Use this link within 14 days. It works for you only:\n\n{base_url}/carer/{token}\n\n"
-        "You also need the code that we sent to your mobile phone." + _ENDING,
+        "You also need the code that we sent to your mobile phone." + ENDING,
+    )
+    PARENT_INVITATION = (
+        "parent-invitation",
+        EMAIL,
+        "Your invitation to {brand}",
+        "Hello {name}\n\nYou are invited to see a record on {brand}.\n\n"
+        "Use this link within 14 days. It works for you only:\n\n{base_url}/carer/{token}\n\n"
+        "You also need the code that we sent to your mobile phone." + ENDING,
     )
     CARER_CODE = (
         "carer-code",
@@ -135,21 +114,21 @@ class Notice(Enum):
         "Confirm your e-mail address",
         "Please confirm your e-mail address with this link. It works for 14 days:\n\n"
         "{base_url}/confirm-email/{token}\n\n"
-        "Then sign in with your e-mail address and password." + _ENDING,
+        "Then sign in with your e-mail address and password." + ENDING,
     )
     RESET_PASSWORD = (
         "reset-password",
         EMAIL,
         "Choose a new password",
         "Somebody asked for a new password for this e-mail address. To choose one, use this link within 1 hour:\n\n"
-        "{base_url}/reset-password/{token}\n\nYou also need a second proof, such as a code from your phone." + _ENDING,
+        "{base_url}/reset-password/{token}\n\nYou also need a second proof, such as a code from your phone." + ENDING,
     )
     PASSWORD_CHANGED = (
         "password-changed",
         EMAIL,
         "Your password was changed",
         "The password of your {brand} account was changed just now. Every device was signed out.\n\n"
-        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+        "If this was not you, contact us at once: {base_url}/contact" + ENDING,
     )
     PROOF_CODE = (
         "proof-code",
@@ -162,21 +141,21 @@ class Notice(Enum):
         EMAIL,
         "A change to your account",
         "{what}\n\nIf this was you, there is nothing to do. If it was not, sign in and change your password, and "
-        "contact us at once: {base_url}/contact" + _ENDING,
+        "contact us at once: {base_url}/contact" + ENDING,
     )
     SECOND_PROOF_FAILED = (
         "second-proof-failed",
         EMAIL,
         "Somebody could not finish signing in",
         "Somebody entered the password of your {brand} account, and then five wrong codes. They did not get in.\n\n"
-        "If this was not you, somebody knows your password. Choose a new one: {base_url}/forgotten-password" + _ENDING,
+        "If this was not you, somebody knows your password. Choose a new one: {base_url}/forgotten-password" + ENDING,
     )
     CONFIRM_NEW_EMAIL = (
         "confirm-new-email",
         EMAIL,
         "Confirm your new e-mail address",
         "Please confirm with this link that you want to use this e-mail address for your {brand} account. "
-        "It works for 24 hours:\n\n{base_url}/confirm-new-email/{token}" + _ENDING,
+        "It works for 24 hours:\n\n{base_url}/confirm-new-email/{token}" + ENDING,
     )
     EMAIL_CHANGE_ASKED = (
         "email-change-asked",
@@ -184,28 +163,28 @@ class Notice(Enum):
         "Your e-mail address is about to change",
         "Somebody who is signed in to your {brand} account asked to change its e-mail address. This address stays in "
         "use until the new one is confirmed.\n\nIf this was not you, change your password now and contact us: "
-        "{base_url}/contact" + _ENDING,
+        "{base_url}/contact" + ENDING,
     )
     EMAIL_CHANGED = (
         "email-changed",
         EMAIL,
         "Your e-mail address was changed",
         "Your {brand} account has another e-mail address now. We send nothing to this one any more.\n\n"
-        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+        "If this was not you, contact us at once: {base_url}/contact" + ENDING,
     )
     RESET_ASKED = (
         "reset-asked",
         EMAIL,
         "Our service desk was asked to help you sign in",
         "Somebody asked our service desk to open your {brand} account again. A second person has to agree.\n\n"
-        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+        "If this was not you, contact us at once: {base_url}/contact" + ENDING,
     )
     RESET_APPROVED = (
         "reset-approved",
         EMAIL,
         "Set up your sign-in again",
         "Our service desk checked who you are. Use this link within 24 hours to choose a new password:\n\n"
-        "{base_url}/account-reset/{token}\n\nYou also need the code that the service desk told you." + _ENDING,
+        "{base_url}/account-reset/{token}\n\nYou also need the code that the service desk told you." + ENDING,
     )
     RESET_DONE = (
         "reset-done",
@@ -213,69 +192,69 @@ class Notice(Enum):
         "Your sign-in was set up again",
         "The password of your {brand} account was changed with the help of our service desk. Every device was signed "
         "out, and authenticator app, passkeys and recovery codes were removed.\n\n"
-        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+        "If this was not you, contact us at once: {base_url}/contact" + ENDING,
     )
     ACCOUNT_READY = (
         "account-ready",
         EMAIL,
         "Your account is ready",
-        "Your {brand} account is ready. Sign in here:\n\n{base_url}/sign-in" + _ENDING,
+        "Your {brand} account is ready. Sign in here:\n\n{base_url}/sign-in" + ENDING,
     )
     ACCOUNT_JOINED = (
         "account-joined",
         EMAIL,
         "You have one account now",
         "You had two accounts with {brand}. They were joined, and the one with this e-mail address is closed. Sign in "
-        "with your other one.\n\nIf you think that this is wrong, contact us: {base_url}/contact" + _ENDING,
+        "with your other one.\n\nIf you think that this is wrong, contact us: {base_url}/contact" + ENDING,
     )
     ACCOUNT_UNUSED = (
         "account-unused",
         EMAIL,
         "Do you still use your account?",
         "Nobody has signed in to your {brand} account for a long time. To keep it, sign in until {last_day}:\n\n"
-        "{base_url}/sign-in\n\nAfter that it is closed. Nothing else is deleted." + _ENDING,
+        "{base_url}/sign-in\n\nAfter that it is closed. Nothing else is deleted." + ENDING,
     )
     ACCOUNT_CLOSED = (
         "account-closed",
         EMAIL,
         "Your account is closed",
         "Your {brand} account is closed, as nobody has signed in to it for a long time. Nothing else was deleted.\n\n"
-        "To use it again, contact us: {base_url}/contact" + _ENDING,
+        "To use it again, contact us: {base_url}/contact" + ENDING,
     )
     PROFESSIONAL_INVITED = (
         "professional-invited",
         EMAIL,
         "Set up your account",
         "Hello {name}\n\n{organization} invites you to {brand}. Use this link within 7 days to set up your account. "
-        "It works once:\n\n{base_url}/set-up/{token}" + _ENDING,
+        "It works once:\n\n{base_url}/set-up/{token}" + ENDING,
     )
     LOGIN_LINKED = (
         "login-linked",
         EMAIL,
         "A new way to sign in to your account",
         "Your {brand} account can now be opened with {provider}.\n\n"
-        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+        "If this was not you, contact us at once: {base_url}/contact" + ENDING,
     )
     LOGIN_UNLINKED = (
         "login-unlinked",
         EMAIL,
         "A way to sign in was removed",
         "Your {brand} account can no longer be opened with {provider}.\n\n"
-        "If this was not you, contact us at once: {base_url}/contact" + _ENDING,
+        "If this was not you, contact us at once: {base_url}/contact" + ENDING,
     )
     LOGIN_CONFLICT = (
         "login-conflict",
         EMAIL,
         "A sign-in needs your help",
         "Somebody signed in with {provider}, but could not be linked to an account (reference {reference}). "
-        "You can see why here:\n\n{base_url}/service-desk/sign-in-problems" + _ENDING,
+        "You can see why here:\n\n{base_url}/service-desk/sign-in-problems" + ENDING,
     )
     ACCESS_LOG = (
         "access-log",
         EMAIL,
         "A message from {brand}",
         "There is a new entry in your access log that you may want to see. Sign in to read it:\n\n{base_url}/access-log"
-        + _ENDING,
+        + ENDING,
     )
     SHARED_RECORD = (
         "shared-record",
@@ -283,35 +262,34 @@ class Notice(Enum):
         "A message from {brand}",
         "There is a new entry in the access log of a record that is shared with you. You asked to be told of it. "
         "Please ask the person whose record it is.\n\n"
-        "You can choose here not to get these messages: {base_url}/account/messages" + _ENDING,
+        "You can choose here not to get these messages: {base_url}/account/messages" + ENDING,
     )
     APP_APPROVED = (
         "app-approved",
         EMAIL,
         "Your app may use {brand}",
         "Our administrator has approved your app (client id {client_id}). People can connect it now.\n\n{reason}"
-        + _ENDING,
+        + ENDING,
     )
     APP_REFUSED = (
         "app-refused",
         EMAIL,
         "About your app",
         "Our administrator could not approve your app (client id {client_id}).\n\n{reason}\n\n"
-        "You can change its registration; it is then looked at again." + _ENDING,
+        "You can change its registration; it is then looked at again." + ENDING,
     )
     APP_SUSPENDED = (
         "app-suspended",
         EMAIL,
         "Your app is suspended",
         "Our administrator has suspended your app (client id {client_id}). Every permission that people gave it has "
-        "ended.\n\n{reason}\n\nIf you think that this is wrong, contact us: {base_url}/contact" + _ENDING,
+        "ended.\n\n{reason}\n\nIf you think that this is wrong, contact us: {base_url}/contact" + ENDING,
     )
     APP_RESUMED = (
         "app-resumed",
         EMAIL,
         "Your app may be used again",
-        "Our administrator has let your app in again (client id {client_id}). People have to connect it anew."
-        + _ENDING,
+        "Our administrator has let your app in again (client id {client_id}). People have to connect it anew." + ENDING,
     )
     AGE_SOON = (
         "age-soon",
@@ -319,7 +297,7 @@ class Notice(Enum):
         "Something changes soon",
         "Somebody who shares with a parent on {brand} soon reaches the age from which they decide alone. What they "
         "share with their parent now ends on their birthday by itself; from then on they can share anew.\n\n"
-        "You get this message because it concerns you. Sign in to see more:\n\n{base_url}/" + _ENDING,
+        "You get this message because it concerns you. Sign in to see more:\n\n{base_url}/" + ENDING,
     )
     AGE_REACHED = (
         "age-reached",
@@ -327,13 +305,13 @@ class Notice(Enum):
         "Something has changed today",
         "Somebody who shared with a parent on {brand} has reached the age from which they decide alone. What they "
         "shared with their parent until then has ended. They can share anew.\n\n"
-        "You get this message because it concerns you. Sign in to see more:\n\n{base_url}/" + _ENDING,
+        "You get this message because it concerns you. Sign in to see more:\n\n{base_url}/" + ENDING,
     )
     NEWS = (
         "news",
         EMAIL,
         "A message from {brand}",
-        "There is something new for you. Sign in to see it:\n\n{base_url}/" + _ENDING,
+        "There is something new for you. Sign in to see it:\n\n{base_url}/" + ENDING,
     )
 
     @property
@@ -345,50 +323,3 @@ class Notice(Enum):
     def channel(self) -> str:
         """Return `email` or `text`."""
         return self.value[1]
-
-
-_BY_KIND = {notice.kind: notice for notice in Notice}
-
-
-_SENTENCES: Final = frozenset({"what", "provider"})
-"""Details that are words of ours, not a person's: they are translated too."""
-_DAYS: Final = frozenset({"last_day"})
-"""Details that are days, `YYYY-MM-DD`."""
-
-
-def render(kind: str, details: Mapping[str, str], letterhead: Letterhead, language: str = "") -> Rendered:
-    """Fill in a template.
-
-    Args:
-        kind: Which message.
-        details: A value for each of its own placeholders.
-        letterhead: Who sends.
-        language: Code of the language to write it in; the letterhead's where it is not known or not spoken here.
-
-    Raises:
-        LookupError: When there is no such kind or a placeholder has no value.
-    """
-    _, _, subject, body = _BY_KIND[kind].value
-    code = known(language) or known(letterhead.language) or DEFAULT
-    say = catalogue(code).gettext
-    values = {name: _worded(name, value, code) for name, value in details.items()}
-    values |= {"brand": letterhead.brand_name, "base_url": letterhead.base_url}
-    said = "".join(say(part) for part in parts(body))
-    return Rendered((say(subject) if subject else "").format_map(values), said.format_map(values))
-
-
-def parts(body: str) -> tuple[str, ...]:
-    """Return the parts of a template's body that are translated, each on its own: what it says, and the ending."""
-    main = body.removesuffix(_ENDING)
-    return (main,) if main == body else (main, _ENDING)
-
-
-def _worded(name: str, value: str, code: str) -> str:
-    if name in _SENTENCES:
-        return catalogue(code).gettext(value) if value else value
-    if name in _DAYS:
-        try:
-            return spoken_day(date.fromisoformat(value), code)
-        except ValueError:
-            return value
-    return value

@@ -36,14 +36,14 @@ def decide(context: Context, principal: Principal, account: Account, case_id: st
     with context.store.write() as session:
         case = person_cases.decide(session, account, case_id, approved=approved, now=context.now())
         if approved:
-            _carry_out(_service_job(session, principal, context), case)
+            _carry_out(service_job(session, principal, context), case)
         action = "approve-person-case" if approved else "refuse-person-case"
         record_administration(context, principal, action=action, description=case.about, session=session)
     return case
 
 
-def _service_job(session: Session, principal: Principal, context: Context) -> Job:
-    """Return a job of the service: who decided is on the log, and sees nothing of the record."""
+def service_job(session: Session, principal: Principal, context: Context) -> Job:
+    """Return a job of the service: who asked for it is on the log, and sees nothing of the record."""
     asked = Job(session, principal, context, Decision(NOTHING, NOTHING), Trace(), Pending())
     return as_service(asked, f"{principal.name} (through this service)")
 

@@ -16,6 +16,7 @@ from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform, record_administration
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 
 NHS_NUMBER: Final = "https://fhir.nhs.uk/Id/nhs-number"
 _VERIFIED: Final = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-NHSNumberVerificationStatus"
@@ -45,10 +46,28 @@ def invite(
     details = checked(replace(person, patient=_NOT_YET), now.date())
     if not details.nhs_number:
         raise FhirError(Kind.INVALID_VALUE, "Enter the NHS number", ("nhs_number",))
+    known = matched(context, details)
+    with context.store.read() as session:
+        invitations.refuse_duplicates(session, coordinator, replace(details, patient=known or _NOT_YET), now)
+    found = replace(details, patient=record_of(context, principal, details))
+    with context.store.write() as session:
+        confirm(session, found)
+        made = invitations.invite(session, coordinator, found, now, invitation_id=invitation_id)
+        about = f"invitation {made.id} {made.patient}"
+        record_administration(context, principal, action="invite", description=about, status=201, session=session)
+    return made
+
+
+def matched(context: Context, details: Person) -> str:
+    """Return the record of an NHS number, `Patient/…`, "" for none; counts guesses before they are judged.
+
+    Raises:
+        FhirError: INVALID_VALUE (400) where last name or date of birth are others; THROTTLED (429) after many of those.
+    """
     with context.store.write() as session:
         # INVARIANT: whose record it is depends on the number alone, and a mistyped one may be somebody else's: nobody
         # is invited to a record whose last name and date of birth are others. Guesses count before they are judged.
-        is_allowed = limits.allow(session, now, (limits.MISMATCH, details.nhs_number))
+        is_allowed = limits.allow(session, context.now(), (limits.MISMATCH, details.nhs_number))
         record = nhs_login_records.by_number(session, details.nhs_number, traced=False)
         is_right = record is None or record.is_of(details.birth_date, details.family)
         if is_allowed and is_right:
@@ -57,29 +76,29 @@ def invite(
         raise FhirError(Kind.THROTTLED, "Too many wrong details for this NHS number. Try again tomorrow")
     if not is_right:
         raise FhirError(Kind.INVALID_VALUE, _CHECK_THEM, ("nhs_number",))
-    with context.store.read() as session:
-        known = replace(details, patient=record.reference if record else _NOT_YET)
-        invitations.refuse_duplicates(session, coordinator, known, now)
-    found = replace(details, patient=f"Patient/{_patient_id(context, principal, details)}")
-    with context.store.write() as session:
-        record = nhs_login_records.by_number(session, details.nhs_number, traced=False)
-        if record is None or record.reference != found.patient or not record.is_of(details.birth_date, details.family):
-            raise FhirError(Kind.BUSINESS_RULE, "This record cannot be opened by invitation", ("nhs_number",))
-        made = invitations.invite(session, coordinator, found, now, invitation_id=invitation_id)
-        about = f"invitation {made.id} {made.patient}"
-        record_administration(context, principal, action="invite", description=about, status=201, session=session)
-    return made
+    return record.reference if record else ""
 
 
-def _patient_id(context: Context, principal: Principal, details: Person) -> str:
-    """Return the id of the one Patient of an NHS number, made now where there is none."""
+def confirm(session: Session, details: Person) -> None:
+    """Let nobody into a record that is another one, or another person's, by the time they are invited.
+
+    Raises:
+        FhirError: BUSINESS_RULE (422).
+    """
+    record = nhs_login_records.by_number(session, details.nhs_number, traced=False)
+    if record is None or record.reference != details.patient or not record.is_of(details.birth_date, details.family):
+        raise FhirError(Kind.BUSINESS_RULE, "This record cannot be opened by invitation", ("nhs_number",))
+
+
+def record_of(context: Context, principal: Principal, details: Person) -> str:
+    """Return the one record of an NHS number, `Patient/…`, made now where there is none."""
     criteria = (("identifier", f"{NHS_NUMBER}|{details.nhs_number}"),)
     outcome = perform(
         Interaction(Code.CREATE, type="Patient", resource=_patient(details), if_none_exist=criteria), principal, context
     )
     if outcome.status >= _FIRST_ERROR_STATUS:
         raise FhirError(Kind.BUSINESS_RULE, json.loads(outcome.content)["issue"][0]["diagnostics"])
-    return outcome.id
+    return f"Patient/{outcome.id}"
 
 
 def _patient(details: Person) -> dict[str, Any]:

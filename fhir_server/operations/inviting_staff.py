@@ -38,10 +38,11 @@ from fhir_server.store.keys import key_of_reference
 INVITE: Final = Limit("invite-professional", 60, timedelta(hours=1))
 """Per coordinator; each e-mail counts, one sent again too."""
 _LONGEST: Final = 100
-_ELSEWHERE: Final = (
-    "They work for another organisation, too, and two people have to check who they are. Ask them to send the form for "
-    "an account on the page Help and contact"
+_TWO_PEOPLE: Final = (
+    "Two people have to check who they are. Ask them to send the form for an account on the page Help and contact"
 )
+_ELSEWHERE: Final = f"They work for another organisation, too. {_TWO_PEOPLE}"
+_NOWHERE: Final = f"The directory knows them, and no role of theirs with you. {_TWO_PEOPLE}"
 _GMC: Final = re.compile(r"[0-9]{7}")
 _USER_ID: Final = re.compile(r"[0-9]{12}")
 
@@ -80,7 +81,7 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
         if any(each.email == them.email for each in waiting(session, coordinator.organization)):
             raise FhirError(Kind.DUPLICATE, "They have an invitation already. Send that again", ("email",))
     service = _Service(context, principal)
-    practitioner = _practitioner(service, them)
+    practitioner, is_new = _practitioner(service, them)
     with context.store.read() as session:
         if any(account.active for account in accounts.by_reference(session, practitioner)):
             raise FhirError(Kind.DUPLICATE, "This person has an account already", ("number",))
@@ -88,6 +89,9 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
         belongs = closure(session, practitioner, to_us(now)).organizations
         if set(belongs) - {key_of_reference(coordinator.organization)}:
             raise FhirError(Kind.INVALID_VALUE, _ELSEWHERE, ("number",))
+    # INVARIANT: a patient may share with the entry itself. Who is known, but was never here, is nobody's to vouch for.
+    if not is_new and not _was_ever_here(service, practitioner, coordinator.organization):
+        raise FhirError(Kind.INVALID_VALUE, _NOWHERE, ("number",))
     _give_role(service, practitioner, coordinator.organization, them)
     owner = service.read(coordinator.organization)
     return _send(service, coordinator, them, practitioner, str(owner.get("name", "")))
@@ -177,20 +181,25 @@ def _system_of(number: str) -> str:
     return GMC if _GMC.fullmatch(number) else ""
 
 
-def _practitioner(service: _Service, them: Colleague) -> str:
-    """Return the entry of the directory with the number, made now where there is none."""
+def _practitioner(service: _Service, them: Colleague) -> tuple[str, bool]:
+    """Return the entry of the directory with the number, made now where there is none, and whether it was."""
     system = _system_of(them.number)
     found = service.search("Practitioner", ("identifier", f"{system}|{them.number}"))
     if not found:
         name = {"use": "official", "family": them.family, "given": them.given.split()}
         identifier = {"system": system, "value": them.number}
         entry = {"resourceType": "Practitioner", "active": True, "identifier": [identifier], "name": [name]}
-        return service.create(entry)
+        return service.create(entry), True
     families = {str(name.get("family", "")).casefold() for entry in found for name in entry.get("name", ())}
     if len(found) > 1 or found[0].get("active") is False or them.family.casefold() not in families:
         text = "The directory knows somebody else by this number. Check it with them, or ask the service desk"
         raise FhirError(Kind.INVALID_VALUE, text, ("number",))
-    return f"Practitioner/{found[0]['id']}"
+    return f"Practitioner/{found[0]['id']}", False
+
+
+def _was_ever_here(service: _Service, practitioner: str, organization: str) -> bool:
+    """Return whether somebody has or had a role in an organisation."""
+    return bool(service.search("PractitionerRole", ("practitioner", practitioner), ("organization", organization)))
 
 
 def _give_role(service: _Service, practitioner: str, organization: str, them: Colleague) -> None:

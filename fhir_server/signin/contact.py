@@ -17,6 +17,8 @@ from fhir_server.interactions.perform import record_sign_in
 from fhir_server.signin.entering import CLIENT
 from fhir_server.signin.forms import field, message, page, secret
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 
 _LONGEST_TEXT = 10_000
 _HONEYPOT = "website"
@@ -91,14 +93,17 @@ def set_up(token: str) -> BaseResponse:
     with here.store.read() as session:
         request = account_requests.of_link(session, token, here.now())
     if request is None or field("terms") != "accepted":
-        wrong = {"terms": "Tick the box to accept the terms of use"}
-        return page("contact-set-up", errors=wrong, email=request.email) if request else _dead()
-    made = account_requests.set_up(here.store, token, secret("password"), web.acceptance(), here.now())
-    if isinstance(made, str):
-        return page("contact-set-up", errors={"password": made}, email=request.email) if made else _dead()
-    description = "Account set up with a link of the service desk"
-    record_sign_in(here, made, succeeded=True, client_id=CLIENT, description=description)
+        missing = {"terms": "Tick the box to accept the terms of use"}
+        return page("contact-set-up", errors=missing, email=request.email) if request else _dead()
+    wrong = account_requests.set_up(here.store, token, secret("password"), web.acceptance(), here.now(), _set_up)
+    if wrong is not None:
+        return page("contact-set-up", errors={"password": wrong}, email=request.email) if wrong else _dead()
     return redirect("/sign-in", 303)
+
+
+def _set_up(session: Session, made: Account) -> None:
+    said = "Account set up with a one-time link"
+    record_sign_in(web.context(), made, succeeded=True, client_id=CLIENT, description=said, session=session)
 
 
 def _again(template: str, error: FhirError, **values: object) -> Response:

@@ -12,11 +12,13 @@ from fhir_server import web
 from fhir_server.identity import accounts, registration
 from fhir_server.identity.registration import QUESTIONS, SHORTEST_ANSWER, Result, Step
 from fhir_server.identity.tries import LOCKED_FOR
+from fhir_server.interactions.audit_strangers import record_act
 from fhir_server.interactions.perform import record_sign_in
 from fhir_server.signin import agreement
 from fhir_server.signin.entering import CLIENT
 from fhir_server.signin.forms import field, message, page, secret, typed_date
-from fhir_server.store import accounts as account_rows
+from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 from fhir_server.store.invitations import Invitation
 
 _PROOF = "registration"
@@ -97,7 +99,7 @@ def start(token: str) -> BaseResponse:
 def new_link(token: str) -> Response:
     """Send a new link where the old one has run out; always the same answer."""
     here = web.context()
-    registration.request_new_link(here.store, token, address=here.address, now=here.now())
+    registration.request_new_link(here.store, token, address=here.address, now=here.now(), noted=_sent_again)
     return message(
         "Check your e-mail and your phone",
         "If your invitation can be renewed, we have sent you a new link by e-mail and a new code by text message.",
@@ -162,14 +164,10 @@ def accept(token: str) -> BaseResponse:
     if wrong := agreement.missing():
         return _step_page(Step.AGREEMENT, invitation, wrong)
     here = web.context()
-    result = registration.finish(here.store, token, _proof(), web.acceptance(), here.now())
+    result = registration.finish(here.store, token, _proof(), web.acceptance(), here.now(), _opened)
     if result is Result.UNUSABLE:
         return _next(token)
     form_state.pop(_PROOF, None)
-    with here.store.read() as session:
-        account = account_rows.by_email(session, invitation.email) if result is Result.FINISHED else None
-    description = "Account opened by invitation; agreement and policy accepted" if account else _REASON[Result.TAKEN]
-    record_sign_in(here, account, succeeded=account is not None, client_id=CLIENT, description=description)
     if result is Result.TAKEN:
         return message(
             "We could not make your account",
@@ -193,7 +191,7 @@ def finished() -> Response:
 def confirm_email(token: str) -> Response:
     """Make the account active."""
     here = web.context()
-    if accounts.confirm_email(here.store, token, here.now()):
+    if accounts.confirm_email(here.store, token, here.now(), _confirmed):
         return message(
             "Your e-mail address is confirmed",
             "Your account is ready. Sign in with your e-mail address and the password that you chose.",
@@ -206,6 +204,20 @@ def confirm_email(token: str) -> Response:
         status=404,
         link=("Sign in", "/sign-in"),
     )
+
+
+def _sent_again(session: Session, invitation: Invitation) -> None:
+    record_act(web.context(), session, "renew-invitation", f"invitation {invitation.id}")
+
+
+def _opened(session: Session, account: Account | None) -> None:
+    done = account is not None
+    description = "Account opened by invitation; agreement and policy accepted" if done else _REASON[Result.TAKEN]
+    record_sign_in(web.context(), account, succeeded=done, client_id=CLIENT, description=description, session=session)
+
+
+def _confirmed(session: Session, account: Account) -> None:
+    record_act(web.context(), session, "confirm-email", f"account {account.id}")
 
 
 def _proof() -> str:

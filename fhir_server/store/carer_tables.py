@@ -20,6 +20,8 @@ carer_invitation = Table(
     Column("email", Text, nullable=False),
     Column("mobile", Text, nullable=False),
     Column("invited_by", Text, nullable=False),
+    Column("organization", Text),
+    Column("birth_date", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("token_hash", Text, nullable=False, unique=True),
@@ -30,6 +32,7 @@ carer_invitation = Table(
     Column("cancelled_at", BigInteger),
 )
 Index("ix_carer_invitation_patient", carer_invitation.c.patient, carer_invitation.c.created_at)
+Index("ix_carer_invitation_organization", carer_invitation.c.organization, carer_invitation.c.created_at)
 
 carer_link = Table(
     "carer_link",

@@ -25,6 +25,8 @@ class CarerInvitation:
         reference: `RelatedPerson/…` that the carer will be.
         consent_id: The Consent that says what they see.
         invited_by: Account that invited.
+        organization: `Organization/…` of the coordinator who invited a child's parent, "" where a patient invited.
+        birth_date: The child's (`YYYY-MM-DD`), which a coordinator's invitation asks for; "" otherwise.
     """
 
     id: str
@@ -40,6 +42,8 @@ class CarerInvitation:
     locked_until: datetime | None = None
     completed_at: datetime | None = None
     cancelled_at: datetime | None = None
+    organization: str = ""
+    birth_date: str = ""
 
 
 _ROW = carer_invitation.c
@@ -58,6 +62,8 @@ def add(session: Session, new: CarerInvitation, *, token_hash: str, code_hash: s
             "email": new.email,
             "mobile": new.mobile,
             "invited_by": new.invited_by,
+            "organization": new.organization or None,
+            "birth_date": new.birth_date or None,
             "created_at": to_us(new.created_at),
             "expires_at": to_us(new.expires_at),
             "token_hash": token_hash,
@@ -82,6 +88,21 @@ def waiting(session: Session, patient: str) -> tuple[CarerInvitation, ...]:
     statement = select(carer_invitation).where(_ROW.patient == patient, _ROW.completed_at.is_(None))
     rows = session.connection.execute(statement.where(_ROW.cancelled_at.is_(None)).order_by(_ROW.created_at.desc()))
     return tuple(_from_row(row) for row in rows)
+
+
+def of_organization(session: Session, organization: str, limit: int) -> tuple[CarerInvitation, ...]:
+    """Return the parents whom the coordinators of an organisation invited, newest first; "*" means of all."""
+    by_coordinators = _ROW.organization.is_not(None) if organization == "*" else _ROW.organization == organization
+    statement = select(carer_invitation).where(by_coordinators).order_by(_ROW.created_at.desc(), _ROW.id).limit(limit)
+    return tuple(_from_row(row) for row in session.connection.execute(statement))
+
+
+def relatives(session: Session, patient: str) -> tuple[str, ...]:
+    """Return the accounts that stand for somebody who was invited to a patient's record, each once."""
+    link = carer_link.c
+    statement = select(link.account_id).join(carer_invitation, _ROW.reference == link.reference)
+    found = session.connection.execute(statement.where(_ROW.patient == patient, link.ended_at.is_(None)).distinct())
+    return tuple(found.scalars())
 
 
 def code_hash(session: Session, invitation_id: str) -> str:
@@ -119,6 +140,11 @@ def cancel_for(session: Session, reference: str, now: datetime) -> None:
     """Make every open invitation to be a RelatedPerson useless."""
     statement = update(carer_invitation).where(_ROW.reference == reference, _ROW.completed_at.is_(None))
     session.connection.execute(statement.where(_ROW.cancelled_at.is_(None)).values(cancelled_at=to_us(now)))
+
+
+def end(session: Session, invitation_id: str, now: datetime) -> None:
+    """Remember that what an invitation let somebody see was ended, taken up or not."""
+    _update(session, invitation_id, cancelled_at=to_us(now), code_hash="")
 
 
 def link(session: Session, account_id: str, reference: str, now: datetime) -> None:
@@ -168,6 +194,8 @@ def _from_row(row: Row[Any]) -> CarerInvitation:
         locked_until=maybe_from_us(row.locked_until),
         completed_at=maybe_from_us(row.completed_at),
         cancelled_at=maybe_from_us(row.cancelled_at),
+        organization=row.organization or "",
+        birth_date=row.birth_date or "",
     )
 
 

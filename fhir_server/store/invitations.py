@@ -274,19 +274,24 @@ def set_memorable(session: Session, invitation_id: str, question: str, answer_ha
     _update(session, invitation_id, memorable_question=question, memorable_hash=answer_hash)
 
 
-def complete(session: Session, invitation_id: str, account_id: str, now: datetime) -> None:
-    """Close an invitation whose account was made; its secrets live on in the account only."""
-    _update(
-        session,
-        invitation_id,
-        account_id=account_id,
-        completed_at=to_us(now),
-        code_hash="",
-        proof_hash=None,
-        password_hash=None,
-        memorable_question=None,
-        memorable_hash=None,
-    )
+def complete(session: Session, invitation_id: str, account_id: str, now: datetime) -> bool:
+    """Close an invitation whose account is made; its secrets live on in the account only.
+
+    False where it was completed, cancelled or renewed with other secrets meanwhile: then no account may be made.
+    """
+    row = invitation.c
+    works = (row.completed_at.is_(None), row.cancelled_at.is_(None), row.proof_hash.is_not(None))
+    statement = update(invitation).where(row.id == invitation_id, *works)
+    values = {
+        "account_id": account_id,
+        "completed_at": to_us(now),
+        "code_hash": "",
+        "proof_hash": None,
+        "password_hash": None,
+        "memorable_question": None,
+        "memorable_hash": None,
+    }
+    return session.connection.execute(statement.values(values)).rowcount == 1
 
 
 def cancel(session: Session, invitation_id: str, now: datetime) -> None:

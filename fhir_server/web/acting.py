@@ -9,6 +9,7 @@ from datetime import datetime
 
 from flask import abort
 
+from fhir_server.interactions.audit_strangers import record_act
 from fhir_server.interactions.model import Context
 from fhir_server.interactions.perform import record_administration
 from fhir_server.store.accounts import Account
@@ -56,6 +57,21 @@ class Actor:
             status=status,
             session=session,
         )
+
+
+def note(session: Session, action: str, description: str, *, reason: str = "") -> None:
+    """Write the AuditEvent of an act of whoever is signed in, or of somebody who is not, in its transaction.
+
+    Args:
+        session: The transaction.
+        action: What was done, or was not.
+        description: To what: ids and kinds, no secret.
+        reason: Why it was refused, a fixed sentence of ours; "" where it was done.
+    """
+    if signed_in() is None:
+        record_act(context(), session, action, description, reason=reason)
+    else:
+        actor().record(session, action, description, status=403 if reason else 200)
 
 
 def actor() -> Actor:

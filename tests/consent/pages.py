@@ -47,6 +47,7 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "entry_id": ("a-doc", "a-doc-mh", "nowhere"),
     "dispute_id": ("nowhere",),
     "carer_invitation_id": ("nowhere",),
+    "parent_invitation_id": ("nowhere",),
     "choice": ("carol", "nowhere"),
     "request_id": ("nowhere",),
     "account_id": ("account-professional", "nowhere"),

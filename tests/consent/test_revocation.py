@@ -16,7 +16,8 @@ import pytest
 
 from fhir_server.access import tokens
 from fhir_server.notify.outbox import deliver_due, queue
-from fhir_server.notify.templates import Letterhead, Notice
+from fhir_server.notify.rendering import Letterhead
+from fhir_server.notify.templates import Notice
 from fhir_server.notify.transports import Delivery
 from fhir_server.store import accounts, oauth_clients
 from tests.consent.callers import in_emergency

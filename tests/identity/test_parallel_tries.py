@@ -3,19 +3,22 @@
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fhir_server.identity import invitations, passwords, registration
-from fhir_server.identity.accounts import create_account
+from fhir_server.identity import carers, codes, invitations, passwords, registration
+from fhir_server.identity.accounts import CONFIRM, confirm_email, create_account
 from fhir_server.identity.agreements import Acceptance
 from fhir_server.identity.limits import SIGN_IN_HERE
 from fhir_server.identity.registration import Result
 from fhir_server.identity.sign_in import Result as SignInResult
 from fhir_server.identity.sign_in import prove_password
 from fhir_server.store import accounts, messages
-from fhir_server.store.database import Store
+from fhir_server.store import invitations as rows
+from fhir_server.store.accounts import Account, Secrets
+from fhir_server.store.database import Session, Store
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 PERSON = invitations.Person("Ann", "Example", "1984-03-15", "", "ann@example.org", "07700 900123", "Patient/1")
@@ -57,7 +60,8 @@ def test_guesses_side_by_side_are_counted_one_by_one(store: Store) -> None:
     assert told == ["invitation-locked"]
 
 
-def test_finishing_twice_at_once_makes_one_account(store: Store) -> None:
+def _ready(store: Store) -> tuple[str, str]:
+    """Return link token and browser's proof of somebody who has done every step but the last."""
     token, code = _invited(store)
     proof = registration.prove(store, token, code, PERSON.birth_date, address="", now=NOW).token
     with store.read() as session:
@@ -65,12 +69,93 @@ def test_finishing_twice_at_once_makes_one_account(store: Store) -> None:
     assert invitation
     assert registration.choose_password(store, invitation, "walrus kettle orbit") == ""
     registration.choose_memorable(store, invitation, "Which pet?", "Zoë")
+    return token, proof
+
+
+def _finish(store: Store, token: str, proof: str, noted: list[bool]) -> Result:
+    def note(_session: Session, account: Account | None) -> None:
+        noted.append(account is not None)
+
+    return registration.finish(store, token, proof, Acceptance(), NOW, note)
+
+
+def test_finishing_twice_at_once_makes_one_account_and_two_confirmations_one_active_account(store: Store) -> None:
+    token, proof = _ready(store)
+    noted: list[bool] = []
     with ThreadPoolExecutor(4) as pool:
-        results = Counter(pool.map(lambda _: registration.finish(store, token, proof, Acceptance(), NOW), range(4)))
+        results = Counter(pool.map(lambda _: _finish(store, token, proof, noted), range(4)))
     assert results == {Result.FINISHED: 1, Result.UNUSABLE: 3}
+    assert noted == [True]
     with store.read() as session:
         [account] = accounts.by_reference(session, "Patient/1")
         assert passwords.matches(accounts.secrets_of(session, account.id).password_hash, "walrus kettle orbit")
+
+    # A second one, as the join of two records of one person can leave: whoever confirms first has the record.
+    links = ["first-link", "second-link"]
+    with store.write() as session:
+        other = replace(account, id="other", email="other@example.org")
+        accounts.add(session, other, Secrets("", ""))
+        for link, each in zip(links, (account, other), strict=True):
+            accounts.add_link(session, codes.token_hash(link), account_id=each.id, purpose=CONFIRM, now=NOW,
+                              expires_at=NOW + timedelta(days=1))  # fmt: skip
+    active: list[str] = []
+
+    def confirm(link: str) -> bool:
+        return confirm_email(store, link, NOW, lambda _session, each: active.append(each.id))
+
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(confirm, links))
+    assert sorted(done) == [False, True]
+    with store.read() as session:
+        assert [each.id for each in accounts.by_reference(session, "Patient/1") if each.active] == active
+
+
+def test_what_is_cancelled_opens_no_account_and_what_opened_one_is_not_cancelled(store: Store) -> None:
+    """Whichever of the two comes first at the database, its answer stays true."""
+    token, proof = _ready(store)
+    with store.read() as session:
+        invitation = registration.usable(session, token, NOW)
+    assert invitation
+
+    def cancel() -> None:
+        with store.write() as session:
+            invitations.cancel(session, invitation, NOW)
+
+    noted: list[bool] = []
+    with ThreadPoolExecutor(2) as pool:
+        finishing, cancelling = pool.submit(_finish, store, token, proof, noted), pool.submit(cancel)
+        result, _ = finishing.result(), cancelling.result()
+    with store.read() as session:
+        found = invitations.found(session, "*", invitation.id)
+        is_open = bool(accounts.by_reference(session, "Patient/1"))
+    expected = (False, True) if result is Result.FINISHED else (True, False)
+    assert (found.cancelled_at is not None, is_open) == expected
+    # Held still between the look and the deed: the coordinator was told that the link is dead.
+    with store.write() as session:
+        assert not rows.complete(session, invitation.id, "late", NOW)
+
+
+def test_a_carer_who_answers_twice_at_once_gets_one_account(store: Store) -> None:
+    with store.write() as session:
+        patient = create_account(
+            session, role="patient", email="p@example.org", name="Ann", password="walrus kettle orbit", now=NOW,
+            reference="Patient/1",
+        )  # fmt: skip
+        about = carers.About("Patient/1", "RelatedPerson/1", "c")
+        carers.invite(session, patient, carers.Carer("Joan Hart", "joan@example.org", "+447700900456"), about, NOW)
+    with store.write() as session:
+        sent = {item.kind: item.details for item in messages.lease(session, NOW, invitations.VALID_FOR)}
+    arrival = carers.Arrival(sent["carer-invitation"]["token"], sent["carer-code"]["code"], "", "", NOW)
+
+    def answer(_number: int) -> carers.Result:
+        return carers.register(store, arrival, "walrus kettle orbit", Acceptance(), lambda _, __: None).result
+
+    with ThreadPoolExecutor(4) as pool:
+        results = Counter(pool.map(answer, range(4)))
+    assert results == {carers.Result.JOINED: 1, carers.Result.UNUSABLE: 3}
+    with store.read() as session:
+        [account] = accounts.by_reference(session, "RelatedPerson/1")
+        assert account.email == "joan@example.org"
 
 
 def test_sign_in_limit_holds_across_threads(store: Store) -> None:

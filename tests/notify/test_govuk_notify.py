@@ -13,7 +13,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from fhir_server.notify.outbox import deliver_due, queue
-from fhir_server.notify.templates import Letterhead, Notice
+from fhir_server.notify.rendering import Letterhead
+from fhir_server.notify.templates import Notice
 from fhir_server.notify.transports import Delivery, UndeliverableError, transport
 from fhir_server.store.database import Store
 from tests.answering import answering

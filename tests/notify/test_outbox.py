@@ -12,7 +12,8 @@ import pytest
 from fhir_server.identity.accounts import create_account
 from fhir_server.language import catalogue
 from fhir_server.notify.outbox import deliver_due, queue
-from fhir_server.notify.templates import Letterhead, Notice, parts, render
+from fhir_server.notify.rendering import Letterhead, parts, render
+from fhir_server.notify.templates import Notice
 from fhir_server.notify.transports import Delivery, FileTransport, UndeliverableError
 from fhir_server.store import accounts, messages
 from fhir_server.store.database import Store

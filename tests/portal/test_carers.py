@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from fhir_server.portal.models.related import last_day_of_childhood
+from fhir_server.identity.ages import last_day_of_childhood
 from fhir_server.store import messages
 from tests.portal.conftest import AMELIA, DESMOND, GP, PASSWORDS, THOMAS, Person
 from tests.server import Server

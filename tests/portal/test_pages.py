@@ -52,6 +52,7 @@ EXAMPLES = {
     "dispute_id": "unknown",
     "action": "resend",
     "carer_invitation_id": "unknown",
+    "parent_invitation_id": "unknown",
     "choice": "unknown",
     "request_id": "unknown",
     "account_id": "unknown",

@@ -330,12 +330,12 @@ def test_a_link_to_confirm_opens_no_account_of_who_died_or_of_a_record_that_is_n
             )
         assert propose(desk, *ends).status_code == 303, ends
         assert decided(admin).status_code == 303, ends
-        assert not confirm_email(server.store, link, server.clock()), ends
+        assert not confirm_email(server.store, link, server.clock(), lambda _session, _account: None), ends
         assert propose(desk, *opens).status_code == 303, opens
         assert decided(admin).status_code == 303, opens
         with server.store.read() as session:
             assert [each.active for each in accounts.by_reference(session, f"Patient/{person['id']}")] == [False], opens
-        assert confirm_email(server.store, link, server.clock()), opens
+        assert confirm_email(server.store, link, server.clock(), lambda _session, _account: None), opens
 
 
 def _id_of(server: Server, email: str) -> str:

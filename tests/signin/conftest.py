@@ -18,7 +18,7 @@ from fhir_server.identity.accounts import create_account
 from fhir_server.identity.invitations import Person, invite
 from fhir_server.interactions.model import Context
 from fhir_server.notify.outbox import deliver_due
-from fhir_server.notify.templates import Letterhead
+from fhir_server.notify.rendering import Letterhead
 from fhir_server.notify.transports import FileTransport
 from fhir_server.portal import __file__ as portal_file
 from fhir_server.signin.routes import blueprint

@@ -18,7 +18,7 @@ from fhir_server.identity.accounts import create_account
 from fhir_server.identity.invitations import Person, invite
 from fhir_server.identity.openid_provider import Publications
 from fhir_server.notify.outbox import deliver_due
-from fhir_server.notify.templates import Letterhead
+from fhir_server.notify.rendering import Letterhead
 from fhir_server.notify.transports import FileTransport
 from fhir_server.signin.relying_party import EXTENSION, RelyingParty
 from fhir_server.store.accounts import Account

@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 from fhir_server.identity.accounts import create_account
 from fhir_server.identity.invitations import Person, invite
 from fhir_server.notify.outbox import deliver_due
-from fhir_server.notify.templates import Letterhead
+from fhir_server.notify.rendering import Letterhead
 from fhir_server.notify.transports import FileTransport
 from fhir_server.store.database import Store
 from tests.answering import answering

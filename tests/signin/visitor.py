@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from fhir_server.identity import accounts
 from fhir_server.notify.outbox import deliver_due
-from fhir_server.notify.templates import Letterhead
+from fhir_server.notify.rendering import Letterhead
 from fhir_server.notify.transports import FileTransport
 from fhir_server.store import accounts as account_rows
 from fhir_server.store.accounts import Account

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fhir_server.notify.outbox import queue
-from fhir_server.notify.templates import Letterhead, Notice
+from fhir_server.notify.rendering import Letterhead
+from fhir_server.notify.templates import Notice
 from fhir_server.notify.transports import FileTransport
 from fhir_server.store.database import Store
 from fhir_server.worker import Job, messages_job, run

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any, Final
 
-from fhir_server.identity import ages
+from fhir_server.identity.ages import PARENT
 from fhir_server.portal.models.words import Json, items
 
-PARENT: Final = "PRN"
 _ROLES: Final = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 
 
@@ -54,15 +52,3 @@ def is_parent(person: Json) -> bool:
     return any(
         coding.get("code") == PARENT for concept in items(person, "relationship") for coding in items(concept, "coding")
     )
-
-
-def last_day_of_childhood(birth_date: object, years: int, today: date) -> date | None:
-    """Return the day before a birthday; None for somebody who has had it, or whose date of birth is not known whole."""
-    try:
-        born = date.fromisoformat(birth_date) if isinstance(birth_date, str) else None
-    except ValueError:
-        born = None
-    if born is None:
-        return None
-    birthday = ages.birthday(born, years)
-    return birthday - timedelta(days=1) if birthday > today else None

@@ -13,11 +13,12 @@ from werkzeug.wrappers import Response
 
 from fhir_server import web
 from fhir_server.identity import carers as identity
+from fhir_server.identity.ages import PARENT
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.models import sharing as model
 from fhir_server.portal.models import viewers
 from fhir_server.portal.models.labels import LABELS
-from fhir_server.portal.models.related import PARENT, RELATIONS, related_person
+from fhir_server.portal.models.related import RELATIONS, related_person
 from fhir_server.portal.models.sharing import Grantee
 from fhir_server.portal.road import clerk
 from fhir_server.portal.views.sharing import Choice, as_child, choice_of, own_record

@@ -15,11 +15,12 @@ from werkzeug.wrappers import Response
 
 from fhir_server import web
 from fhir_server.identity import carers, sharing_requests
+from fhir_server.identity.ages import last_day_of_childhood
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.models import sharing as model
 from fhir_server.portal.models import sharing_history, viewers
 from fhir_server.portal.models.labels import BY_CODE, LABELS, Label, in_order
-from fhir_server.portal.models.related import is_parent, last_day_of_childhood
+from fhir_server.portal.models.related import is_parent
 from fhir_server.portal.models.sharing import Grantee, Overview, Share
 from fhir_server.portal.models.words import LONDON, party_name, spoken_day
 from fhir_server.portal.views.directory import find_grantees, grantee_of, names

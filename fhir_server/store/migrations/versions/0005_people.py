@@ -194,6 +194,8 @@ def _create_carer_invitation() -> None:
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("mobile", sa.Text(), nullable=False),
         sa.Column("invited_by", sa.Text(), nullable=False),
+        sa.Column("organization", sa.Text()),
+        sa.Column("birth_date", sa.Text()),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("token_hash", sa.Text(), nullable=False),
@@ -206,6 +208,7 @@ def _create_carer_invitation() -> None:
         sa.UniqueConstraint("token_hash", name="uq_carer_invitation_token_hash"),
     )
     op.create_index("ix_carer_invitation_patient", "carer_invitation", ["patient", "created_at"])
+    op.create_index("ix_carer_invitation_organization", "carer_invitation", ["organization", "created_at"])
 
 
 def _create_carer_link() -> None:
