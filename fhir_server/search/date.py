@@ -38,6 +38,10 @@ def interval_of(kind: str, value: Any) -> tuple[int, int] | None:
                 return period_interval(value)
             case "Timing":
                 return timing_interval(value)
+            case "instant":
+                # "A fixed point in time with an interval smaller than the precision of the system".
+                start, _ = date_interval(value)
+                return start, start + 1
             case _ if isinstance(value, str):
                 return date_interval(value)
     return None

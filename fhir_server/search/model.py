@@ -171,6 +171,7 @@ class SearchRequest:
         sort: Keys in order, those of `_sort` or of the order that costs least; empty sorts by the surrogate key.
         count: Page size; 0 asks for the total only.
         total_wanted: Whether the exact total was asked for.
+        total_unwanted: Whether no total was asked for, though it costs nothing where one page holds all.
         includes: What to add to the page.
         projection: What `_elements` or `_summary` leaves, None for whole resources.
         cursor: Sealed position, "" for the first page.
@@ -186,6 +187,7 @@ class SearchRequest:
     sort: tuple[SortKey, ...] = ()
     count: int = 50
     total_wanted: bool = False
+    total_unwanted: bool = False
     includes: tuple[Include, ...] = ()
     projection: Projection | None = None
     cursor: str = ""

@@ -228,6 +228,7 @@ class _Parser:
             self.sort or (() if self.looks_inside else walk.newest_first(definitions, self.types, self.criteria)),
             count,
             self.results.get("_total", "none") != "none",
+            self.results.get("_total") == "none",
             tuple(dict.fromkeys(self.includes)),
             projection,
             self.results.get(CURSOR, ""),

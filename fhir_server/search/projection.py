@@ -7,7 +7,7 @@ whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ _SUBSETTED = {
 }
 _INLINE = frozenset({"BackboneElement", "Element"})
 _ELEMENTS_LIMIT = 100
-_PATH = re.compile(r"[A-Za-z]+(\.[A-Za-z]+)*")
+_PATH = re.compile(r"[A-Za-z0-9]+(\[x\])?(\.[A-Za-z0-9]+(\[x\])?)*")
 
 
 def projection_of(definitions: Definitions, elements: str, summary: str) -> Projection | None:
@@ -52,7 +52,7 @@ def elements_projection(definitions: Definitions, value: str) -> _Elements:
 
 def _top(name: str) -> str:
     """Return the top level element of a path, below its type where that stands first: more than asked for may come."""
-    parts = name.split(".")
+    parts = name.replace("[x]", "").split(".")
     return ".".join(parts[:2] if parts[0][0].isupper() else parts[:1])
 
 
@@ -65,18 +65,27 @@ def summary_projection(definitions: Definitions, summary: str) -> _Summary:
 class _Elements:
     definitions: Definitions = field(repr=False)
     names: frozenset[str]
+    kept: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    """Members in JSON that stay, by resource type, of the types met so far."""
 
     def apply(self, resource_type: str, content: bytes, *, included: bool) -> bytes:
         """Return the bytes to serve; what was included comes whole."""
         if included:
             return content
         resource = decode(content, len(content))
-        kept = set(_ALWAYS)
-        for name, children in self.definitions.fields(resource_type).items():
-            wanted = name in self.names or f"{resource_type}.{name}" in self.names
-            if wanted or children[0].element.min > 0 or (children[0].element.modifier and name == "implicitRules"):
-                kept.update(child.json_name for child in children)
+        kept = self.kept.get(resource_type)
+        if kept is None:
+            kept = self.kept[resource_type] = frozenset(self._kept(resource_type))
         return _served({name: value for name, value in resource.items() if name.removeprefix("_") in kept})
+
+    def _kept(self, resource_type: str) -> Iterator[str]:
+        yield from _ALWAYS
+        for name, children in self.definitions.fields(resource_type).items():
+            # A choice is asked for as `value`, `value[x]` or, as it stands in JSON, `valueQuantity`.
+            spelt = {name, *(child.json_name for child in children)}
+            wanted = any(each in self.names or f"{resource_type}.{each}" in self.names for each in spelt)
+            if wanted or children[0].element.min > 0 or (children[0].element.modifier and name == "implicitRules"):
+                yield from (child.json_name for child in children)
 
 
 @dataclass(frozen=True, slots=True)

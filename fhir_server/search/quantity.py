@@ -30,7 +30,7 @@ _CURRENCIES = "urn:iso:std:iso:4217"
 _NUMBER = "[number] with an optional prefix eq, ne, gt, lt, ge, le, sa, eb or ap before it"
 _SYNTAX = {
     "number": f"is {_NUMBER}.",
-    "quantity": f"is [number], [number]|[system]|[code] or [number]||[code or unit], {_NUMBER}.",
+    "quantity": f"is [number], [number]|[system], [number]|[system]|[code] or [number]||[code or unit], {_NUMBER}.",
 }
 _APPROXIMATION = Decimal("0.1")
 _BELOW, _ABOVE, _OPEN = frozenset({"<", "<="}), frozenset({">", ">="}), frozenset({"<", ">"})
@@ -148,8 +148,10 @@ def _comparison(parameter: SearchParameter, text: str) -> Comparison:
         lo, hi = min(lo, exact - margin), max(hi, exact + margin)
     bounds = (prefix, float(exact), float(lo), float(hi))
     match parts[1:]:
-        case [] | ["", ""]:
+        case [] | [""] | ["", ""]:
             return Comparison(*bounds)
+        case [system] if parameter.type == "quantity":
+            return Comparison(*bounds, system=(keys.text_key(system),))
         case [system, code] if (scale := units.scale(system, code)).dimension and parameter.type == "quantity":
             canonical = (prefix, scale.canonical(exact), scale.canonical(lo), scale.canonical(hi))
             return Comparison(*canonical, dimension=(scale.dimension,))

@@ -29,9 +29,10 @@ CONTAINED_TYPES = ("container", "contained")
 
 def count(value: str) -> int:
     """Return the page size: the one asked for, at most `MAXIMUM_COUNT`."""
-    if not value.isascii() or not value.isdigit() or len(value) > _DIGITS_LIMIT:
+    if not value.isascii() or not value.isdigit():
         raise syntax.invalid("_count", f"is a whole number from 0; pages have at most {MAXIMUM_COUNT} matches.")
-    return min(int(value), MAXIMUM_COUNT)
+    digits = value.lstrip("0")
+    return MAXIMUM_COUNT if len(digits) > _DIGITS_LIMIT else min(int(digits or "0"), MAXIMUM_COUNT)
 
 
 def choice(name: str, value: str, allowed: Sequence[str]) -> str:
@@ -92,17 +93,19 @@ def _include(
     if value == "*":
         return Include(() if reverse or iterate else types, (), "", iterate, reverse, by_url=True)
     if source not in definitions.resource_types or len(parts) not in {2, 3}:
-        raise syntax.invalid(name, "is [type]:[reference parameter], [type]:[parameter]:[target type], [type]:* or *.")
+        raise syntax.unsupported(
+            name, "is [type]:[reference parameter], [type]:[parameter]:[target type], [type]:* or *."
+        )
     target = parts[2] if parts[2:] else ""
     if target and target not in definitions.resource_types:
-        raise syntax.invalid(name, f"names {syntax.shown(target)}, which is no resource type.")
+        raise syntax.unsupported(name, f"names {syntax.shown(target)}, which is no resource type.")
     known = definitions.search_parameters(source)
     if parts[1] == "*":
         every = tuple(each.key for each in known.values() if each.type == "reference")
         return Include((source,), every, target, iterate, reverse, by_url=True)
     if parts[1] not in known or known[parts[1]].type != "reference":
         references = sorted(code for code, each in known.items() if each.type == "reference")
-        raise syntax.invalid(
+        raise syntax.unsupported(
             name, f"names '{syntax.shown(parts[1])}'; reference parameters of {source}: {', '.join(references)}."
         )
     if known[parts[1]].url in definitions.unready:

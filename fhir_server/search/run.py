@@ -68,7 +68,7 @@ def run(
     matches = tuple(row_of(record, names, scored=text.is_scored(request.criteria)) for record in page)
     total = None
     if not request.cursor and not more:
-        total = len(matches)
+        total = None if request.total_unwanted else len(matches)
     elif request.total_wanted:
         total = count(session, visibility, request)
     further, cut = included(session, visibility, request, matches, names) if request.includes else ([], False)

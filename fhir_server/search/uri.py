@@ -25,10 +25,12 @@ HEAD_CHARACTERS = 160
 _URN = "urn:"
 
 
-def write(_kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
-    """Yield the columns of the rows of one node."""
+def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns of the rows of one node; a canonical with a version is found without it, too."""
     if isinstance(value, str):
         yield {"head": value[:HEAD_CHARACTERS], "uri": value}
+        if kind == "canonical" and (plain := value.partition("|")[0]) not in {"", value}:
+            yield {"head": plain[:HEAD_CHARACTERS], "uri": plain}
 
 
 def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], _reading: Reading) -> Match:

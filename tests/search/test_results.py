@@ -38,6 +38,10 @@ RESOURCES: list[Json] = [
     {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "weight"},
      "subject": {"reference": f"{BASE}/Patient/p1/_history/3"}, "performer": [{"display": "somebody"}],
      "valueQuantity": {"value": 5, "comparator": "<", "unit": "kg"}},
+    {"resourceType": "Slot", "id": "s1", "schedule": {"reference": "Schedule/c"}, "status": "free",
+     "start": "2020-07-01T01:00:00+01:00", "end": "2020-07-01T00:30:00Z", "meta": {"profile": ["http://p.test/s|1.0"]}},
+    {"resourceType": "ChargeItem", "id": "h1", "status": "billable", "code": {"text": "hour"}, "subject": {},
+     "quantity": {"value": 2, "system": "http://unitsofmeasure.org", "code": "h"}},
 ]  # fmt: skip
 
 
@@ -122,9 +126,31 @@ def test_a_quantity_with_a_comparator_stands_for_all_it_may_be(world: World) -> 
     assert world.ids("Observation", ("value-quantity", "5")) == []
 
 
+@pytest.mark.parametrize(
+    "kind,code,found,not_found",
+    [
+        # An instant is a point in time, so that a client's milliseconds find it; a dateTime covers its second.
+        ("Slot", "start", ("2020-07-01T00:00:00.000Z", "le2020-07-01T00:00:00.0Z"), ("gt2020-07-01T00:00:00.000Z",)),
+        ("Slot", "_profile", ("http://p.test/s", "http://p.test/s|1.0"), ("http://p.test/s|2.0", "http://p.test")),
+        (
+            "ChargeItem",
+            "quantity",
+            ("2|http://unitsofmeasure.org", "2|", "120|http://unitsofmeasure.org|min"),
+            ("2|u",),
+        ),
+    ],
+)
+def test_values_are_read_as_their_type_says(
+    world: World, kind: str, code: str, found: tuple[str, ...], not_found: tuple[str, ...]
+) -> None:
+    assert [value for value in found if len(world.ids(kind, (code, value))) != 1] == []
+    assert [value for value in not_found if world.ids(kind, (code, value))] == []
+
+
 def test_total_is_given_when_asked_for_or_known_for_nothing(world: World) -> None:
     assert _bundle(world, "Patient")["total"] == 4
     assert "total" not in _bundle(world, "Patient", ("_count", "2"))
+    assert "total" not in _bundle(world, "Patient", ("_total", "none"))
     assert _bundle(world, "Patient", ("_count", "2"), ("_total", "accurate"))["total"] == 4
     for query in (("_count", "0"), ("_summary", "count")):
         bundle = _bundle(world, "Patient", query)
@@ -139,6 +165,7 @@ def test_total_is_given_when_asked_for_or_known_for_nothing(world: World) -> Non
         (("_summary", "text"), {"text", "id"}, {"name", "birthDate"}),
         (("_summary", "data"), {"name", "contact"}, {"text"}),
         (("_elements", "birthDate,multipleBirth"), {"birthDate", "multipleBirthInteger"}, {"name", "text", "gender"}),
+        (("_elements", "multipleBirthInteger,multipleBirth[x]"), {"multipleBirthInteger"}, {"name", "birthDate"}),
         (("_elements", "name.family,Patient.contact.name"), {"name", "contact"}, {"birthDate", "text"}),
     ],
 )
@@ -157,9 +184,12 @@ def test_a_whole_resource_is_served_as_it_was_stored(world: World) -> None:
 
 
 def test_links_state_what_was_understood(world: World) -> None:
-    bundle = _bundle(world, "Patient", ("_sort", "family"), ("_count", "5000"), ("family", ""), ("_format", "json"))
+    bundle = _bundle(world, "Patient", ("_sort", "family"), ("_count", "5" * 30), ("family", ""), ("_format", "json"))
     assert [link["relation"] for link in bundle["link"]] == ["self"]
     assert bundle["link"][0]["url"] == f"{BASE}/Patient?_sort=family&_count=1000"
+    with_unknown = [("_id", "p1"), ("_include", "Patient:nosuch"), ("_include", "NoSuch:type")]
+    page, request = world.search("Patient", with_unknown, handling="lenient")
+    assert (request.understood, len(page.outcomes), len(page.matches)) == ((("_id", "p1"),), 2, 1)
     first = _bundle(world, "Patient", ("_count", "2"), ("gender:not", "a|b&c=d"))
     assert [link["relation"] for link in first["link"]] == ["self", "first", "next", "last"]
     assert first["link"][0]["url"] == f"{BASE}/Patient?_count=2&gender:not=a%7Cb%26c%3Dd"
