@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import msgspec
 from flask import abort
 
 from fhir_server import web
@@ -23,9 +24,11 @@ from fhir_server.spec import json as fhir_json
 from fhir_server.spec.outcome import FhirError, Kind
 
 Parameter: TypeAlias = tuple[str, str]
+T = TypeVar("T")
 _CURSOR = "_cursor"
 _PAGE_COUNT = 500
 _MOST_PAGES = 4
+MOST_COUNT = _PAGE_COUNT * _MOST_PAGES
 _WHOLE_PAGE_COUNT, _MOST_WHOLE_PAGES = 500, 40
 _WHOLE_PAGE_BYTES = 200_000_000
 _REFUSALS = {kind.status: kind for kind in (Kind.FORBIDDEN, Kind.NOT_FOUND)}
@@ -80,9 +83,19 @@ class Road:
         parameters = (*query, (_CURSOR, page)) if page else query
         return opened(decode(self._perform(Interaction(Code.SEARCH, type=resource_type, query=parameters))))
 
+    def search_as(self, shape: type[T], resource_type: str, *query: Parameter) -> T:
+        """Return of a page of a search what a shape names, and read nothing else: most of an AuditEvent is a list."""
+        outcome = self._perform(Interaction(Code.SEARCH, type=resource_type, query=query))
+        return msgspec.json.decode(outcome.content, type=shape)
+
     def search_all(self, resource_type: str, *query: Parameter) -> tuple[dict[str, Any], ...]:
         """Return the matches of every page of a search, up to a limit that no real record reaches."""
-        return self._pages(resource_type, query, _MOST_PAGES)[0]
+        return self.search_most(resource_type, *query)[0]
+
+    def search_most(self, resource_type: str, *query: Parameter) -> tuple[tuple[dict[str, Any], ...], bool]:
+        """Return the first `MOST_COUNT` matches of a search, and whether there are more: a page says so."""
+        matches, is_all = self._pages(resource_type, query, _MOST_PAGES)
+        return matches, not is_all
 
     def search_whole(self, resource_type: str, *query: Parameter) -> tuple[dict[str, Any], ...]:
         """Return all matches of a search, for a file that is taken for complete.
@@ -168,7 +181,7 @@ class Road:
             FhirError: VERSION_REQUIRED (412) where it has changed since `version`.
         """
         kind, logical_id = str(resource["resourceType"]), str(resource["id"])
-        self._perform(Interaction(Code.UPDATE, type=kind, id=logical_id, resource=resource, if_match=version))
+        self._perform(Interaction(Code.UPDATE, type=kind, id=logical_id, resource=resource, if_match=(version,)))
 
     def operate(
         self, operation: str, resource_type: str, logical_id: str = "", parameters: Iterable[Mapping[str, Any]] = ()

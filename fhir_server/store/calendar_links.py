@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from fhir_server.store.database import Session
 from fhir_server.store.instants import from_us, to_us
@@ -87,3 +87,10 @@ def _one(session: Session, *conditions: object) -> CalendarLink | None:
     values["created_at"] = from_us(values["created_at"])
     values["used_at"] = from_us(values["used_at"]) if values["used_at"] is not None else None
     return CalendarLink(**values)
+
+
+def prune(session: Session, before: datetime) -> int:
+    """Forget addresses that no calendar has asked since, nor ever; return how many."""
+    row = calendar_link.c
+    unused = func.coalesce(row.used_at, row.created_at) < to_us(before)
+    return session.connection.execute(delete(calendar_link).where(unused)).rowcount

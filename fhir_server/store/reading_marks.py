@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from fhir_server.store.database import Session
 from fhir_server.store.instants import from_us, to_us
@@ -79,3 +79,11 @@ def note_opened(session: Session, account_id: str, resource_type: str, ids: Iter
     ]
     if rows:
         session.connection.execute(insert(entry_opened), rows)
+
+
+def prune(session: Session, before: datetime) -> int:
+    """Forget older visits, and what accounts opened that visit no record any more; return how many rows."""
+    gone = session.connection.execute(delete(record_visit).where(record_visit.c.last_at < to_us(before))).rowcount
+    row = entry_opened.c
+    stale = row.account_id.not_in(select(record_visit.c.account_id))
+    return gone + session.connection.execute(delete(entry_opened).where(row.opened_at < to_us(before), stale)).rowcount

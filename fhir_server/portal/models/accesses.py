@@ -155,7 +155,7 @@ def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
     agents = items(event, "agent")
     asked = next((agent for agent in agents if agent.get("requestor") is True), agents[0] if agents else {})
     entities = items(event, "entity")
-    queries = [text for entity in entities if (text := _query(entity))]
+    queries = [text for entity in entities if "query" in entity and (text := _query(entity))]
     codes = {str(tag.get("code")) for tag in items(event, "subtype")} | {_type_code(event), _operation(queries)}
     purposes = _purposes(event, agents)
     actor = reference(asked.get("who"))
@@ -225,7 +225,8 @@ def _information(entities: list[Json]) -> tuple[str, ...]:
     for entity in entities:
         if _role(entity) in _DATA_ROLES:
             types[reference(entity.get("what")).partition("/")[0] or str(entity.get("name", ""))] = None
-            types[_queried(_query(entity))] = None
+            if "query" in entity:
+                types[_queried(_query(entity))] = None
     types.pop("", None)
     if len(types) > 1:
         types.pop("Patient", None)
@@ -265,7 +266,9 @@ def _role(entity: Json) -> str:
 
 
 def _reason(entities: list[Json], queries: list[str]) -> str:
-    given = first(str(entity.get("description") or "") for entity in entities if _role(entity) == _EMERGENCY_ROLE)
+    # A page of results has hundreds of entities: what few have is asked first.
+    described = (entity for entity in entities if "description" in entity and _role(entity) == _EMERGENCY_ROLE)
+    given = first(str(entity["description"] or "") for entity in described)
     return given or first(_stated(text) for text in queries)
 
 

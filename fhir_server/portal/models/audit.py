@@ -75,7 +75,7 @@ def log(events: Iterable[Json], patient: str, names: Mapping[str, str]) -> Log:
     groups: dict[tuple[Any, ...], list[Access]] = {}
     for event in events:
         entry = access(event, patient, names)
-        day = entry.at.day if entry.at else ""
+        day = entry.at.local.date() if entry.at else None
         groups.setdefault((day, entry.actor or entry.who, entry.app, entry.emergency), []).append(entry)
     visits = [_visit(entries) for entries in groups.values()]
     return Log(

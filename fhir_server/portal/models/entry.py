@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from fhir_server.portal.forms import Problem, day_answer
+from fhir_server.portal.models.note import BY_PROFESSIONAL
 from fhir_server.portal.models.words import LONDON, spoken_day, spoken_time
 
 LONGEST_TITLE: Final = 100
@@ -103,7 +104,7 @@ def note(form: Mapping[str, str], now: datetime) -> Entry | list[Problem]:
     problems += _wrong_text(text, "Write the note")
     if problems:
         return problems
-    return Entry((("Title", title), ("The note", text)), _document("34109-9", "Note", title, text, now))
+    return Entry((("Title", title), ("The note", text)), _document(BY_PROFESSIONAL, "Note", title, text, now))
 
 
 def result(form: Mapping[str, str], now: datetime) -> Entry | list[Problem]:
@@ -186,7 +187,7 @@ KINDS: Final = {
         Kind("letter", "A letter", "A PDF, or text that you write here", "/letters", letter),
         Kind("result", "A test result", "One value with its expected range", "/results", result),
         Kind("appointment", "An appointment", "With you, at a place and time", "/appointments", appointment),
-        Kind("note", "A note", "Text that the person and those they share with can read", "/letters", note),
+        Kind("note", "A note", "Text that the person and those they share with can read", "/notes", note),
     )
 }
 

@@ -1,4 +1,4 @@
-"""Notes that a patient writes into the record: a DocumentReference with a plain text, kept apart from letters."""
+"""Notes of patient, family and professionals: DocumentReferences with a plain text, kept apart from letters."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from fhir_server.portal.models.words import LONDON, Json, spoken_day
 
 LOINC: Final = "http://loinc.org"
 CODE: Final = "51855-5"
+BY_PROFESSIONAL: Final = "34109-9"
 TYPE: Final = f"{LOINC}|{CODE}"
-"""Search value of the type of a note: `Patient Note`."""
+"""Search value of the type of a note of patient or family: `Patient Note`."""
+EVERY_TYPE: Final = f"{TYPE},{LOINC}|{BY_PROFESSIONAL}"
+"""Search value of the types of notes, whoever wrote them."""
 LONGEST_TITLE: Final = 100
 LONGEST: Final = 5_000
 
@@ -55,4 +58,4 @@ def is_note(resource: Json) -> bool:
     """Return whether a DocumentReference is a note and not a letter."""
     kind = resource.get("type")
     codings = kind.get("coding", ()) if isinstance(kind, dict) else ()
-    return any((each.get("system"), each.get("code")) == (LOINC, CODE) for each in codings)
+    return any(each.get("system") == LOINC and each.get("code") in {CODE, BY_PROFESSIONAL} for each in codings)

@@ -52,6 +52,7 @@ _STATUS: Final = {
     "cancelled": "Test cancelled",
     "entered-in-error": "Entered by mistake",
 }
+_FEW: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -295,6 +296,22 @@ def latest_by_test(results: Iterable[Result]) -> tuple[Result, ...]:
         piles.setdefault(entry.code or entry.name, []).append(entry)
     newest = (replace(pile[0], before=_compared(pile[0], pile[1:])) for pile in piles.values())
     return tuple(sorted(newest, key=lambda entry: entry.name.casefold()))
+
+
+def lately(resources: Iterable[Json]) -> tuple[Result, ...]:
+    """Return the last few of each test, from Observations newest first: what its latest is shown by, and compared with.
+
+    Of years of results most are never looked at here; making words of each took longer than finding them.
+    """
+    kept: list[Json] = []
+    seen: dict[str, int] = {}
+    for resource in resources:
+        test = code_of(resource.get("code"), _LOINC) or code_of(resource.get("code")) or concept(resource.get("code"))
+        # One without a time of its own stands last wherever it belongs.
+        seen[test] = seen.get(test, 0) + ("effectiveDateTime" in resource)
+        if seen[test] <= _FEW:
+            kept.append(resource)
+    return newest_first(kept)
 
 
 def compared(results: Sequence[Result]) -> tuple[Result, ...]:

@@ -14,14 +14,16 @@ from fhir_server.identity import apps
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.models import disputes
 from fhir_server.portal.models.accesses import Access, access, parties
-from fhir_server.portal.models.audit import Log, log
+from fhir_server.portal.models.audit import Log, LogVisit, log
+from fhir_server.portal.models.audit_agents import Agents
 from fhir_server.portal.road import Parameter, Road
 from fhir_server.portal.views import directory
 from fhir_server.portal.views.whose import Record, open_record
 
-_PER_PAGE: Final = 200
-_MOST_PAGES: Final = 5
+_PER_PAGE: Final = 100
+_MOST_EMERGENCIES: Final = 200
 _MOST_PARTIES: Final = 500
+_OWN: Final = "own"
 _EMERGENCIES: Final = ("purpose", "BTG,HCOMPL")
 """Emergency accesses, and their reviews."""
 _AGENT: Final = re.compile(r"(Organization|Practitioner|RelatedPerson|Device)/[A-Za-z0-9\-.]{1,64}")
@@ -36,14 +38,24 @@ def access_log() -> str:
     """Show who looked at the record, emergencies first, the patient's own visits folded away."""
     record = own_log()
     query, errors = filters(request.args)
-    shown, next_page = log_of(record, query=query, page=request.args.get("page", ""), enough=30)
+    show, page = request.args.get("show", ""), request.args.get("page", "")
+    own: tuple[LogVisit, ...] = ()
+    if show == _OWN:
+        shown = Log((), (), ())
+        own, next_page = own_of(record, query=query, page=page)
+    else:
+        shown, next_page = log_of(record, query=query, page=page)
+        # Folded away; not where the list is of somebody else, or goes on.
+        if not page and not {"agent", "purpose"} & {name for name, _ in query}:
+            own, _ = own_of(record, query=query)
     asked = questions(record)
     return render_template(
         "portal/access_log.html",
         record=record,
         log=shown,
+        own=own,
         answers=request.args,
-        filtered=bool(query),
+        filtered=bool(query) or show == _OWN,
         next_href=_next_href(next_page),
         errors=errors,
         questions=asked,
@@ -78,32 +90,36 @@ def accesses(way: Road, ids: tuple[str, ...], patient: str = "") -> dict[str, Ac
 
 
 def log_of(
-    record: Record, *, query: tuple[Parameter, ...] = (), page: str = "", count: int = _PER_PAGE, enough: int = 5
+    record: Record, *, query: tuple[Parameter, ...] = (), page: str = "", count: int = _PER_PAGE
 ) -> tuple[Log, str]:
-    """Return the log of a record, reading on until there is enough of what others did.
+    """Return one page of what others did with a record, and the position of the next, "" at the end.
 
     Args:
         record: Whose log.
         query: Filters.
         page: Where to begin.
-        count: Events asked for at a time.
-        enough: Stop after so many events of others.
+        count: Events a page.
     """
     # Emergencies stand first however long ago they were, so they are asked for on their own.
     events = [] if page else _emergencies(record, query)
     seen = {event["id"] for event in events}
-    for _ in range(_MOST_PAGES):
-        found = record.road.search("AuditEvent", *_query(record, query), ("_count", str(count)), page=page)
-        events += [event for event in found.matches if event["id"] not in seen]
-        page = found.next_page
-        if not page or sum(not _is_own(event, record.reference) for event in events) >= enough:
-            break
-    return log(events, record.reference, names_of(record.road, events)), page
+    others = () if any(name == "agent" for name, _ in query) else (("agent:not", record.reference),)
+    found = record.road.search("AuditEvent", *_query(record, (*query, *others)), ("_count", str(count)), page=page)
+    events += [event for event in found.matches if event["id"] not in seen]
+    return log(events, record.reference, names_of(record.road, events)), found.next_page
+
+
+def own_of(record: Record, *, query: tuple[Parameter, ...] = (), page: str = "") -> tuple[tuple[LogVisit, ...], str]:
+    """Return one page of the patient's own visits, and the position of the next, "" at the end."""
+    asked = _query(record, (*query, ("agent", record.reference)))
+    found = record.road.search("AuditEvent", *asked, ("_count", str(_PER_PAGE)), page=page)
+    events = list(found.matches)
+    return log(events, record.reference, names_of(record.road, events)).own, found.next_page
 
 
 def _emergencies(record: Record, query: tuple[Parameter, ...]) -> list[dict[str, Any]]:
     parameters = tuple(dict.fromkeys((*query, _EMERGENCIES)))
-    found = record.road.search("AuditEvent", *_query(record, parameters), ("_count", str(_PER_PAGE)))
+    found = record.road.search("AuditEvent", *_query(record, parameters), ("_count", str(_MOST_EMERGENCIES)))
     return list(found.matches)
 
 
@@ -146,13 +162,13 @@ def filters(answers: MultiDict[str, str]) -> tuple[tuple[Parameter, ...], tuple[
 def _parties(record: Record) -> dict[str, list[tuple[str, str]]]:
     """Return whom the filter offers, organisations and people that are on the newest part of the log, by name."""
     others = ("agent:not", record.reference)
-    events = record.road.search("AuditEvent", *_query(record, (others,)), ("_count", str(_MOST_PARTIES))).matches
+    query = (*_query(record, (others,)), ("_count", str(_MOST_PARTIES)))
     named: dict[str, str] = {}
-    for event in events:
-        for agent in event.get("agent", ()):
-            target = str(agent.get("who", {}).get("reference", ""))
+    for entry in record.road.search_as(Agents, "AuditEvent", *query).entry:
+        for agent in entry.resource.agent:
+            target = agent.who.reference
             if _AGENT.fullmatch(target):
-                named[target] = str(agent.get("name") or agent["who"].get("display") or named.get(target, ""))
+                named[target] = agent.name or agent.who.display or named.get(target, "")
     known = {target: name or target for target, name in (named | directory.names(record.road, named)).items()}
     kinds = {"organisation": True, "person": False}
     return {
@@ -171,9 +187,3 @@ def _next_href(next_page: str) -> str:
 
 def _query(record: Record, query: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     return (("patient", record.reference), *query, ("_sort", "-date"))
-
-
-def _is_own(event: dict[str, Any], patient: str) -> bool:
-    return any(
-        agent.get("requestor") and agent.get("who", {}).get("reference") == patient for agent in event.get("agent", ())
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from flask import redirect, render_template
@@ -10,13 +10,14 @@ from werkzeug.wrappers import Response
 
 from fhir_server import web
 from fhir_server.portal.models.appointment import diary
-from fhir_server.portal.models.audit import LogVisit
+from fhir_server.portal.models.audit import Log, LogVisit
 from fhir_server.portal.models.letter import letter
+from fhir_server.portal.models.note import is_note
 from fhir_server.portal.models.result import latest_by_test, newest_first
-from fhir_server.portal.models.words import moment_of
+from fhir_server.portal.models.words import counted, moment_of
 from fhir_server.portal.views import visits
 from fhir_server.portal.views.access_log import log_of
-from fhir_server.portal.views.letters import NO_NOTES, unread
+from fhir_server.portal.views.letters import SENT_TO_ME, unread
 from fhir_server.portal.views.paused_sharing import pauses_of
 from fhir_server.portal.views.whose import Record, open_record
 
@@ -30,7 +31,7 @@ _START: Final = {
 _FEW: Final = 4
 _MOST_LETTERS: Final = 50
 _MOST_RESULTS: Final = 40
-_EVENTS: Final = 50
+_EVENTS: Final = 20
 _TOLD_DAYS: Final = 60
 
 
@@ -55,32 +56,42 @@ def _overview(record: Record) -> str:
     about = ("patient", record.reference)
     appointments = way.search("Appointment", about, ("date", f"ge{today}"), ("_sort", "date"), ("_count", "20")).matches
     upcoming = [visit for visit in diary(appointments, way.now).upcoming if not visit.called_off]
-    newest = way.search("DocumentReference", about, NO_NOTES, ("_sort", "-date"), ("_count", str(_MOST_LETTERS)))
+    newest = way.search("DocumentReference", about, SENT_TO_ME, ("_sort", "-date"), ("_count", str(_MOST_LETTERS)))
     letters = [letter(entry) for entry in newest.matches]
+    notes = {str(entry["id"]) for entry in newest.matches if is_note(entry)}
     unopened = unread(record, letters)
     # Since the visit before; who was never here is told of the last weeks.
     asked = ("_lastUpdated", f"gt{before.isoformat()}") if before else ("date", f"ge{since}")
     results = way.search(
         "Observation", about, ("category", "laboratory"), asked, ("_sort", "-date"), ("_count", str(_MOST_RESULTS))
     ).matches
+    log = log_of(record, count=_EVENTS)[0] if record.own else None
     return render_template(
         "portal/home.html",
         record=record,
         next_visit=upcoming[0] if upcoming else None,
         letters=[entry for entry in letters if entry.id in unopened][:_FEW],
         unread_count=len(unopened),
+        unread_words=_unread(len(unopened), len(unopened & notes)),
         more_letters=bool(newest.next_page) and len(unopened) == len(letters),
         results=latest_by_test(newest_first(results))[:_FEW],
         result_count=len(results),
         before=moment_of(before) if before else None,
-        log=log_of(record, count=_EVENTS)[0] if record.own else None,
-        emergencies=_emergencies(record) if record.own else (),
+        log=log,
+        emergencies=_lately(log, way.now) if log else (),
         is_paused=record.own and bool(pauses_of(record)),
         new_days=visits.FIRST_VISIT.days,
     )
 
 
-def _emergencies(record: Record) -> tuple[LogVisit, ...]:
+def _unread(count: int, note_count: int) -> str:
+    """Return `3 unread letters`, of so many in all, of which so many are notes."""
+    if 0 < note_count < count:
+        return f"{count} unread letters and notes"
+    return counted(count, "unread note" if note_count else "unread letter")
+
+
+def _lately(log: Log, now: datetime) -> tuple[LogVisit, ...]:
     """Return the emergency accesses that the patient should not have to look for."""
-    since = (record.road.now - timedelta(days=_TOLD_DAYS)).date().isoformat()
-    return log_of(record, query=(("purpose", "BTG"), ("date", f"ge{since}")), count=_EVENTS)[0].emergencies
+    since = (now - timedelta(days=_TOLD_DAYS)).isoformat()
+    return tuple(visit for visit in log.emergencies if visit.iso >= since and not visit.review)

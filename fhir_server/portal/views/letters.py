@@ -22,15 +22,17 @@ from fhir_server.portal.models.letter import (
     letter,
     media_type,
 )
-from fhir_server.portal.models.note import TYPE as NOTE
-from fhir_server.portal.models.note import is_note
+from fhir_server.portal.models.note import EVERY_TYPE, TYPE, is_note
 from fhir_server.portal.models.words import Json
+from fhir_server.portal.road import MOST_COUNT
 from fhir_server.portal.views.whose import Record, account_id, open_record
 
 _POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 _TYPE: Final = "DocumentReference"
-NO_NOTES: Final = ("type:not", NOTE)
-"""Search parameter that leaves the patient's own notes out."""
+NO_NOTES: Final = tuple(("type:not", kind) for kind in EVERY_TYPE.split(","))
+"""Search parameters that leave notes out."""
+SENT_TO_ME: Final = ("type:not", TYPE)
+"""Search parameter that leaves out what the patient and family wrote."""
 _LONGEST_QUERY: Final = 100
 
 
@@ -39,9 +41,10 @@ def letters(patient_id: str = "") -> str:
     record = open_record(patient_id)
     wanted = " ".join(request.args.get("q", "").split())[:_LONGEST_QUERY]
     page = request.args.get("page", "")
-    about = (("patient", record.reference), NO_NOTES, ("_sort", "-date"))
+    about = (("patient", record.reference), *NO_NOTES, ("_sort", "-date"))
+    is_cut = False
     if wanted:
-        resources, next_page = record.road.search_all(_TYPE, *about), ""
+        (resources, is_cut), next_page = record.road.search_most(_TYPE, *about), ""
         shown = found_in(map(letter, resources), wanted)
     else:
         found = record.road.search(_TYPE, *about, ("_count", "20"), page=page)
@@ -53,6 +56,7 @@ def letters(patient_id: str = "") -> str:
         letters=shown,
         unread=unread(record, shown),
         wanted=wanted,
+        cut=MOST_COUNT if is_cut else 0,
         sources=freshness(resources, record.reference) if not wanted else (),
         next_page=next_page,
         later=bool(page),
@@ -60,10 +64,10 @@ def letters(patient_id: str = "") -> str:
 
 
 def mark_all_read() -> Response:
-    """Note every letter of the record as read."""
+    """Note every letter and note of the record as read."""
     record = open_record()
-    found = record.road.search_all(_TYPE, ("patient", record.reference), NO_NOTES, ("_elements", "status"))
-    _note(record, (str(entry["id"]) for entry in found))
+    found = record.road.search_all(_TYPE, ("patient", record.reference), SENT_TO_ME, ("_elements", "status"))
+    note_opened(record, (str(entry["id"]) for entry in found))
     return redirect("/record/letters", 303)
 
 
@@ -75,7 +79,8 @@ def unread(record: Record, shown: Iterable[Letter]) -> frozenset[str]:
     return reading.unopened(record.road.context.store, account_id(), _TYPE, ids)
 
 
-def _note(record: Record, ids: Iterable[str]) -> None:
+def note_opened(record: Record, ids: Iterable[str]) -> None:
+    """Note that whose record it is, or family, was shown these."""
     if record.own or record.caring:
         reading.opened(record.road.context.store, account_id(), _TYPE, ids, record.road.now)
 
@@ -85,7 +90,7 @@ def one_letter(letter_id: str, patient_id: str = "") -> str:
     record = open_record(patient_id)
     resource = record.read(_TYPE, letter_id)
     shown = letter(resource)
-    _note(record, (shown.id,))
+    note_opened(record, (shown.id,))
     return render_template("portal/record/letter.html", record=record, letter=shown, is_note=is_note(resource))
 
 

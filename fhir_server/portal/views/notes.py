@@ -1,4 +1,4 @@
-"""Notes: what a person wrote into the record themselves, and a form to write one."""
+"""Notes: what the person, family and professionals wrote into the record, and a form to write one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fhir_server.portal.forms import Problem
 from fhir_server.portal.models import note as model
 from fhir_server.portal.models.labels import BY_CODE, LABELS
 from fhir_server.portal.models.letter import letter
+from fhir_server.portal.views.letters import note_opened
 from fhir_server.portal.views.whose import Record, open_record
 
 
@@ -18,15 +19,18 @@ def notes(patient_id: str = "") -> str:
     found = record.road.search(
         "DocumentReference",
         ("patient", record.reference),
-        ("type", model.TYPE),
+        ("type", model.EVERY_TYPE),
         ("_sort", "-date"),
         ("_count", "20"),
         page=request.args.get("page", ""),
     )
+    shown = [letter(entry) for entry in found.matches]
+    # Their words are on the page.
+    note_opened(record, (note.id for note in shown if note.text))
     return render_template(
         "portal/record/notes.html",
         record=record,
-        notes=[letter(entry) for entry in found.matches],
+        notes=shown,
         next_page=found.next_page,
         later=bool(request.args.get("page")),
         may_add=record.own,

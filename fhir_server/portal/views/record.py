@@ -13,9 +13,9 @@ from fhir_server.portal.models.chart import chart
 from fhir_server.portal.models.freshness import freshness
 from fhir_server.portal.models.measurement import KINDS
 from fhir_server.portal.models.person import Contact, contact
-from fhir_server.portal.models.result import Result, compared, latest_by_test, newest_first
+from fhir_server.portal.models.result import Result, compared, lately, latest_by_test, newest_first
 from fhir_server.portal.models.summary import SUMMARY_TYPES, summary
-from fhir_server.portal.road import escaped
+from fhir_server.portal.road import MOST_COUNT, escaped
 from fhir_server.portal.views import visits
 from fhir_server.portal.views.appointment_requests import may_ask, standing
 from fhir_server.portal.views.whose import Record, open_record
@@ -63,7 +63,7 @@ def next_of_kin(record: Record) -> tuple[Contact, ...]:
 def appointments(patient_id: str = "") -> str:
     """Show appointments, what is ahead first, with what was asked about them."""
     record = open_record(patient_id)
-    found = record.road.search_all("Appointment", ("patient", record.reference))
+    found, is_cut = record.road.search_most("Appointment", ("patient", record.reference), ("_sort", "-date"))
     return render_template(
         "portal/record/appointments.html",
         record=record,
@@ -72,6 +72,7 @@ def appointments(patient_id: str = "") -> str:
         open=frozenset(str(entry["id"]) for entry in found if may_ask(entry, record)),
         sources=freshness(found, record.reference),
         done=request.args.get("done", ""),
+        cut=MOST_COUNT if is_cut else 0,
     )
 
 
@@ -89,8 +90,8 @@ def appointment_file(appointment_id: str, patient_id: str = "") -> Response:
 def results(patient_id: str = "") -> str:
     """Show the latest result of each test, compared with the time before."""
     record = open_record(patient_id)
-    found = _observations(record, "laboratory")
-    newest = newest_first(found)
+    found, is_cut = _observations(record, "laboratory")
+    newest = lately(found)
     tests = latest_by_test(newest)
     since = visits.before(record)
     return render_template(
@@ -100,11 +101,12 @@ def results(patient_id: str = "") -> str:
         latest=newest[:1],
         new=frozenset(test.id for test in tests if visits.is_new(test.arrived, since)),
         sources=freshness(found, record.reference),
+        cut=MOST_COUNT if is_cut else 0,
     )
 
 
-def _observations(record: Record, category: str) -> tuple[dict[str, Any], ...]:
-    return record.road.search_all(
+def _observations(record: Record, category: str) -> tuple[tuple[dict[str, Any], ...], bool]:
+    return record.road.search_most(
         "Observation", ("patient", record.reference), ("category", category), ("_sort", "-date")
     )
 
@@ -113,7 +115,7 @@ def history(code: str, patient_id: str = "") -> str:
     """Show one test or measurement over time: a chart and the same as a table."""
     record = open_record(patient_id)
     about = (("patient", record.reference), ("code", escaped(code)), ("_sort", "-date"))
-    found = record.road.search_all("Observation", *about)
+    found, is_cut = record.road.search_most("Observation", *about)
     entries = compared(newest_first(found))
     if not entries:
         abort(404)
@@ -122,6 +124,7 @@ def history(code: str, patient_id: str = "") -> str:
         record=record,
         entries=entries,
         chart=chart(entries),
+        cut=MOST_COUNT if is_cut else 0,
         sources=freshness(found, record.reference),
     )
 
@@ -129,12 +132,13 @@ def history(code: str, patient_id: str = "") -> str:
 def measurements(patient_id: str = "") -> str:
     """Show the latest of each measurement."""
     record = open_record(patient_id)
-    found = _observations(record, "vital-signs")
+    found, is_cut = _observations(record, "vital-signs")
     return render_template(
         "portal/record/measurements.html",
         record=record,
-        tests=latest_by_test(newest_first(found)),
+        tests=latest_by_test(lately(found)),
         kinds=KINDS,
+        cut=MOST_COUNT if is_cut else 0,
         sources=freshness(found, record.reference),
         may_add=record.own,
     )
