@@ -71,8 +71,7 @@ def synthetic(patients: int, observations: int) -> Record:
         with path.open("w") as file:
             file.writelines(json.dumps(each) + "\n" for each in data.resources(patients, observations))
         started = time.perf_counter()
-        state = str(folder / "load-progress.json")
-        summary = json.loads(run(environment, "load", str(path), "--json", "--state", state))
+        summary = json.loads(run(environment, "load", str(path), "--json"))
         assert summary["refused"] == 0, summary
         elapsed_s = time.perf_counter() - started
         print(f"loaded {summary['loaded']} resources, {summary['loaded'] / elapsed_s:.0f}/s", file=sys.stderr)

@@ -1,6 +1,6 @@
 """Files of resources for `load`: NDJSON, one resource a line, and JSON files of a Bundle or resource, packed or not.
 
-What comes in is a path; what goes out are batches of `Item`, whose texts nobody has parsed yet.
+What comes in is a path; what goes out are batches of lines, whose texts nobody has parsed yet.
 """
 
 from __future__ import annotations
@@ -8,24 +8,23 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, cast
 
 import click
+
+from fhir_server.interactions.load_texts import Text
+from fhir_server.store.load_parts import Part
 
 _COMPRESSED = (".gz", ".bz2", ".zst")
 _LINES = (".ndjson", ".jsonl")
 _WHOLE = (".json",)
-LINE_LIMIT_BYTES = 64 * 1024 * 1024
-
-
-class Item(NamedTuple):
-    """One JSON text: the number of its line (1 for a whole file) and its bytes."""
-
-    line: int
-    text: bytes
+TEXT_LIMIT_BYTES = 256 * 1024 * 1024
+_BATCH_COUNT = 500
+_BATCH_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,36 +44,54 @@ class Source:
         found = self.path.stat()
         return f"{found.st_size}-{found.st_mtime_ns}"
 
-    def batches(self, size: int, *, skip: int) -> Iterator[list[Item]]:
-        """Yield the texts after the first `skip` lines in batches of at most `size`.
+    def batches(self, done: Sequence[Part]) -> Iterator[tuple[Part, list[Text]]]:
+        """Yield what is not done yet in parts of at most `_BATCH_COUNT` lines and about `_BATCH_BYTES`.
+
+        Args:
+            done: Parts that an earlier run has done, in order.
 
         Raises:
-            click.ClickException: The file cannot be read or a line is longer than `LINE_LIMIT_BYTES`.
+            click.ClickException: The file cannot be read, or a text is longer than `TEXT_LIMIT_BYTES`.
         """
+        batch: list[Text] = []
+        size = 0
+        later = deque(done)
+        for text in self._texts():
+            while later and later[0].last_line < text.line:
+                later.popleft()
+            if later and later[0].first_line <= text.line:
+                if batch:
+                    yield self._part(batch), batch
+                    batch, size = [], 0
+                continue
+            batch.append(text)
+            size += len(text.text)
+            if len(batch) == _BATCH_COUNT or size > _BATCH_BYTES:
+                yield self._part(batch), batch
+                batch, size = [], 0
+        if batch:
+            yield self._part(batch), batch
+
+    def _part(self, batch: Sequence[Text]) -> Part:
+        return Part(self.name, self.mark(), batch[0].line, batch[-1].line)
+
+    @property
+    def name(self) -> str:
+        """Return the absolute path."""
+        return str(self.path.resolve())
+
+    def _texts(self) -> Iterator[Text]:
         try:
             with _opened(self.path) as file:
-                yield from self._batches(file, size, skip)
+                number = 0
+                while text := file.readline(TEXT_LIMIT_BYTES + 1) if self.by_line else file.read(TEXT_LIMIT_BYTES + 1):
+                    number += 1
+                    if len(text) > TEXT_LIMIT_BYTES:
+                        raise click.ClickException(f"{self.path}:{number}: longer than {TEXT_LIMIT_BYTES} bytes")
+                    if text.strip():
+                        yield Text(number, text)
         except (OSError, EOFError) as error:
             raise click.ClickException(f"{self.path}: {error}") from error
-
-    def _batches(self, file: IO[bytes], size: int, skip: int) -> Iterator[list[Item]]:
-        if not self.by_line:
-            yield [Item(1, file.read())] if not skip else []
-            return
-        batch: list[Item] = []
-        number = 0
-        while line := file.readline(LINE_LIMIT_BYTES + 1):
-            number += 1
-            if len(line) > LINE_LIMIT_BYTES:
-                raise click.ClickException(f"{self.path}:{number}: longer than {LINE_LIMIT_BYTES} bytes")
-            if number <= skip or not line.strip():
-                continue
-            batch.append(Item(number, line))
-            if len(batch) == size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
 
 
 def sources(paths: Sequence[Path]) -> list[Source]:

@@ -31,8 +31,17 @@ _MILLISECOND_US = 1_000
 _REASONS = {200: "200 OK", 201: "201 Created", 204: "204 No Content", 304: "304 Not Modified"}
 
 
-def process(interaction: Interaction, principal: Principal, context: Context, perform: Perform) -> Outcome:
+def process(
+    interaction: Interaction,
+    principal: Principal,
+    context: Context,
+    perform: Perform,
+    *,
+    beside: Callable[[Session], None] | None = None,
+) -> Outcome:
     """Run a batch or transaction Bundle and return the response Bundle.
+
+    A transaction does what is to be written `beside` it at its end.
 
     Raises:
         FhirError: MALFORMED (400) for a body that is no such Bundle; for a transaction, the error of the entry that
@@ -56,6 +65,8 @@ def process(interaction: Interaction, principal: Principal, context: Context, pe
     try:
         with context.store.write() as session:
             answers = _transact(_Transaction(session, principal, context, refused), entries)
+            if beside is not None:
+                beside(session)
     except FhirError as error:
         for entry, trace in refused or [(interaction, Trace())]:
             road.record_refusal(entry, principal, context, trace, error)

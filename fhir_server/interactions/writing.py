@@ -166,23 +166,30 @@ def _delete_one(job: Job, interaction: Interaction, logical_id: str) -> Outcome:
 
 
 def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any]) -> Outcome:
-    """Validate and queue a first version under this id.
+    """Validate and queue a first version under this id, and answer with it.
 
     Raises:
         FhirError: FORBIDDEN (403) for a type that the caller never writes, such as by a conditional update.
     """
+    new = add(job, resource_type, logical_id, body)
+    job.trace.touch(new.patients, resource_type, logical_id, 1)
+    return _disclose(job, new, 201)
+
+
+def add(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any]) -> NewVersion:
+    """Validate and queue a first version under this id, see `insert`."""
     if not policy.writes(job.principal, resource_type):
         raise FhirError(Kind.FORBIDDEN, f"This caller may not write {resource_type}")
     resource = {**body, "id": logical_id}
     validate(job, resource)
     resource = _labelled(job, None, resource, patients_of(job.definitions, resource, job.context.fhir_base))
     new = assemble(job, resource, version=1, author=author_of(job.principal), updated_at=to_us(job.context.now()))
-    new = replace(new, released_at=_released_at(job, resource, new))
+    if released_at := _released_at(job, resource, new):
+        new = replace(new, released_at=released_at)
     effects.before_write(job, resource, new)
     job.pending.add(new, job.decision.writable)
     effects.written(job, resource, new)
-    job.trace.touch(new.patients, resource_type, logical_id, 1)
-    return _disclose(job, new, 201)
+    return new
 
 
 def replace_version(job: Job, old: Version, body: Mapping[str, Any]) -> Outcome:

@@ -99,6 +99,14 @@ def ids_of(
     return {key: logical_id for key, logical_id in found.items() if logical_id}
 
 
+def present(session: Session, keys: Sequence[int]) -> set[int]:
+    """Return which of these rows there are, deleted ones too: for deciding how to write, never for an answer."""
+    found: set[int] = set()
+    for start in range(0, len(keys), _CHUNK):
+        found.update(key for key, _ in _ids(session, keys[start : start + _CHUNK]))
+    return found
+
+
 def _ids(session: Session, keys: Sequence[int]) -> Iterable[tuple[int, str]]:
     return [(found.key, found.id) for found in _of_keys(session, "ids of", keys, _ids_statement)]
 

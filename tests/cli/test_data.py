@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from fhir_server.store import load_parts
+from fhir_server.store.database import Session
+from fhir_server.store.load_parts import Part
 from tests.cli.conftest import Run
 
 
@@ -54,18 +57,43 @@ def test_what_is_refused_is_named_by_line_and_the_rest_is_loaded(run: Run, tmp_p
         assert f"mixed.ndjson:{line}: " in result.output
 
 
-def test_an_interrupted_load_goes_on_where_it_was(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "patients.ndjson"
-    path.write_bytes(_lines(*(_patient(number) for number in range(5))))
-    state = tmp_path / "progress.json"
-    found = path.stat()
-    mark = f"{found.st_size}-{found.st_mtime_ns}"
-    state.write_text(json.dumps({str(path): {"mark": mark, "lines": 3}}))
-    options = ("--state", str(state), "--json")
-    assert json.loads(run("load", str(path), "--continue", *options).output)["loaded"] == 2
-    assert not state.exists()
-    state.write_text(json.dumps({str(path): {"mark": "another file", "lines": 3}}))
-    assert json.loads(run("load", str(path), "--continue", *options).output)["loaded"] == 5
+def test_a_killed_load_goes_on_to_the_line_and_tells_every_refusal(
+    run: Run, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third commit fails as if the process had died: what two committed is neither lost nor stored twice."""
+    path, report = tmp_path / "patients.ndjson", tmp_path / "refused.ndjson"
+    odd = {"resourceType": "Patient", "gender": "unheard-of"}
+    # Without an id each would be stored again under another.
+    texts = [odd if number == 3 else {"resourceType": "Patient"} for number in range(10)]
+    path.write_bytes(b"\n" + _lines(*texts))
+    monkeypatch.setattr("fhir_server.cli.load_files._BATCH_COUNT", 2)
+    committed, note = list[Part](), load_parts.note
+
+    def dies(session: Session, part: Part) -> None:
+        note(session, part)
+        committed.append(part)
+        if len(committed) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("fhir_server.store.load_parts.note", dies)
+    run("load", str(path), expected=1)
+    monkeypatch.setattr("fhir_server.store.load_parts.note", note)
+    options = ("--refusals", str(report), "--json")
+    assert json.loads(run("load", str(path), "--continue", *options, expected=1).stdout) == {
+        "files": 1, "loaded": 9, "refused": 1,
+    }  # fmt: skip
+    (refusal,) = [json.loads(line) for line in report.read_text().splitlines()]
+    assert (refusal["file"], refusal["line"]) == (str(path), 5)
+    assert refusal["reason"].startswith("Patient.gender must be one of")
+    engine = create_engine(environment["FHIR_SERVER_DATABASE_URL"])
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM resource")).scalar_one() == 9
+        assert connection.execute(text("SELECT count(*) FROM load_part")).scalar_one() == 0
+        acts = connection.execute(text("SELECT content FROM audit_event WHERE kind = 'load-resources'")).scalars().all()
+    engine.dispose()
+    told = [json.loads(each)["entity"][0]["name"] for each in acts]
+    assert told == [f"lines {first} to {first + 1} of patients.ndjson: {count} Patient"
+                    for first, count in ((2, 2), (4, 1), (6, 2), (8, 2), (10, 2))]  # fmt: skip
 
 
 def test_several_processes_load_what_one_does(run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Create the table of when each background job last ran."""
+"""Create the tables of when each background job last ran, and of what a load has done so far."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table."""
+    """Create the tables."""
     op.create_table(
         "job_run",
         sa.Column("name", sa.Text(), nullable=False),
@@ -21,4 +21,14 @@ def upgrade() -> None:
         sa.Column("failure_count", sa.Integer(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_job_run"),
+    )
+    op.create_table(
+        "load_part",
+        sa.Column("file", sa.Text(), nullable=False),
+        sa.Column("first_line", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last_line", sa.BigInteger(), nullable=False),
+        sa.Column("mark", sa.Text(), nullable=False),
+        sa.Column("loaded_count", sa.BigInteger(), nullable=False),
+        sa.Column("refused", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("file", "first_line", name="pk_load_part"),
     )
