@@ -13,7 +13,7 @@ from icalendar import Calendar
 
 from fhir_server.spec.json import decode
 from fhir_server.spec.validate import validate
-from tests.portal.conftest import AMELIA, DESMOND, GP, THOMAS, Person
+from tests.portal.conftest import AMELIA, CONSULTANT, DESMOND, GP, THOMAS, Person
 from tests.server import Server
 
 CALENDAR = "/record/appointments/calendar"
@@ -148,6 +148,30 @@ def test_an_appointment_is_asked_to_be_changed_and_whoever_holds_it_is_told_no_m
     assert "Your request is taken back" in back
     assert "Asked to cancel" not in back
     assert Person(server, DESMOND).open(ahead[0]).status_code == 404
+
+
+def test_who_may_see_an_appointment_answers_what_was_asked_and_nobody_else_knows(server: Server) -> None:
+    amelia, gp, other = Person(server, AMELIA), Person(server, GP), Person(server, CONSULTANT)
+    for ask in re.findall(r'href="(/record/appointments/[^"]+/ask)"', amelia.get("/record/appointments")):
+        amelia.follow(amelia.send(ask, {"kind": "change", "message": "Mornings only"}))
+    asked = server.get("Communication?patient=Patient/amelia-hart", server.operator())["entry"]
+    places = {f"/patients/appointment-requests/{entry['resource']['id']}" for entry in asked}
+    shown = set(re.findall(r'href="(/patients/appointment-requests/[^"]+)"', gp.get("/patients/appointment-requests")))
+    assert shown
+    assert shown < places, "one of them is about what is hidden from the practice"
+    assert other.get("/patients/appointment-requests").count("No request waits") == 1
+    assert {(other.open(place).status_code, gp.open(place).status_code) for place in places - shown} == {(404, 404)}
+    place = min(shown)
+    assert "Mornings only" in gp.get(place)
+    assert gp.send(place, {"message": "Yes"}).status_code == 400
+    assert other.send(place, {"verdict": "accepted"}).status_code == 404
+    page = gp.follow(gp.send(place, {"verdict": "declined", "message": "Call us on Monday"}))
+    assert place not in page
+    assert "answered this already" in gp.follow(gp.send(place, {"verdict": "accepted"}))
+    answered = amelia.get("/record/appointments")
+    assert "Call us on Monday" in answered
+    assert "Not possible" in answered
+    assert len(re.findall(r'href="(/record/appointments/[^"]+/ask)"', answered)) == 1, "and may ask once more"
 
 
 def test_a_calendar_sees_what_its_person_would_see_says_what_they_chose_and_stops_at_once(server: Server) -> None:

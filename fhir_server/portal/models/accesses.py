@@ -43,6 +43,7 @@ _INFORMATION: Final = {
     "Procedure": "operations and procedures",
     "Flag": "alerts",
     "CarePlan": "care plans",
+    "Communication": "messages about appointments",
     "RelatedPerson": "family and carers",
     "Consent": "sharing choices",
     "AuditEvent": "the access log",

@@ -1,13 +1,13 @@
 """What a patient asks of whoever booked an appointment: another time, or not to come. Only they change the booking.
 
 A Communication of the patient's, with the appointment in `about`; it carries the privacy label of the appointment, so
-that nobody learns of one from the other.
+that nobody learns of one from the other. The answer is a Communication of a professional's, `inResponseTo` the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,8 +19,21 @@ LONGEST: Final = 500
 KINDS: Final = {"change": "Asked for another time", "cancel": "Asked to cancel"}
 """Code of a request, and what the appointment says of it."""
 _TITLES: Final = {"change": "Please change this appointment", "cancel": "Please cancel this appointment"}
+ANSWERS: Final = {"accepted": ("Agreed", "green"), "declined": ("Not possible", "red")}
+"""Code of an answer, what the appointment says of it, and its colour."""
 _RECIPIENTS: Final = frozenset({"Practitioner", "PractitionerRole", "HealthcareService", "Organization"})
 _TAKEN_BACK: Final = frozenset({"stopped", "not-done", "entered-in-error"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a professional answered: in words, with the colour of the tag; their message, who they are, and when."""
+
+    words: str
+    tone: str
+    message: str
+    by: str
+    sent: Moment | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,8 @@ class Asked:
         sent: When.
         by: Who asked.
         version: Version of the Communication.
+        patient: Literal reference of whose appointment it is.
+        answer: What came back, None while it waits.
     """
 
     id: str
@@ -44,6 +59,8 @@ class Asked:
     sent: Moment | None
     by: str
     version: str
+    patient: str = ""
+    answer: Answer | None = None
 
 
 def communication(kind: str, message: str, appointment: Json, *, patient: Json, sender: Json, now: datetime) -> Json:
@@ -74,14 +91,65 @@ def professionals(appointment: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for each in found if each.startswith("Practitioner/")))
 
 
+def reply(
+    verdict: str, message: str, request: Json, *, by: Json, version: str, now: datetime
+) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+    """Return the Communication that answers a request, and the search that finds one already there.
+
+    Args:
+        verdict: Code of `ANSWERS`.
+        message: What the patient is told.
+        request: The Communication that asked; the answer carries its labels.
+        by: Reference to the professional.
+        version: Of the request, so that a request changed meanwhile is answered anew.
+        now: When.
+    """
+    name = f"urn:appointment-request:{request['id']}:{version}"
+    marks = items(request.get("meta") or {}, "security")
+    found: dict[str, Any] = {
+        "resourceType": "Communication",
+        "meta": {"security": [dict(mark) for mark in marks]} if marks else {},
+        "identifier": [{"system": SYSTEM, "value": name}],
+        "inResponseTo": [{"reference": f"Communication/{request['id']}"}],
+        "status": "completed",
+        "category": [{"coding": [{"system": SYSTEM, "code": verdict}], "text": ANSWERS[verdict][0]}],
+        "subject": dict(request["subject"]),
+        "about": [dict(each) for each in items(request, "about")],
+        "sent": now.isoformat(timespec="seconds"),
+        "recipient": [dict(request["subject"])],
+        "sender": dict(by),
+        "payload": [{"contentString": message}] if message else [],
+    }
+    same = (("patient", reference(request["subject"])), ("identifier", f"{SYSTEM}|{name}"))
+    return {key: value for key, value in found.items() if value}, same
+
+
 def standing(communications: Iterable[Json]) -> dict[str, Asked]:
     """Return the newest request of each appointment that was not taken back, by the id of the appointment."""
     found: dict[str, Asked] = {}
+    answers: dict[str, Answer] = {}
     for resource in sorted(communications, key=lambda each: str(each.get("sent", ""))):
         asked = _asked(resource)
         if asked is not None:
             found[asked.appointment_id] = asked
-    return found
+        elif (answer := _answer(resource)) is not None:
+            answers[first(reference(each) for each in items(resource, "inResponseTo"))] = answer
+    return {
+        appointment: replace(asked, answer=answers.get(f"Communication/{asked.id}"))
+        for appointment, asked in found.items()
+    }
+
+
+def _answer(resource: Json) -> Answer | None:
+    kind = first(code_of(entry, SYSTEM) for entry in items(resource, "category"))
+    if kind not in ANSWERS or resource.get("status") in _TAKEN_BACK:
+        return None
+    words, tone = ANSWERS[kind]
+    return Answer(words, tone, _message(resource), display(resource.get("sender")), moment(resource.get("sent")))
+
+
+def _message(resource: Json) -> str:
+    return first(str(entry.get("contentString", "")) for entry in items(resource, "payload"))
 
 
 def _asked(resource: Json) -> Asked | None:
@@ -94,10 +162,11 @@ def _asked(resource: Json) -> Asked | None:
         id=str(resource.get("id", "")),
         appointment_id=about.partition("/")[2],
         words=KINDS[kind],
-        message=first(str(entry.get("contentString", "")) for entry in items(resource, "payload")),
+        message=_message(resource),
         sent=moment(resource.get("sent")),
         by=display(resource.get("sender")),
         version=str(meta.get("versionId", "")),
+        patient=reference(resource.get("subject")),
     )
 
 

@@ -27,7 +27,7 @@ def ask_to_change(appointment_id: str) -> str | Response:
         return _form(record, appointment, ())
     if request.form.get("step") == "back":
         return _take_back(record, appointment_id)
-    if appointment_id in standing(record):
+    if _waits(record, appointment_id):
         return redirect(f"{_LIST}?done=asked", 303)
     kind = request.form.get("kind", "")
     message = "\n".join(line.strip() for line in request.form.get("message", "").strip().splitlines())
@@ -54,9 +54,15 @@ def may_ask(appointment: dict[str, Any], record: Record) -> bool:
     return ahead and appointment.get("status") not in {*CALLED_OFF, "proposed"} and bool(appointment.get("start"))
 
 
+def _waits(record: Record, appointment_id: str) -> bool:
+    """Return whether an appointment was asked about and nobody has answered yet."""
+    asked = standing(record).get(appointment_id)
+    return asked is not None and asked.answer is None
+
+
 def standing(record: Record) -> dict[str, Asked]:
-    """Return the requests of a record that stand, by the id of their appointment."""
-    codes = ",".join(f"{model.SYSTEM}|{code}" for code in KINDS)
+    """Return the requests of a record that stand, with what was answered, by the id of their appointment."""
+    codes = ",".join(f"{model.SYSTEM}|{code}" for code in (*KINDS, *model.ANSWERS))
     found = record.road.search_all("Communication", ("patient", record.reference), ("category", codes))
     return model.standing(found)
 
