@@ -10,11 +10,13 @@ from flask import Request, g
 
 from fhir_server.api.bodies import read_form, with_body
 from fhir_server.api.formats import AS_JSON, BINARY_AS_RESOURCE, Format, negotiate
-from fhir_server.interactions.locating import PRESENTATION, Query, check_parameters, locate, parse_query
+from fhir_server.interactions.etags import parse_etags
+from fhir_server.interactions.locating import PRESENTATION, Query, check_parameters, locate, parse_criteria, parse_query
 from fhir_server.interactions.model import Code, Interaction
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
 
+_CHANGES = frozenset({Code.UPDATE, Code.PATCH, Code.DELETE})
 _BOOLEAN = frozenset({"true", "false", ""})
 _RETURNS = frozenset({"minimal", "representation", "OperationOutcome"})
 _TOTALS = {"count": "accurate", "estimate": "estimate", "none": "none"}
@@ -71,8 +73,8 @@ def read_request(
     )
     interaction = replace(
         interaction,
-        if_match=_version(request.headers.get("If-Match", "")),
-        if_none_match=("*",) if interaction.code is Code.UPDATE and wishes.none_match == ("*",) else (),
+        if_match=_versions(request, "If-Match"),
+        if_none_match=_versions(request, "If-None-Match") if interaction.code in _CHANGES else (),
         if_none_exist=_if_none_exist(request, interaction),
         returns=prefer.get("return", ""),
         handling="lenient" if prefer.get("handling") == "lenient" else "strict",
@@ -114,19 +116,22 @@ def _if_none_exist(request: Request, interaction: Interaction) -> tuple[tuple[st
         return interaction.if_none_exist
     if interaction.if_none_exist:
         raise FhirError(Kind.INVALID_VALUE, "Criteria are in If-None-Exist or in the URL, not in both")
-    criteria = parse_query(text.partition("?")[2] if "?" in text else text)
-    if not criteria:
-        raise FhirError(Kind.INVALID_VALUE, "If-None-Exist needs at least one search criterion")
-    return criteria
+    return parse_criteria(text, interaction.type, "If-None-Exist")
 
 
 def _prefer(request: Request) -> dict[str, str]:
     wishes: dict[str, str] = {}
     for part in request.headers.get("Prefer", "").replace(";", ",").split(","):
-        name, _, value = part.strip().partition("=")
-        if name != "return" or value in _RETURNS:
-            wishes[name] = value.strip('"')
+        name, _, value = (each.strip(' \t"') for each in part.partition("="))
+        if name.lower() != "return" or value in _RETURNS:
+            # Of several the first counts (RFC 7240 section 2).
+            wishes.setdefault(name.lower(), value)
     return wishes
+
+
+def _versions(request: Request, name: str) -> tuple[str, ...]:
+    text = request.headers.get(name)
+    return () if text is None else parse_etags(text, name)
 
 
 def _version(tag: str) -> str:

@@ -48,12 +48,14 @@ def process(
             failed.
     """
     bundle = interaction.resource
-    if bundle is None or bundle.get("resourceType") != "Bundle" or bundle.get("type") not in {"batch", "transaction"}:
+    if bundle is None or bundle.get("resourceType") != "Bundle" or bundle.get("type") not in ("batch", "transaction"):
         raise FhirError(Kind.MALFORMED, "The body must be a Bundle of type batch or transaction", ("Bundle.type",))
-    check_bundle(bundle)
+    check_bundle(bundle, context.definitions)
     raw = bundle.get("entry", [])
-    if not isinstance(raw, list) or len(raw) > MAX_ENTRIES:
-        raise FhirError(Kind.TOO_LARGE, f"Bundle.entry must be an array of at most {MAX_ENTRIES}", ("Bundle.entry",))
+    if not isinstance(raw, list):
+        raise FhirError(Kind.MALFORMED, "Bundle.entry must be an array", ("Bundle.entry",))
+    if len(raw) > MAX_ENTRIES:
+        raise FhirError(Kind.TOO_LARGE, f"Bundle.entry has at most {MAX_ENTRIES} elements", ("Bundle.entry",))
     if bundle["type"] == "batch":
         answers = [
             _batch_entry(index, entry, interaction, principal, context, perform) for index, entry in enumerate(raw)

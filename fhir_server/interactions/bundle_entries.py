@@ -11,12 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fhir_server.interactions.locating import check_parameters, locate_url, parse_query
+from fhir_server.interactions.etags import parse_etags
+from fhir_server.interactions.locating import Query, check_parameters, locate_url, parse_criteria
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.patching import JSON_PATCH, MERGE_PATCH, parse_patch
 from fhir_server.spec import json
+from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.spec.primitives import PRIMITIVES
+from fhir_server.spec.validate import validate
 from fhir_server.spec.values import date_interval
 from fhir_server.spec.xml_patch import XML_PATCH, parse_xml_patch
 
@@ -101,22 +104,33 @@ def parse_entry(index: int, raw: Any, bundle: Interaction, context: Context) -> 
             resource=resource if interaction.code in _WITH_RESOURCE or fhirpath else None,
             returns=bundle.returns,
             handling=bundle.handling,
-            if_match=_version_of(request.get("ifMatch", "")),
-            if_none_match=tuple(map(_version_of, filter(None, str(request.get("ifNoneMatch", "")).split(",")))),
-            if_none_exist=_if_none_exist(request, where) or interaction.if_none_exist,
+            if_match=_versions(request, "ifMatch", where),
+            if_none_match=_versions(request, "ifNoneMatch", where),
+            if_none_exist=_if_none_exist(request, interaction.type, where) or interaction.if_none_exist,
         ),
         is_head=request["method"] == "HEAD",
         modified_since=_modified_since(request, where),
     )
 
 
-def check_bundle(bundle: Mapping[str, Any]) -> None:
-    """Refuse what a Bundle of requests does not have.
+def check_bundle(bundle: Mapping[str, Any], definitions: Definitions) -> None:
+    """Refuse what a Bundle of requests does not have, and what is around its entries and no FHIR.
 
     Raises:
-        FhirError: MALFORMED (400) naming the member.
+        FhirError: MALFORMED (400) naming the member; 422 as for a resource that is stored.
     """
     _check_members(bundle, _BUNDLE, "Bundle", ())
+    # A total is for the results of a search (bdl-1), but clients count what they send, and nothing depends on it.
+    around = {
+        name: value for name, value in bundle.items() if name != "entry" and (name, type(value)) != ("total", int)
+    }
+    if around.keys() <= {"resourceType", "type"}:
+        return
+    if isinstance(meta := around.get("meta"), Mapping):
+        # What a profile says of a Bundle, it says of all of it.
+        around["meta"] = {name: value for name, value in meta.items() if name != "profile"}
+        around = {name: value for name, value in around.items() if value != {}}
+    validate(definitions, around)
 
 
 def _check_members(found: Mapping[str, Any], known: frozenset[str], where: str, texts: Sequence[str]) -> None:
@@ -161,12 +175,10 @@ def _with_patch(interaction: Interaction, resource: Mapping[str, Any] | None, wh
         raise FhirError(Kind.MALFORMED, text, (f"{where}.resource",)) from error
 
 
-def _if_none_exist(request: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
-    criteria = parse_query(str(request.get("ifNoneExist", "")).removeprefix("?"))
-    if "ifNoneExist" in request and not criteria:
-        text = "ifNoneExist needs at least one search criterion"
-        raise FhirError(Kind.INVALID_VALUE, text, (f"{where}.request.ifNoneExist",))
-    return criteria
+def _if_none_exist(request: Mapping[str, Any], resource_type: str, where: str) -> Query:
+    if "ifNoneExist" not in request:
+        return ()
+    return parse_criteria(request["ifNoneExist"], resource_type, "ifNoneExist", (f"{where}.request.ifNoneExist",))
 
 
 def _modified_since(request: Mapping[str, Any], where: str) -> int | None:
@@ -181,8 +193,8 @@ def _modified_since(request: Mapping[str, Any], where: str) -> int | None:
     return date_interval(text)[0]
 
 
-def _version_of(etag: object) -> str:
-    return str(etag).strip().removeprefix("W/").strip('"')
+def _versions(request: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    return parse_etags(request[name], name, (f"{where}.request.{name}",)) if name in request else ()
 
 
 def located(error: FhirError, index: int) -> FhirError:

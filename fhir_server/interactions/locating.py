@@ -43,6 +43,27 @@ def parse_query(text: str) -> Query:
         raise FhirError(Kind.INVALID_VALUE, "The query string is not valid percent-encoded UTF-8") from error
 
 
+def parse_criteria(text: str, resource_type: str, name: str, expression: tuple[str, ...] = ()) -> Query:
+    """Return the criteria of a conditional create, sent as a query or as a search URL of its type.
+
+    Args:
+        text: What was sent.
+        resource_type: What is to be created.
+        name: Header or element that it was sent in.
+        expression: FHIRPath of the element, if it is one.
+
+    Raises:
+        FhirError: INVALID_VALUE (400) where there is no criterion, or it is of another type.
+    """
+    path, question, query = text.strip().partition("?")
+    if question and path.rpartition("/")[2] not in {"", resource_type}:
+        raise FhirError(Kind.INVALID_VALUE, f"{name} searches {resource_type}, which is created", expression)
+    criteria = parse_query(query if question else path)
+    if not criteria:
+        raise FhirError(Kind.INVALID_VALUE, f"{name} needs at least one search criterion", expression)
+    return criteria
+
+
 def check_parameters(interaction: Interaction) -> None:
     """Refuse a parameter that would be passed over; searches, histories and operations look at theirs themselves.
 

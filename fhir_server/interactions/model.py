@@ -52,8 +52,8 @@ class Interaction:
         query: Search or operation parameters in order, decoded: (name with modifier, value).
         compartment: Compartment that a search is limited to, such as ("Patient", "1"), None for none.
         resource: Parsed body (decimals kept to the digit by `spec.json`), None where none.
-        if_match: Version of `If-Match`, "" where absent.
-        if_none_match: Versions of `If-None-Match` that matter to the road: of a read in a Bundle, `*` of an update.
+        if_match: Versions of `If-Match`, `*` for any, none where absent.
+        if_none_match: Versions of `If-None-Match` that matter to the road: of a read in a Bundle, of a write.
         if_none_exist: Query of `If-None-Exist`, decoded, empty where absent.
         conditional: Criteria of a conditional update, patch or delete (`PUT Patient?identifier=…`).
         operation: Operation code without `$`.
@@ -74,7 +74,7 @@ class Interaction:
     query: tuple[tuple[str, str], ...] = ()
     compartment: tuple[str, str] | None = None
     resource: Mapping[str, Any] | None = None
-    if_match: str = ""
+    if_match: tuple[str, ...] = ()
     if_none_match: tuple[str, ...] = ()
     if_none_exist: tuple[tuple[str, str], ...] = ()
     conditional: tuple[tuple[str, str], ...] = ()

@@ -5,6 +5,7 @@ Hidden and absent are the same answer. A deleted resource is 410 only where it w
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from fhir_server.interactions import audit_search
@@ -17,7 +18,7 @@ from fhir_server.store import belonging, resources
 from fhir_server.store.instants import from_us
 from fhir_server.store.resources import Version
 
-_MOST_DIGITS = 9
+_VERSION = re.compile("[1-9][0-9]{0,8}")
 _SUMMARIES = ("true", "text", "data", "false")
 
 
@@ -39,11 +40,16 @@ def vread(job: Job, interaction: Interaction) -> Outcome:
     Raises:
         FhirError: NOT_FOUND for absent and hidden alike; GONE (410) for a version that is a deletion.
     """
-    if not interaction.version_id.isdecimal() or len(interaction.version_id) > _MOST_DIGITS:
+    number = version_number(interaction.version_id)
+    if not number:
         raise _not_found(interaction)
-    number = int(interaction.version_id)
     found = resources.version(job.session, job.decision.readable, interaction.type, interaction.id, number)
     return _cut_down(job, interaction, _answer(job, interaction, found))
+
+
+def version_number(version_id: str) -> int:
+    """Return the number that a version id is, as this server writes it; 0 for what is no id of a version here."""
+    return int(version_id) if _VERSION.fullmatch(version_id) else 0
 
 
 def capabilities(job: Job, interaction: Interaction) -> Outcome:

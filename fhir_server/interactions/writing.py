@@ -21,6 +21,7 @@ from fhir_server.access.principal import Caller
 from fhir_server.access.visibility import Gate
 from fhir_server.interactions import conditional, effects, fhirpath_patch
 from fhir_server.interactions.checking import validate
+from fhir_server.interactions.etags import check_version
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Outcome
 from fhir_server.interactions.patching import apply_merge, apply_patch
@@ -83,8 +84,6 @@ def update(job: Job, interaction: Interaction) -> Outcome:
     old = resources.get(job.session, job.decision.readable, interaction.type, logical_id, job.decision.writable)
     if old is None:
         return _update_as_create(job, interaction, logical_id, body)
-    if "*" in interaction.if_none_match and not old.deleted:
-        raise FhirError(Kind.VERSION_REQUIRED, f"If-None-Match: *, but there is {interaction.type}/{logical_id}")
     return _replace(job, interaction, old, body)
 
 
@@ -110,7 +109,7 @@ def patch(job: Job, interaction: Interaction) -> Outcome:
         raise FhirError(Kind.NOT_FOUND, f"{interaction.type}/{logical_id} is not known")
     if old.content is None:
         raise FhirError(Kind.GONE, f"{interaction.type}/{logical_id} was deleted")
-    _check_version(interaction, old)
+    check_version(interaction, old)
     before = json.decode(old.content, len(old.content) + 1)
     if interaction.resource is not None:
         body = fhirpath_patch.apply(job.definitions, before, interaction.resource)
@@ -151,7 +150,7 @@ def _delete_one(job: Job, interaction: Interaction, logical_id: str) -> Outcome:
     old = resources.get(job.session, job.decision.readable, interaction.type, logical_id, job.decision.writable)
     if old is None or old.deleted:
         return Outcome(204)
-    _check_version(interaction, old)
+    check_version(interaction, old)
     if not _is_changeable(old):
         raise _not_replaceable(old)
     patients = _patients_of(job, old)
@@ -295,7 +294,7 @@ def _update_as_create(job: Job, interaction: Interaction, logical_id: str, body:
 
 def _replace(job: Job, interaction: Interaction, old: Version, body: Mapping[str, Any]) -> Outcome:
     """Store the next version: any by who may write the row, else a new label by who decides about the record."""
-    _check_version(interaction, old)
+    check_version(interaction, old)
     if policy.writes(job.principal, old.type) and _is_changeable(old):
         return replace_version(job, old, body)
     gate = relabelling.reach(job.decision.readable)
@@ -311,15 +310,6 @@ def _decides(job: Job, gate: Gate, old: Version) -> bool:
         return False
     patients = _patients_of(job, old)
     return relabelling.may_choose(job.session, job.decision.writable, patients)
-
-
-def _check_version(interaction: Interaction, old: Version) -> None:
-    if interaction.if_match == "*" and old.deleted:
-        raise FhirError(Kind.VERSION_REQUIRED, "If-Match asks for a current version, and there is none")
-    if interaction.if_match not in {"", "*", str(old.version)}:
-        raise FhirError(
-            Kind.VERSION_REQUIRED, f"If-Match says version {interaction.if_match[:20]}, the current one differs"
-        )
 
 
 def _is_changeable(old: Version) -> bool:

@@ -52,7 +52,9 @@ class _Place:
 
     def update(self, resource: Mapping[str, Any]) -> None:
         kind, version = str(resource["resourceType"]), str(resource["meta"]["versionId"])
-        self._perform(Interaction(Code.UPDATE, type=kind, id=str(resource["id"]), resource=resource, if_match=version))
+        self._perform(
+            Interaction(Code.UPDATE, type=kind, id=str(resource["id"]), resource=resource, if_match=(version,))
+        )
 
     def _perform(self, interaction: Interaction) -> dict[str, Any]:
         outcome = perform(interaction, self.principal, self.context)

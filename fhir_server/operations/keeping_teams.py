@@ -142,7 +142,7 @@ def _search(context: Context, principal: Principal, query: tuple[tuple[str, str]
 def _store(
     context: Context, principal: Principal, team: Team, resource: Mapping[str, Any], action: str, about: str = ""
 ) -> None:
-    interaction = Interaction(Code.UPDATE, type="CareTeam", id=team.id, resource=resource, if_match=team.version)
+    interaction = Interaction(Code.UPDATE, type="CareTeam", id=team.id, resource=resource, if_match=(team.version,))
     try:
         perform(interaction, _service(principal, context), context)
     except FhirError as error:

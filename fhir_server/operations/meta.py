@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from fhir_server.access.decide import gate
-from fhir_server.interactions import road, searching, writing
+from fhir_server.interactions import reading, road, searching, writing
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Code, Interaction, Operation, Outcome
 from fhir_server.operations.subjects import parameters
@@ -31,7 +31,6 @@ _PAGE = 1_000
 _MOST_RESOURCES = 10_000
 _KEPT_APART = "AuditEvent"
 _IGNORED = frozenset({"_format", "_pretty"})
-_MOST_DIGITS = 9
 
 
 class _Head(msgspec.Struct):
@@ -93,7 +92,7 @@ def _changed(job: Job, interaction: Interaction, change: _Change) -> Outcome:
     body["meta"] = {name: value for name, value in body["meta"].items() if value}
     try:
         outcome = writing.update(
-            own, replace(update, resource=body, if_match=interaction.if_match or str(stored.version))
+            own, replace(update, resource=body, if_match=interaction.if_match or (str(stored.version),))
         )
     finally:
         job.trace.patients.update(own.trace.patients)
@@ -123,8 +122,7 @@ def _stored(job: Job, interaction: Interaction) -> Version:
     name = f"{interaction.type}/{interaction.id}"
     if not interaction.version_id:
         found = resources.get(job.session, gated, interaction.type, interaction.id)
-    elif interaction.version_id.isdecimal() and len(interaction.version_id) <= _MOST_DIGITS:
-        number = int(interaction.version_id)
+    elif number := reading.version_number(interaction.version_id):
         found = resources.version(job.session, gated, interaction.type, interaction.id, number)
     else:
         found = None

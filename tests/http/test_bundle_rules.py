@@ -271,6 +271,17 @@ def test_nothing_in_a_bundle_of_requests_is_passed_over(server: Server, operator
     for kind in ("batch", "transaction"):
         refused = server.post("", operator, {**_transaction(good, kind=kind), "entries": []}, 400)
         assert refused["issue"][0]["expression"] == ["Bundle.entries"]
+        for name, value in (
+            ("id", 1),
+            ("meta", "x"),
+            ("link", "x"),
+            ("timestamp", "yesterday"),
+            ("entry", None),
+            ("type", []),
+        ):
+            refused = server.call("POST", "", operator, {**_transaction(good, kind=kind), name: value})
+            assert refused.status_code in {400, 422}, (name, refused.text)
+            assert orjson.loads(refused.data)["issue"][0]["expression"] == [f"Bundle.{name}"]
     assert server.get("Patient?_summary=count", operator)["total"] == 0
     noted = {**good, "request": {**request, "_url": {"extension": [{"url": "http://x.test", "valueCode": "y"}]}}}
     server.post("", operator, {**_transaction(noted), "id": "b", "meta": {}, "total": 1}, 200)

@@ -101,6 +101,18 @@ def test_a_method_that_is_not_allowed_is_told_which_are(server: Server, operator
 KINDS = [("representation", "Patient"), ("OperationOutcome", "OperationOutcome"), ("minimal", "")]
 
 
+def test_a_preference_is_read_as_its_rfc_says(server: Server, operator: str) -> None:
+    for wish, kind in (
+        ('return="minimal"', ""),
+        ("RETURN = minimal", ""),
+        ("respond-async, return=minimal; handling=lenient", ""),
+        ("return=minimal, return=representation", ""),
+        ("return=all", "Patient"),
+    ):
+        made = server.call("POST", "Patient", operator, PATIENT, {"Prefer": wish})
+        assert (orjson.loads(made.data)["resourceType"] if made.data else "") == kind, wish
+
+
 @pytest.mark.parametrize("wish, kind", KINDS)
 def test_every_write_honours_what_is_to_be_returned(server: Server, operator: str, wish: str, kind: str) -> None:
     prefer = {"Prefer": f"return={wish}"}

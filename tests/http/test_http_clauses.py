@@ -115,6 +115,56 @@ def test_if_none_match_any_creates_and_never_replaces(server: Server, operator: 
     _batch(server, operator, dict(entry), kind="transaction", status=412)
 
 
+CONDITIONS = [
+    ("If-Match", 'W/"77", W/"{now}"', 200),
+    ("If-Match", 'W/"77","78"', 412),
+    ("If-Match", "{now}", 200),
+    ("If-Match", "", 400),
+    ("If-Match", 'W/""', 400),
+    ("If-Match", 'W/"{now}" and more', 400),
+    ("If-None-Match", 'W/"{now}"', 412),
+    ("If-None-Match", 'W/"77"', 200),
+    ("If-None-Match", "W/", 400),
+]
+
+
+def test_a_condition_of_a_write_is_kept_or_refused_and_never_passed_over(server: Server, operator: str) -> None:
+    for header, value, status in CONDITIONS:
+        now = server.get("Patient/p", operator)["meta"]["versionId"]
+        sent = value.format(now=now)
+        answer = server.call("PUT", "Patient/p", operator, PATIENT, {header: sent})
+        assert answer.status_code == status, (header, sent, answer.text)
+        if not value:
+            continue
+        now = server.get("Patient/p", operator)["meta"]["versionId"]
+        member = {"If-Match": "ifMatch", "If-None-Match": "ifNoneMatch"}[header]
+        request = {"method": "PUT", "url": "Patient/p", member: value.format(now=now)}
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": PATIENT, "request": request}]}
+        answer = server.call("POST", "", operator, bundle)
+        assert answer.status_code == status, (member, request, answer.text)
+
+
+def test_a_version_has_one_name(server: Server, operator: str) -> None:
+    for name, status in (("1", 200), ("01", 404), ("\u0661", 404), ("1.0", 404), ("2", 404)):
+        assert server.call("GET", f"Patient/p/_history/{name}", operator).status_code == status, name
+        assert server.call("GET", f"Patient/p/_history/{name}/$meta", operator).status_code == status, name
+
+
+def test_criteria_of_a_create_are_a_query_or_a_search_of_its_type(server: Server, operator: str) -> None:
+    criteria = "identifier=https://example.org/mrn|1"
+    for text, status in (
+        (criteria, 201),
+        (f"?{criteria}", 201),
+        (f"Patient?{criteria}", 201),
+        (f"Basic?{criteria}", 400),
+    ):
+        answer = server.call("POST", "Patient", operator, PATIENT, {"If-None-Exist": text})
+        assert answer.status_code == status, text
+        entry = {"resource": PATIENT, "request": {"method": "POST", "url": "Patient", "ifNoneExist": text}}
+        answer = server.call("POST", "", operator, {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+        assert answer.status_code == (200 if status == 201 else 400), text
+
+
 def test_a_read_in_a_bundle_is_304_where_the_caller_has_the_version(server: Server, operator: str) -> None:
     tags = ('W/"1"', 'W/"0", W/"1"', "*", 'W/"2"')
     for kind in ("batch", "transaction"):
