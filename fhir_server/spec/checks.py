@@ -14,7 +14,7 @@ from typing import Any
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.elements import Element
 from fhir_server.spec.narrative import NarrativeError, check_narrative
-from fhir_server.spec.primitives import PRIMITIVES, Primitive
+from fhir_server.spec.primitives import ELEMENT_ID, PRIMITIVES, Primitive
 from fhir_server.spec.values import date_interval
 
 Json = dict[str, Any]
@@ -31,6 +31,7 @@ Lookup = Callable[[str], Membership | None]
 PROBLEM_LIMIT = 100
 _ALLOWED_CODES_SHOWN = 40
 _LITERAL_TYPE = re.compile(r"([A-Za-z]+)[/?]")
+_RELATIVE = re.compile(r"([A-Z][A-Za-z]+)(?:/[A-Za-z0-9.-]{1,64}(?:/_history/[A-Za-z0-9.-]{1,64})?|\?.+)", re.ASCII)
 _ABSOLUTE_TYPE = re.compile(r"https?://\S*/([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}(?:/_history/[A-Za-z0-9.-]{1,64})?")
 
 
@@ -61,6 +62,7 @@ class Run:
         advice: Whether warnings and information are asked for, too.
         codes: Looks up value sets beyond those of R4; None for nothing more.
         budget: What profiles may still cost; made by the first.
+        element_ids: The ids of elements so far, each with the identity of its innermost resource.
     """
 
     definitions: Definitions
@@ -71,6 +73,7 @@ class Run:
     advice: bool = False
     codes: Lookup | None = None
     budget: Any = None
+    element_ids: set[tuple[int, str]] = field(default_factory=set)
 
     def add(self, place: Place, code: str, text: str) -> None:
         """Note a problem.
@@ -166,6 +169,20 @@ def primitive_check(primitive: Primitive) -> Check:
     return check
 
 
+def check_element_id(value: Any, _owner: Json, place: Place, run: Run) -> None:
+    """Check the id of an element: one of its kind in a resource (https://hl7.org/fhir/R4/element.html)."""
+    if not ELEMENT_ID.accepts(value):
+        _explain(ELEMENT_ID, value, place, run)
+        return
+    # A snapshot has the ids of the differential once more.
+    if run.resource.get("resourceType") == "StructureDefinition":
+        return
+    named = (id(run.resource), value)
+    if named in run.element_ids:
+        run.add(place, "invariant", "must differ from the ids of all other elements of the resource")
+    run.element_ids.add(named)
+
+
 def _explain(primitive: Primitive, value: Any, place: Place, run: Run) -> None:
     # `bool` is an `int` to Python, not to JSON.
     if type(value) is bool or not isinstance(value, primitive.types):
@@ -218,7 +235,8 @@ def reference_check(inner: Check, targets: frozenset[str]) -> Check:
         if type(literal) is str:
             match = _LITERAL_TYPE.match(literal)
             found = match[1] if match else _literal_type(literal, run)
-            if found and found not in targets:
+            # What is no type at all is told as that.
+            if found and found not in targets and found in run.definitions.resource_types:
                 run.add((place, "reference"), "value", f"must refer to one of {shown}")
         if "type" in value:
             stated = value["type"]
@@ -264,12 +282,21 @@ def check_xhtml(value: Any, _owner: Json, place: Place, run: Run) -> None:
         run.add(place, "value", str(error))
 
 
-def _reference_is_contained(value: Json, place: Place, run: Run) -> None:
-    """Hold ref-1: `#id` refers to a contained resource, `#` to the container."""
+def _reference_leads_somewhere(value: Json, place: Place, run: Run) -> None:
+    """Hold a literal to its forms, and ref-1: `#id` refers to a contained resource, `#` to the container."""
     literal = value.get("reference")
     if "type" in value:
         _type_is_that_of_the_literal(value, place, run)
-    if type(literal) is not str or len(literal) < len("#x") or literal[0] != "#":
+    if type(literal) is not str or not literal:
+        return
+    if literal[0] != "#":
+        match = _RELATIVE.fullmatch(literal)
+        # What has a colon is absolute: a URL, or a URN.
+        if ":" not in literal.partition("?")[0] and (not match or match[1] not in run.definitions.resource_types):
+            text = "must be [type]/[id], [type]?[criteria], #[id] of a contained resource, or an absolute URL"
+            run.add((place, "reference"), "value", text)
+        return
+    if len(literal) < len("#x"):
         return
     contained = run.container.get("contained")
     resources = contained if type(contained) is list else []
@@ -318,5 +345,5 @@ INVARIANTS: Mapping[str, Callable[[Json, Place, Run], None]] = {
     "Observation": _components_differ_from_the_whole,
     "Extension": _extension_has_value_or_extensions,
     "Period": _period_ends_after_start,
-    "Reference": _reference_is_contained,
+    "Reference": _reference_leads_somewhere,
 }

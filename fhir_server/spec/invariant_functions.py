@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from fhir_server.spec.primitives import PRIMITIVES
+from fhir_server.spec.values import date_interval
+
 Items = list[Any]
 _NUMBERS = (int, Decimal)
 _ITEMS_LIMIT = 10_000
 _REPEATS_LIMIT = 3
+_WIDEST_ZONE_US = 14 * 3_600_000_000
 _PATTERN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[0-9,]+\}|\(\?[:=!]|.", re.DOTALL)
 MATCHED_LENGTH = 512
 """A longer text is not held to a regular expression from outside."""
@@ -138,13 +142,39 @@ def _number(items: Items) -> tuple[Any, Any] | None:
 
 
 def _comparison(compare: Callable[[Any, Any], bool]) -> Callable[[Items, Items], Items]:
-    """Return a comparison of numbers, or of quantities in one unit; nothing is said of anything else."""
+    """Return a comparison of numbers, of quantities in one unit, or of dates; nothing is said of anything else."""
 
     def operator(left: Items, right: Items) -> Items:
         first, second = _number(left), _number(right)
-        return [compare(first[0], second[0])] if first and second and first[1] == second[1] else []
+        if first and second:
+            return [compare(first[0], second[0])] if first[1] == second[1] else []
+        order = _order(left, right)
+        return [] if order is None else [compare(order, 0)]
 
     return operator
+
+
+def _interval(items: Items) -> tuple[int, int, bool] | None:
+    """Return the time that a date covers, and whether it has a time of day; None for what is no date."""
+    if len(items) != 1 or type(items[0]) is not str or not PRIMITIVES["dateTime"].accepts(items[0]):
+        return None
+    return *date_interval(items[0]), "T" in items[0]
+
+
+def _order(left: Items, right: Items) -> int | None:
+    """Return how two dates compare, as -1, 0 or 1; None where their precision leaves that open."""
+    first, second = _interval(left), _interval(right)
+    if first is None or second is None:
+        return None
+    # A day begins at midnight of a zone that nobody has named.
+    doubt = _WIDEST_ZONE_US if first[2] is not second[2] else 0
+    if first[:2] == second[:2] or (first[0] == second[0] and first[2] and second[2]):
+        return 0
+    if first[2] and second[2]:
+        return -1 if first[0] < second[0] else 1
+    if first[1] + doubt <= second[0]:
+        return -1
+    return 1 if second[1] + doubt <= first[0] else None
 
 
 def _plus(left: Items, right: Items) -> Items:

@@ -114,11 +114,16 @@ def _is_base64(value: Any) -> bool:
 _PRINTED = r"[^\s\x00-\x1f]"
 _TEXT = ((str,), "string")
 
+ELEMENT_ID = Primitive(_matching(f"{_PRINTED}+"), *_TEXT, "an id of an element: text without spaces")
+"""What the id of an element may be; that of a resource is of type `id`."""
+
 PRIMITIVES: Mapping[str, Primitive] = {
     "base64Binary": Primitive(_is_base64, *_TEXT, "base64"),
     "boolean": Primitive(_is_boolean, (bool,), "boolean", "true or false"),
     "canonical": Primitive(_matching(f"{_PRINTED}+"), *_TEXT, "a URL without spaces, with an optional |version"),
-    "code": Primitive(_matching(rf"{_PRINTED}+(\s{_PRINTED}+)*"), *_TEXT, "a code without outer or double spaces"),
+    "code": Primitive(
+        _matching(rf"{_PRINTED}+( {_PRINTED}+)*"), *_TEXT, "a code: words with single spaces between them"
+    ),
     "date": Primitive(_dated(f"{_PARTIAL}|{_DAY}"), *_TEXT, "an existing date: YYYY, YYYY-MM or YYYY-MM-DD"),
     "dateTime": Primitive(
         _dated(f"{_PARTIAL}|{_DAY}(T{_TIME}{_ZONE})?"),

@@ -15,6 +15,7 @@ from fhir_server.spec.checks import (
     Check,
     Place,
     Run,
+    check_element_id,
     check_xhtml,
     code_check,
     concept_check,
@@ -191,6 +192,8 @@ def _member_check(definitions: Definitions, child: Child) -> Check:
     element = child.element
     if child.type == "xhtml":
         return check_xhtml
+    if element.name == "id" and child.type == "string":
+        return check_element_id
     if primitive := PRIMITIVES.get(child.type):
         codes = definitions.value_set(element.binding) if child.type == "code" and element.binding else None
         check = code_check(codes) if codes else primitive_check(primitive)

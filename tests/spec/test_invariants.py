@@ -10,7 +10,7 @@ from fhir_server.spec.build_definitions import EXAMPLES
 from fhir_server.spec.build_packages import fetch, read_resources
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.invariant_functions import truth
-from fhir_server.spec.invariants import compile_expression, constraints, rules
+from fhir_server.spec.invariants import EMPTY_BREAKS, compile_expression, constraints, rules
 
 # Written by hand in `checks.py` and `shapes.py`: the price of evaluating them at every element would be too high. But
 # dom-5: a label on a contained resource is not refused, its container takes it over.
@@ -55,6 +55,13 @@ def test_the_file_is_what_fhir_states() -> None:
         ("a.count() + b.count() > 1", {"a": [1], "b": [2]}, True),
         ("low <= high", {"low": {"value": 2}, "high": {"value": 1}}, False),
         ("low <= high", {"low": {"value": 2, "unit": "g"}, "high": {"value": 1, "unit": "kg"}}, None),
+        ("a >= b", {"a": "2019", "b": "2020"}, False),
+        ("a >= b", {"a": "2020", "b": "2020"}, True),
+        ("a >= b", {"a": "2020", "b": "2020-05"}, None),
+        ("a >= b", {"a": "2020-01-01T10:00:00+01:00", "b": "2020-01-01T09:00:00.000Z"}, True),
+        ("a < b", {"a": "2020-01-01", "b": "2020-01-02T00:00:00-05:00"}, None),
+        ("a < b", {"a": "2020-01-01", "b": "2020-01-03T10:00:00-05:00"}, True),
+        ("a < b", {"a": "2020-01-01", "b": "soon"}, None),
         ("a.matches('^x$')", {"a": "xx"}, False),
         ("descendants().linkId.isDistinct()", {"item": [{"linkId": "1", "item": [{"linkId": "1"}]}]}, False),
         ("a.exists()", {"_a": {"extension": []}}, True),
@@ -72,6 +79,22 @@ def test_every_invariant_is_held(definitions: Definitions) -> None:
     made = {(path, rule.key) for path in constraints() for rule in rules(definitions, path)}
     missing = {key for path, found in constraints().items() for key in found if (path, key) not in made}
     assert missing == ELSEWHERE
+
+
+def test_a_missing_element_is_no_yes(definitions: Definitions) -> None:
+    percent = {"code": "%", "system": "http://unitsofmeasure.org"}
+    for key, context, value, breaks in (
+        ("que-13", "Questionnaire.item", {"initial": [{}, {}]}, True),
+        ("que-13", "Questionnaire.item", {"initial": [{}, {}], "repeats": True}, False),
+        ("que-13", "Questionnaire.item", {"initial": [{}]}, False),
+        ("vsd-9", "ValueSet.expansion.contains", {"display": "x"}, True),
+        ("vsd-9", "ValueSet.expansion.contains", {"code": "x"}, False),
+        ("ras-1", "RiskAssessment.prediction.probability[x]", {"low": {"value": 1}}, True),
+        ("ras-1", "RiskAssessment.prediction.probability[x]", {"low": percent}, False),
+    ):
+        rule = next(each for each in rules(definitions, context) if each.key == key)
+        assert rule.breaks(value, value) is breaks, (key, value)
+    assert {key for found in constraints().values() for key in found} >= EMPTY_BREAKS
 
 
 def _structure(view: str, *paths: str, **more: Any) -> dict[str, Any]:
