@@ -52,6 +52,19 @@ def inflated_pieces(request: Request, limit_bytes: int) -> Iterator[bytes]:
         raise FhirError(Kind.MALFORMED, "The body is not gzip data, as Content-Encoding says") from error
 
 
+def discard(request: Request, most_bytes: int) -> None:
+    """Read what is left of a body that is refused.
+
+    Who sends all of it before reading an answer would see the connection break, and never the 413.
+    """
+    source, left = request.environ["wsgi.input"], most_bytes
+    while left > 0:
+        piece = source.read(min(_PIECE_BYTES, left))
+        if not piece:
+            return
+        left -= len(piece)
+
+
 def _encoding(request: Request) -> str:
     encoding = request.headers.get("Content-Encoding", "").strip().lower() or _AS_IT_IS
     if encoding not in {_AS_IT_IS, "gzip", "x-gzip"}:

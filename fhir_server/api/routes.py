@@ -9,7 +9,7 @@ from http import HTTPStatus
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
-from fhir_server.api.compression import deflate
+from fhir_server.api.compression import deflate, discard
 from fhir_server.api.formats import JSON, negotiate_refusal, render_xml
 from fhir_server.api.positions import located, located_in_answer, located_in_entries
 from fhir_server.api.requests import read_request
@@ -28,6 +28,7 @@ from fhir_server.web.errors import render_error
 blueprint = Blueprint("fhir", __name__)
 EXTENSION = "fhir_api"
 _MODES = ("full", "normative", "terminology")
+_DISCARDED_BYTES = 128 << 20
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_HEADERS = (
     "Authorization", "DPoP", "Content-Type", "Accept", "Prefer", "If-Match", "If-None-Match",
@@ -128,6 +129,8 @@ def refuse(error: Exception) -> Response:
         elif pretty:
             response.set_data(msgspec.json.format(response.get_data(), indent=2))
         response.content_type = wanted.content_type
+    if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        discard(request, _DISCARDED_BYTES)
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers.setdefault("Allow", _allowed((request.view_args or {}).get("path", "")))
     return response
