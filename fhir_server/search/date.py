@@ -38,12 +38,11 @@ def interval_of(kind: str, value: Any) -> tuple[int, int] | None:
                 return period_interval(value)
             case "Timing":
                 return timing_interval(value)
-            case "instant":
-                # "A fixed point in time with an interval smaller than the precision of the system".
-                start, _ = date_interval(value)
-                return start, start + 1
             case _ if isinstance(value, str):
-                return date_interval(value)
+                start, end = date_interval(value)
+                # "A fixed point in time with an interval smaller than the precision of the system"; so is a time with
+                # a fraction of a second, however many zeros it is searched with.
+                return (start, start + 1) if kind == "instant" or "." in value else (start, end)
     return None
 
 

@@ -130,7 +130,12 @@ def test_a_quantity_with_a_comparator_stands_for_all_it_may_be(world: World) -> 
     "kind,code,found,not_found",
     [
         # An instant is a point in time, so that a client's milliseconds find it; a dateTime covers its second.
-        ("Slot", "start", ("2020-07-01T00:00:00.000Z", "le2020-07-01T00:00:00.0Z"), ("gt2020-07-01T00:00:00.000Z",)),
+        (
+            "Slot",
+            "start",
+            ("2020-07-01T00:00:00.0000000Z", "le2020-07-01T00:00:00.0Z"),
+            ("gt2020-07-01T00:00:00.000Z",),
+        ),
         ("Slot", "_profile", ("http://p.test/s", "http://p.test/s|1.0"), ("http://p.test/s|2.0", "http://p.test")),
         (
             "ChargeItem",

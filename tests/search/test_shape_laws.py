@@ -77,7 +77,9 @@ def _dated(number: int) -> tuple[Json, Span]:
             period, span = _period(_RANDOM)
             return resource | {"effectiveTiming": {"repeat": {"boundsPeriod": period}}}, span
     text = _date(_RANDOM)
-    return resource | {"effectiveDateTime": text}, _exact(text)
+    low, high = _exact(text)
+    # A fraction of a second makes it a point in time.
+    return resource | {"effectiveDateTime": text}, (low, low + 1e-6) if "." in text else (low, high)
 
 
 def _located(number: int) -> Json:
