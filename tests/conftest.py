@@ -1,6 +1,8 @@
 """Fixtures and switches for every test: databases, a browser, Hypothesis profiles, no skips in CI."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from tests.server import Server, build, create_schema
 NO_SKIPS = os.environ.get("FHIR_TEST_NO_SKIPS") == "1"
 RUN_VARIABLE = "FHIR_TEST_RUN"
 
+_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder of Linux that is kept in memory; nothing secret goes there
+_ROOM_BYTES = 6 * 1024**3
+
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("nightly", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
@@ -27,9 +32,21 @@ def _is_controller(config: pytest.Config) -> bool:
     return not hasattr(config, "workerinput")
 
 
+def _keep_in_memory() -> None:
+    """Put temporary files where writing them durably costs nothing, unless TMPDIR says where they go.
+
+    A commit waits for the disk, and so does each of the hundreds of files of a new PostgreSQL database.
+    """
+    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
+        return
+    os.environ["TMPDIR"] = str(_MEMORY)
+    tempfile.tempdir = None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Name the run, so that its workers share one PostgreSQL."""
     if _is_controller(config):
+        _keep_in_memory()
         os.environ[RUN_VARIABLE] = str(os.getpid())
         sweep_abandoned()
 
