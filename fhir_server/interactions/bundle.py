@@ -14,6 +14,7 @@ from fhir_server.access.principal import Principal
 from fhir_server.interactions import conditional, finishing, references, road, writing
 from fhir_server.interactions.bundle_entries import Entry, check_bundle, located, parse_entry
 from fhir_server.interactions.job import Job
+from fhir_server.interactions.locating import Query
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome, Trace
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, error_outcome, operation_outcome
@@ -104,8 +105,8 @@ def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes
     shared: Job | None = None
     done: list[tuple[Job, Interaction, int]] = []
     answers: dict[int, bytes] = {}
-    known = _Known({}, {})
-    prepared = [_identify(entry, transaction, known) for entry in entries]
+    known = _Known({}, {}, set())
+    prepared = [_identify(entry, transaction, known) for entry in _named_first(entries)]
     _check_changes(prepared)
     for entry in sorted(prepared, key=_rank):
         interaction = entry.interaction
@@ -140,10 +141,14 @@ def _run(job: Job, entry: Entry, interaction: Interaction) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What references become, by their text; the ids of conditional creates by type and criteria."""
+    """What references become, by their text; the ids of conditional creates, and the updates that create.
+
+    Both are by type and criteria: what is not there yet, no search tells apart.
+    """
 
     references: dict[str, str]
-    created: dict[tuple[str, tuple[tuple[str, str], ...]], str]
+    created: dict[tuple[str, Query], str]
+    updated: set[tuple[str, Query]]
 
 
 def _identify(entry: Entry, transaction: _Transaction, known: _Known) -> Entry:
@@ -154,8 +159,14 @@ def _identify(entry: Entry, transaction: _Transaction, known: _Known) -> Entry:
     if interaction.code is Code.CREATE:
         entry = replace(entry, new_id=transaction.context.new_id())
         logical_id = entry.new_id
-    criteria = interaction.if_none_exist or interaction.conditional
+    criteria = tuple((name, known.references.get(value, value)) for name, value in _criteria(interaction))
     if criteria:
+        is_create = interaction.code is Code.CREATE
+        interaction = replace(
+            interaction, if_none_exist=criteria if is_create else (), conditional=() if is_create else criteria
+        )
+        entry = replace(entry, interaction=interaction)
+        condition = (interaction.type, tuple(sorted(criteria)))
         job = road.open_job(transaction.session, interaction, transaction.principal, transaction.context, Trace())
         if interaction.code is Code.DELETE:
             found = conditional.find_several(job, interaction.type, criteria, writing.deleted_at_once(job))
@@ -163,11 +174,15 @@ def _identify(entry: Entry, transaction: _Transaction, known: _Known) -> Entry:
         match = conditional.find(job, interaction.type, criteria)
         if match is not None:
             entry, logical_id = replace(entry, new_id=""), match.id
+        elif condition in known.updated or (condition in known.created and interaction.code is Code.UPDATE):
+            text = "What another entry creates under the same condition would be changed by this one, too"
+            raise located(FhirError(Kind.INVALID_VALUE, text), entry.index)
         elif interaction.code is Code.CREATE:
             # The second of two creates under one condition is to find what the first has made.
-            logical_id = known.created.setdefault((interaction.type, interaction.if_none_exist), entry.new_id)
+            logical_id = known.created.setdefault(condition, entry.new_id)
             entry = entry if logical_id == entry.new_id else replace(entry, new_id="")
         elif interaction.code is Code.UPDATE:
+            known.updated.add(condition)
             logical_id = str(resource.get("id", ""))
             if not logical_id:
                 logical_id = transaction.context.new_id()
@@ -178,6 +193,16 @@ def _identify(entry: Entry, transaction: _Transaction, known: _Known) -> Entry:
     if interaction.code in _ORDER and interaction.code is not Code.CREATE and logical_id:
         return replace(entry, changes=(f"{interaction.type}/{logical_id}",))
     return entry
+
+
+def _criteria(interaction: Interaction) -> Query:
+    return interaction.if_none_exist or interaction.conditional
+
+
+def _named_first(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries with those last whose criteria name another entry, which is to be known by then."""
+    names = {name for each in entries for name in references.names_of(each.full_url, each.interaction.type)}
+    return sorted(entries, key=lambda each: not names.isdisjoint(value for _, value in _criteria(each.interaction)))
 
 
 def _resolved(job: Job, entry: Entry, known: Mapping[str, str]) -> Interaction:

@@ -164,6 +164,33 @@ def test_two_changes_of_one_resource_are_refused(
     assert server.get("Patient?_summary=count", operator)["total"] == 1
 
 
+def test_what_one_entry_creates_under_a_condition_no_other_changes_or_makes_twice(
+    server: Server, operator: str
+) -> None:
+    conditional_create = _entry("POST", "Patient", PATIENT, ifNoneExist=WHERE)
+    for entries in (
+        (BY_CONDITION, BY_CONDITION),
+        (conditional_create, BY_CONDITION),
+        (BY_CONDITION, conditional_create),
+    ):
+        server.post("", operator, _transaction(*entries), 400)
+    assert server.get("Patient?_summary=count", operator)["total"] == 0
+
+
+def test_a_condition_may_name_another_entry(server: Server, operator: str) -> None:
+    basic = {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": ONE}}
+    patient = _entry("PUT", f"Patient?{WHERE}", PATIENT, ONE)
+    statuses = []
+    for dependent in (
+        _entry("PUT", f"Basic?subject={ONE}", basic),
+        _entry("PUT", f"Basic?subject={ONE}", basic),
+        _entry("POST", "Basic", basic, ifNoneExist=f"subject={ONE}"),
+    ):
+        answer = server.post("", operator, _transaction(dependent, patient), 200)
+        statuses.append([entry["response"]["status"][:3] for entry in answer["entry"]])
+    assert statuses == [["201", "201"], ["200", "200"], ["200", "200"]]
+
+
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
 def test_two_creates_under_one_condition_make_one_resource(server: Server, operator: str, kind: str) -> None:
     entries = [_entry("POST", "Patient", PATIENT, name, ifNoneExist=WHERE) for name in (ONE, TWO)]
