@@ -100,8 +100,9 @@ def test_what_is_added_is_found_by_the_patient_who_is_told_nothing_of_it(server:
     added(helen, "appointment", visit)
     added(helen, "note", {"title": "Agreed today", "text": "Walk\nevery day.", "label": "general"})
     letters = amelia.get("/record/letters")
-    for title in ("After your visit", "As a file", "Agreed today"):
-        assert title in letters, title
+    for title, place in (("After your visit", letters), ("As a file", letters), ("Agreed today", "")):
+        assert title in (place or amelia.get("/record/notes")), title
+    assert "Agreed today" not in letters
     path = re.search(r'href="(/record/letters/[^"]+)"[^>]*>(?:<[^>]+>|\s)*As a file', letters)
     assert path
     assert amelia.open(f"{path[1]}/files/0").data == PDF

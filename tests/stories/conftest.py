@@ -22,6 +22,13 @@ def site(databases: Databases, tmp_path: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
+def sqlite_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Return the same on SQLite only, for stories that are about what people see."""
+    with running(*seeded_on_sqlite(tmp_path_factory)) as made:
+        yield made
+
+
+@pytest.fixture
 def new_page(browser: Browser) -> Iterator[Callable[[], Page]]:
     """Return a function that opens a browser with no cookies: one for each person of a story."""
     with ExitStack() as stack:
