@@ -25,15 +25,14 @@ def patients_of(definitions: Definitions, resource: Mapping[str, Any], fhir_base
     found: dict[int, None] = {}
     if kind == "Patient" and "id" in resource:
         found[reference_key("Patient", str(resource["id"]))] = None
-    codes = set(definitions.compartment_parameters("Patient", kind))
+    codes = frozenset(definitions.compartment_parameters("Patient", kind))
     if kind == "Patient":
         # A record that a person's other one was joined to is theirs; it would be nobody's if the other had to permit.
-        codes.discard("link")
+        codes -= {"link"}
         links = [link.get("other") for link in resource.get("link", ()) if link.get("type") != "replaces"]
         found.update(dict.fromkeys(_patient_keys(links, fhir_base)))
-    for parameter, values in nodes(definitions, dict(resource)):
-        if parameter.code in codes:
-            found.update(dict.fromkeys(_patient_keys((value for _, value in values), fhir_base)))
+    for _, values in nodes(definitions, resource if isinstance(resource, dict) else dict(resource), codes):
+        found.update(dict.fromkeys(_patient_keys((value for _, value in values), fhir_base)))
     for inner in resource.get("contained", ()):
         found.update(dict.fromkeys(patients_of(definitions, {**inner, "id": ""}, fhir_base)))
     found.pop(reference_key("Patient", ""), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from fhir_server.interactions.locating import parse_query
@@ -19,6 +20,7 @@ Find = Callable[[str, tuple[tuple[str, str], ...]], str]
 _REST_URL = re.compile(r"^(?P<base>.*?)(?P<type>[A-Z][A-Za-z]{1,63})/(?P<id>[A-Za-z0-9\-.]{1,64})$")
 _LINK = re.compile(r"""(?P<opening>\b(?:href|src)\s*=\s*(?P<quote>["']))(?P<url>[^"']*)""")
 _LINKS = frozenset({"uri", "url", "oid", "uuid"})
+_PLAIN = (str, int, float, Decimal, type(None))
 _CONDITIONAL = re.compile(r"^[A-Z][A-Za-z]{1,63}\?")
 
 
@@ -32,12 +34,18 @@ def names_of(full_url: str, resource_type: str) -> Iterable[str]:
 
 def has_conditional(value: Any) -> bool:
     """Return whether a resource has a conditional reference such as `Patient?identifier=…`."""
-    if isinstance(value, Mapping):
-        reference = value.get("reference")
-        if isinstance(reference, str) and _CONDITIONAL.match(reference):
-            return True
-        return any(has_conditional(item) for item in value.values())
-    return isinstance(value, list) and any(has_conditional(item) for item in value)
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list):
+            waiting += each
+        # A dictionary is told at once, a mapping of another kind after a look at its class.
+        elif isinstance(each, dict) or (not isinstance(each, _PLAIN) and isinstance(each, Mapping)):
+            reference = each.get("reference")
+            if isinstance(reference, str) and "?" in reference and _CONDITIONAL.match(reference):
+                return True
+            waiting += each.values()
+    return False
 
 
 def rewrite(
@@ -70,11 +78,11 @@ class _Rewriting:
     """Whether a text beside `reference` is one of those known."""
 
     def member(self, name: str, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {inner: self.member(inner, item) for inner, item in value.items()}
-        if isinstance(value, list):
-            return [self.member(name, item) for item in value]
         if not isinstance(value, str):
+            if isinstance(value, list):
+                return [self.member(name, item) for item in value]
+            if isinstance(value, dict) or (not isinstance(value, _PLAIN) and isinstance(value, Mapping)):
+                return {inner: self.member(inner, item) for inner, item in value.items()}
             return value
         if name == "reference":
             return self._reference(value)

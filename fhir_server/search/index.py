@@ -42,6 +42,7 @@ ON_THE_ROW = frozenset({"_id", "_lastUpdated"})
 
 Valued = Sequence[tuple[SearchParameter, list[Node]]]
 
+_WITH_ROWS_BESIDE = frozenset({"token", "reference"})
 _CANONICAL_URL, _CANONICAL_VERSION = "url", "version"
 _OCCURRENCES_LIMIT = 1_000
 
@@ -97,7 +98,7 @@ def derive(definitions: Definitions, resource: dict[str, Any], *, key: int, pati
     """
     reading = Reading(definitions, fhir_base, now_us=0)
     valued = nodes(definitions, resource)
-    hot = _hot(definitions, resource["resourceType"], valued)
+    hot = _hot(reading, resource["resourceType"], valued)
     owner = _Owner(key, patient, NO_DATE if hot.date_lo is None else hot.date_lo, _value(valued, reading))
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = defaultdict(dict)
     for table, row in (*_simple(valued, owner, reading), *_composites(resource, owner, reading)):
@@ -131,7 +132,8 @@ def _simple(valued: Valued, owner: _Owner, reading: Reading) -> Iterator[tuple[s
                 version = next((found[0][1] for each, found in valued if each.code == _CANONICAL_VERSION), None)
                 columns = reference.write_canonical(value, version, parameter.resource_type)
                 yield reference.TABLE, owner.row(reference.TABLE, keys.CANONICAL, columns)
-        yield from _beside(parameter, values, owner, reading)
+        if parameter.type in _WITH_ROWS_BESIDE:
+            yield from _beside(parameter, values, owner, reading)
 
 
 def _beside(
@@ -179,21 +181,20 @@ def _composites(resource: dict[str, Any], owner: _Owner, reading: Reading) -> It
                         )
 
 
-def _hot(definitions: Definitions, resource_type: str, valued: Valued) -> Hot:
+def _hot(reading: Reading, resource_type: str, valued: Valued) -> Hot:
     """Return the hot columns of a resource: which parameters fill them, `hot_code` and `hot_date` say."""
     found = {parameter.code: values for parameter, values in valued}
     interval = None
-    if code := hot_date(definitions, resource_type):
+    if code := hot_date(reading.definitions, resource_type):
         interval = next((got for kind, value in found.get(code, ()) if (got := date.interval_of(kind, value))), None)
-    return Hot(_hot_code(definitions, resource_type, found), *(interval or (None, None)))
+    return Hot(_hot_code(reading, resource_type, found), *(interval or (None, None)))
 
 
-def _hot_code(definitions: Definitions, resource_type: str, found: Mapping[str, list[Node]]) -> int:
-    code = hot_code(definitions, resource_type)
-    if not code:
+def _hot_code(reading: Reading, resource_type: str, found: Mapping[str, list[Node]]) -> int:
+    code = hot_code(reading.definitions, resource_type)
+    if not code or code not in found:
         return NONE
-    parameter = definitions.search_parameters(resource_type)[code]
-    reading = Reading(definitions, "", now_us=0)
+    parameter = reading.definitions.search_parameters(resource_type)[code]
     codes = {
         columns["code"]
         for kind, value in found.get(code, ())

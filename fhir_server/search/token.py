@@ -7,8 +7,9 @@ A row holds the keys of system and code, and the start of the code for sorting. 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_, tuple_
@@ -218,7 +219,9 @@ def _typed(system: str | None, code: str, value: str) -> dict[str, Any]:
     return {"code": keys.text_key(f"{code.casefold()}|{value}"), "system": keys.text_key(system), "head": ""}
 
 
-def _row(key: Any, system: str | None, code: str | None) -> Mapping[str, Any]:
+@lru_cache(maxsize=4_096)
+def _row(key: Callable[[str], int], system: str | None, code: str | None) -> Mapping[str, Any]:
+    """Return the columns of one code; remembered, for codes repeat. INVARIANT: nobody changes a row."""
     return {
         "code": key(code) if code else NONE,
         "system": keys.text_key(system),
@@ -226,7 +229,7 @@ def _row(key: Any, system: str | None, code: str | None) -> Mapping[str, Any]:
     }
 
 
-def _code_key(definitions: Definitions, parameter: SearchParameter) -> Any:
+def _code_key(definitions: Definitions, parameter: SearchParameter) -> Callable[[str], int]:
     """Return how codes of this parameter are compared: identifiers and URIs to the letter, else regardless of case."""
     return keys.text_key if case_matters(definitions, parameter) else keys.code_key
 

@@ -77,10 +77,12 @@ def of_content(definitions: Definitions, resource: Mapping[str, Any]) -> str:
     Texts are what a reader reads: strings, codes and their displays, markdown, narratives; of the resource itself,
     of what it contains, of extensions. Not: URIs, references, instants, numbers, attached bytes, `meta`.
     """
-    return _joined(_texts(definitions, resource, resource["resourceType"]))
+    found: list[str] = []
+    _gather(found, definitions, resource, resource["resourceType"])
+    return _joined(found)
 
 
-def _joined(texts: Iterator[str] | list[str]) -> str:
+def _joined(texts: list[str]) -> str:
     found = words(" ".join(texts))[:WORDS_LIMIT]
     joined = " ".join(found)
     return joined if len(joined) <= _CHARACTERS_LIMIT else joined[:_CHARACTERS_LIMIT].rpartition(" ")[0]
@@ -112,20 +114,21 @@ def _fields(definitions: Definitions, path: str) -> _Fields:
     return _known.setdefault(path, _Fields(texts, narratives, structures))
 
 
-def _texts(definitions: Definitions, element: Mapping[str, Any], path: str) -> Iterator[str]:
+def _gather(found: list[str], definitions: Definitions, element: Mapping[str, Any], path: str) -> None:
     fields = _known.get(path) or _fields(definitions, path)
+    texts, structures = fields.texts, fields.structures
     for name, value in element.items():
-        if name in fields.texts:
+        if name in texts:
             if isinstance(value, list):
-                yield from filter(None, value)
+                found += filter(None, value)
             else:
-                yield value
-        elif (context := fields.structures.get(name)) is not None:
+                found.append(value)
+        elif (context := structures.get(name)) is not None:
             for each in value if isinstance(value, list) else (value,):
                 if each is not None:
-                    yield from _texts(definitions, each, each["resourceType"] if context == "Resource" else context)
+                    _gather(found, definitions, each, each["resourceType"] if context == "Resource" else context)
         elif name in fields.narratives:
-            yield _visible(value)
+            found.append(_visible(value))
 
 
 def _visible(div: str) -> str:

@@ -6,7 +6,7 @@ Goes out: one immutable `Definitions`, cheap to load, for each type is decoded w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, KeysView, Mapping
+from collections.abc import Hashable, Iterable, KeysView, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -126,7 +126,7 @@ class Definitions:
     _by_type: dict[str, Mapping[str, SearchParameter]] = field(default_factory=dict)
     _value_sets: dict[str, _ValueSet] = field(default_factory=dict)
     # INVARIANT: only `spec` keeps compiled functions here, one entry per resource type or element path and purpose.
-    compiled: dict[tuple[str, str], Any] = field(default_factory=dict)
+    compiled: dict[tuple[str, Hashable], Any] = field(default_factory=dict)
     unready: frozenset[str] = frozenset()
     """URLs of parameters that are indexed, but of which not all of the index is there yet."""
     profiles: Profiles = field(default_factory=Profiles)

@@ -20,7 +20,9 @@ from fhir_server.spec.routes import Route, find_routes, root
 Json = dict[str, Any]
 
 
-def nodes(definitions: Definitions, resource: Json) -> list[tuple[SearchParameter, list[Node]]]:
+def nodes(
+    definitions: Definitions, resource: Json, only: frozenset[str] | None = None
+) -> list[tuple[SearchParameter, list[Node]]]:
     """Return every non-composite search parameter that has values in a resource, with its nodes.
 
     A node of a `code` element has no system of its own: `SearchParameter.system` gives it. A parameter on an extension
@@ -29,11 +31,13 @@ def nodes(definitions: Definitions, resource: Json) -> list[tuple[SearchParamete
     Args:
         definitions: The definitions.
         resource: A resource that passed `validate`; of unknown structure, it may raise anything.
+        only: Codes of the parameters that are asked for, None for all; a set that the definitions fix, not a request.
     """
     resource_type = resource["resourceType"]
-    found = definitions.compiled.get(("nodes", resource_type))
+    shape = ("nodes", resource_type if only is None else (resource_type, only))
+    found = definitions.compiled.get(shape)
     if found is None:
-        found = definitions.compiled.setdefault(("nodes", resource_type), _compile_nodes(definitions, resource_type))
+        found = definitions.compiled.setdefault(shape, _compile_nodes(definitions, resource_type, only))
     parameters, gather = found
     return [pair for pair in zip(parameters, gather(resource), strict=True) if pair[1]]
 
@@ -107,16 +111,25 @@ class _Composite:
     def occurrences(self, resource: Json) -> list[list[list[Node]]]:
         found = []
         for elements, inside, outside in self.branches:
+            (found_elements,) = elements(resource)
+            if not found_elements:
+                continue
             from_resource = outside(resource)
-            for _, element in elements(resource)[0]:
+            for _, element in found_elements:
                 parts = [a + b for a, b in zip(inside(element), from_resource, strict=True)]
                 if all(parts):
                     found.append(parts)
         return found
 
 
-def _compile_nodes(definitions: Definitions, resource_type: str) -> tuple[list[SearchParameter], Gather]:
-    parameters = [each for each in definitions.search_parameters(resource_type).values() if each.type != "composite"]
+def _compile_nodes(
+    definitions: Definitions, resource_type: str, only: frozenset[str] | None
+) -> tuple[list[SearchParameter], Gather]:
+    parameters = [
+        each
+        for each in definitions.search_parameters(resource_type).values()
+        if each.type != "composite" and (only is None or each.code in only)
+    ]
     tree = Tree()
     conditions: list[tuple[int, Callable[[Json], bool]]] = []
     for index, parameter in enumerate(parameters):
