@@ -107,7 +107,7 @@ def unlock_account(sent: dict[str, Any]) -> None:
     here, (principal, account) = context(), person_of(*_DESK)
     email = _address(account, sent["email"])
     with here.store.write() as session:
-        desk_help.unlock(session, email)
+        desk_help.unlock(session, email, here.now())
         audit(principal, f"address {email}", status=204, session=session)
 
 

@@ -6,6 +6,7 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from fhir_server.admin.schemas import PAGE_LIMIT
 from fhir_server.identity.invitations import State
+from fhir_server.identity.parents import Evidence
 
 _LINE = validate.Length(max=320)
 _ID = validate.Length(max=64)
@@ -62,6 +63,47 @@ class Invitations(Schema):
 
     invitations = fields.List(fields.Nested(Invitation))
     next = fields.String(metadata=_said("Value of `after` for the next page; absent on the last"))
+
+
+class NewParentInvitation(Schema):
+    """Which parent to invite, and for which child."""
+
+    class Meta:
+        """Refuse what is not known: a misspelt field would be a detail not checked."""
+
+        unknown = RAISE
+
+    given = fields.String(required=True, validate=_LINE, metadata=_said("First names of the child"))
+    family = fields.String(required=True, validate=_LINE, metadata=_said("Last name of the child"))
+    birth_date = fields.String(required=True, validate=_LINE, metadata=_said("Of the child, `YYYY-MM-DD`"))
+    nhs_number = fields.String(required=True, validate=_LINE, metadata=_said("Of the child, ten digits"))
+    name = fields.String(required=True, validate=_LINE, metadata=_said("Full name of the parent"))
+    email = fields.String(required=True, validate=_LINE, metadata=_said("Of the parent"))
+    mobile = fields.String(required=True, validate=_LINE, metadata=_said("Of the parent, for the code"))
+    evidence = fields.String(
+        required=True,
+        validate=validate.OneOf(tuple(Evidence)),
+        metadata=_said("What was seen of their parental responsibility"),
+    )
+    may_act = fields.Boolean(load_default=False, metadata=_said("Whether they may also add to the record"))
+
+
+class ParentInvitation(Schema):
+    """An invitation of a parent; neither link nor code, nor whose record."""
+
+    id = fields.String()
+    name = fields.String()
+    email = fields.String()
+    state = fields.String(metadata=_said("`waiting`, `locked`, `expired`, `completed` or `ended`"))
+    organization = fields.String()
+    created_at = fields.DateTime()
+    expires_at = fields.DateTime()
+
+
+class ParentInvitations(Schema):
+    """The newest invitations of parents."""
+
+    invitations = fields.List(fields.Nested(ParentInvitation))
 
 
 class InvitationsFile(Schema):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from fhir_server.store import oauth, oauth_clients
-from fhir_server.store.database import Store
+from fhir_server.store.database import Session, Store
 from fhir_server.store.oauth import Grant
 
 __all__ = ["Grant", "connected", "disconnect", "names"]
@@ -21,15 +21,14 @@ def connected(store: Store, account_id: str, now: datetime) -> tuple[Grant, ...]
         return oauth.grants_of(session, account_id, now)
 
 
-def disconnect(store: Store, account_id: str, grant_id: str, now: datetime) -> bool:
+def disconnect(session: Session, account_id: str, grant_id: str, now: datetime) -> bool:
     """End an app's access at once; False where the account has no such app.
 
-    Access and refresh tokens are dead when this returns.
+    Access and refresh tokens are dead when the transaction is committed.
     """
-    with store.write() as session:
-        # INVARIANT: the id comes from a form, so it counts only among the account's own permissions.
-        own = {grant.id for grant in oauth.grants_of(session, account_id, now)}
-        return grant_id in own and oauth.revoke_grant(session, grant_id, now)
+    # INVARIANT: the id comes from a form, so it counts only among the account's own permissions.
+    own = {grant.id for grant in oauth.grants_of(session, account_id, now)}
+    return grant_id in own and oauth.revoke_grant(session, grant_id, now)
 
 
 def names(store: Store, client_ids: Iterable[str]) -> dict[str, str]:

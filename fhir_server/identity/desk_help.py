@@ -10,6 +10,7 @@ from typing import Final
 
 from fhir_server.identity import accounts as account_links
 from fhir_server.identity import codes, invitations, limits
+from fhir_server.identity.account_changes import tell
 from fhir_server.identity.account_requests import SET_UP_WITHIN
 from fhir_server.identity.accounts import plain_email
 from fhir_server.identity.limits import Limit
@@ -41,15 +42,18 @@ def checked(session: Session, desk: Account, typed: str, now: datetime) -> str:
     return email
 
 
-def unlock(session: Session, email: str) -> None:
+def unlock(session: Session, email: str, now: datetime) -> None:
     """Give somebody their tries back: at signing in, at recovery, and with the codes of open invitations.
 
-    Tries from one network address are not among them: they come back by themselves after a quarter of an hour.
+    Tries from one network address are not among them: they come back by themselves after a quarter of an hour. Who has
+    an account is told: somebody who guesses may have asked for it.
     """
     tries = [(limits.SIGN_IN_ACCOUNT, email), (limits.RECOVER_ACCOUNT, email)]
     account = accounts.by_email(session, email)
     if account is not None:
         tries.append((limits.SECOND_PROOF, account.id))
+    if account is not None and account.active:
+        tell(session, account, "Our service desk was asked to unlock your account.", now)
     limits.forget(session, *tries)
     invitation_rows.unlock(session, email)
 

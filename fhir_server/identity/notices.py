@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from fhir_server.store import notice_choices
-from fhir_server.store.database import Store
+from fhir_server.store.database import Session, Store
 
 
 def wants_emergencies(store: Store, account_id: str) -> bool:
@@ -14,7 +14,6 @@ def wants_emergencies(store: Store, account_id: str) -> bool:
         return notice_choices.wants(session, account_id, notice_choices.EMERGENCIES)
 
 
-def choose_emergencies(store: Store, account_id: str, *, wanted: bool, now: datetime) -> None:
+def choose_emergencies(session: Session, account_id: str, *, wanted: bool, now: datetime) -> None:
     """Remember whether a carer wants to be told of emergencies."""
-    with store.write() as session:
-        notice_choices.choose(session, account_id, notice_choices.EMERGENCIES, wanted=wanted, now=now)
+    notice_choices.choose(session, account_id, notice_choices.EMERGENCIES, wanted=wanted, now=now)

@@ -133,19 +133,18 @@ def refuse(session: Session, coordinator: Account, details: Checked, patient: st
 
 
 def listed(session: Session, organization: str) -> tuple[CarerInvitation, ...]:
-    """Return the newest invitations of parents by an organisation; "*" means by all (administrators)."""
+    """Return the newest invitations of parents by an organisation."""
     return rows.of_organization(session, organization, LISTED) if organization else ()
 
 
 def found(session: Session, organization: str, invitation_id: str) -> CarerInvitation:
-    """Return one invitation of a parent by an organisation; "*" means by any (administrators).
+    """Return one invitation of a parent by an organisation.
 
     Raises:
         FhirError: NOT_FOUND (404), also for another organisation's and for a patient's own.
     """
     invitation = rows.by_id(session, invitation_id)
-    is_theirs = invitation is not None and invitation.organization and organization in {"*", invitation.organization}
-    if invitation is None or not is_theirs:
+    if invitation is None or not organization or invitation.organization != organization:
         raise FhirError(Kind.NOT_FOUND, "There is no such invitation")
     return invitation
 

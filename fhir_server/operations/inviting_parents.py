@@ -85,7 +85,7 @@ def invite(context: Context, by: Rights, typed: Typed) -> CarerInvitation:
     return made
 
 
-def resend(context: Context, by: Rights, invitation_id: str, organization: str) -> None:
+def resend(context: Context, by: Rights, invitation_id: str) -> None:
     """Send a parent a new link and a new code; the old ones no longer work.
 
     Raises:
@@ -93,7 +93,7 @@ def resend(context: Context, by: Rights, invitation_id: str, organization: str) 
     """
     _count(context, by.coordinator)
     with context.store.write() as session:
-        found = parents.found(session, organization, invitation_id)
+        found = parents.found(session, by.coordinator.organization, invitation_id)
         if found.completed_at is not None or found.cancelled_at is not None:
             raise FhirError(Kind.NOT_FOUND, "There is no such invitation that waits")
         carers.resend(session, found, context.now())
@@ -102,14 +102,14 @@ def resend(context: Context, by: Rights, invitation_id: str, organization: str) 
         record_administration(context, by.principal, action=action, description=said, session=session)
 
 
-def end(context: Context, by: Rights, invitation_id: str, organization: str) -> None:
+def end(context: Context, by: Rights, invitation_id: str) -> None:
     """End what a parent sees, or would see, by an invitation of a coordinator: the next request finds nothing.
 
     Raises:
         FhirError: NOT_FOUND (404); BUSINESS_RULE (422) where the patient has shared anew since, and decides alone.
     """
     with context.store.write() as session:
-        found = parents.found(session, organization, invitation_id)
+        found = parents.found(session, by.coordinator.organization, invitation_id)
         if found.cancelled_at is not None:
             return
         job = service_job(session, by.principal, context)

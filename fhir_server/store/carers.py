@@ -91,10 +91,10 @@ def waiting(session: Session, patient: str) -> tuple[CarerInvitation, ...]:
 
 
 def of_organization(session: Session, organization: str, limit: int) -> tuple[CarerInvitation, ...]:
-    """Return the parents whom the coordinators of an organisation invited, newest first; "*" means of all."""
-    by_coordinators = _ROW.organization.is_not(None) if organization == "*" else _ROW.organization == organization
-    statement = select(carer_invitation).where(by_coordinators).order_by(_ROW.created_at.desc(), _ROW.id).limit(limit)
-    return tuple(_from_row(row) for row in session.connection.execute(statement))
+    """Return the parents whom the coordinators of an organisation invited, newest first."""
+    statement = select(carer_invitation).where(_ROW.organization == organization)
+    newest = statement.order_by(_ROW.created_at.desc(), _ROW.id).limit(limit)
+    return tuple(_from_row(row) for row in session.connection.execute(newest))
 
 
 def relatives(session: Session, patient: str) -> tuple[str, ...]:

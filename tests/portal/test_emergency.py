@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.portal.conftest import AMELIA, CONSULTANT, DESMOND, PRIVACY, THOMAS, Person
+from tests.portal.test_carers import sent
 from tests.portal.test_tasks import EMERGENCY, RECORD
 from tests.server import Server
 
@@ -52,7 +53,10 @@ def test_signing_out_ends_it(server: Server) -> None:
 
 
 def test_a_verdict_closes_the_review_and_reaches_the_patient(server: Server) -> None:
+    Person(server, THOMAS).send("/account/messages", {"emergencies": "yes"})
     broken(server)
+    assert sent(server, "access-log", AMELIA)
+    assert sent(server, "shared-record", THOMAS), "family who wish it are told, too"
     ruth = Person(server, PRIVACY)
     path = newest_review(ruth)
     page = ruth.get(path)

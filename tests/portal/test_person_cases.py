@@ -139,6 +139,7 @@ def test_two_records_are_joined_and_taken_apart_again(server: Server) -> None:  
     assert shared(server) < before
     assert "Sharing is on again" in amelia.follow(amelia.send("/sharing/paused", {"looked": "yes"}))
     assert shared(server) >= before
+    assert server.get("/AuditEvent?subtype=confirm-sharing&_summary=count", op)["total"] == 1
     log = amelia.get("/access-log")
     assert "Joined two records" in log
 

@@ -325,6 +325,7 @@ def test_an_app_is_shown_and_removed(server: Server) -> None:
     assert "your test results and measurements" in page
     assert "Remove Heart Diary?" in amelia.get("/apps/grant-1/remove")
     assert "The app is removed" in amelia.follow(amelia.send("/apps/grant-1/remove", {}))
+    assert server.get("/AuditEvent?subtype=disconnect-app&_summary=count", server.operator())["total"] == 1
     assert "Heart Diary" not in amelia.get("/apps")
 
 

@@ -326,6 +326,8 @@ def test_the_service_desk_sees_what_was_in_the_way_and_closes_it(nhs: NhsWorld) 
         (conflict,) = logins.open_conflicts(session, 10)
     assert desk.post("/service-desk/sign-in-problems", conflict=conflict.id).status_code == 303
     assert "There are none" in desk.get("/service-desk/sign-in-problems").text
+    log = nhs.server.get("/AuditEvent?subtype=close-sign-in-problem&_summary=count", nhs.server.operator())
+    assert log["total"] == 1
 
 
 def test_nobody_else_sees_the_service_desks_list(nhs: NhsWorld) -> None:

@@ -78,5 +78,6 @@ def remove_app(grant_id: str) -> str | Response:
         return redirect("/apps")
     if request.method == "GET":
         return render_template("portal/remove_app.html", app=app(grant))
-    connected_apps.disconnect(store, signed_in.account.id, grant_id, now)
+    with actor().act("disconnect-app", f"client {grant.client_id} grant {grant.id}") as session:
+        connected_apps.disconnect(session, signed_in.account.id, grant_id, now)
     return redirect("/apps?removed=yes", 303)

@@ -9,7 +9,7 @@ from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server import web
-from fhir_server.identity import calendar_links
+from fhir_server.identity import account_changes, calendar_links
 from fhir_server.identity.calendar_links import Detail
 from fhir_server.portal.calendar_file import feed
 from fhir_server.portal.forms import Problem
@@ -44,6 +44,7 @@ def calendar_link() -> str | Response:
         return make_response(_page(record, errors=(Problem("Choose what your calendar may show", "#detail"),)), 400)
     with me.act("make-calendar-link", about) as session:
         token = calendar_links.make(session, me.account, record.reference, detail, me.now)
+        account_changes.tell(session, me.account, "An address for your calendar was made.", me.now)
     address = f"{web.current().base_url}/calendar/{token}/appointments.ics"
     response = make_response(_page(record, address=address))
     response.headers["Cache-Control"] = "no-store"

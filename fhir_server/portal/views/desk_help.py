@@ -37,7 +37,7 @@ def help_somebody() -> Response:
         if step == "resend":
             desk_help.send_again(session, email, who.now)
         else:
-            desk_help.unlock(session, email)
+            desk_help.unlock(session, email, who.now)
     return redirect(f"/service-desk/help?done={step}", 303)
 
 

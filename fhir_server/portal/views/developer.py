@@ -10,7 +10,7 @@ from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server import web
-from fhir_server.identity import app_metadata, app_registry, client_keys, limits
+from fhir_server.identity import account_changes, app_metadata, app_registry, client_keys, limits
 from fhir_server.identity.app_metadata import MetadataError
 from fhir_server.identity.app_registry import Credentials, Registration
 from fhir_server.portal.forms import Problem
@@ -76,6 +76,7 @@ def new_secret(client_id: str) -> Response:
     registration = _own(who, client_id)
     with who.act("new-app-secret", f"client {client_id}") as session:
         secret = app_registry.new_secret(session, client_id)
+        account_changes.tell(session, who.account, "A new secret was made for an app of yours.", who.now)
     return _credentials(registration, Credentials(secret))
 
 

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from fhir_server import web
 from fhir_server.identity import notices
+from fhir_server.web.acting import actor
 
 
 def messages() -> str | Response:
@@ -16,9 +17,9 @@ def messages() -> str | Response:
         abort(401)
     here, account_id = web.context(), signed_in.account.id
     if request.method == "POST":
-        notices.choose_emergencies(
-            here.store, account_id, wanted=request.form.get("emergencies") == "yes", now=here.now()
-        )
+        with actor().act("choose-messages") as session:
+            wanted = request.form.get("emergencies") == "yes"
+            notices.choose_emergencies(session, account_id, wanted=wanted, now=here.now())
         return redirect("/account/messages?saved=yes", 303)
     return render_template(
         "portal/messages.html",

@@ -104,7 +104,7 @@ def invite_parent() -> str | Response:
 def invite_again(parent_invitation_id: str) -> Response:
     """Send a parent a new link and a new code."""
     me = actor()
-    inviting_parents.resend(me.context, _rights(me), parent_invitation_id, me.account.organization)
+    inviting_parents.resend(me.context, _rights(me), parent_invitation_id)
     return redirect("/organisation/parents?done=resent", 303)
 
 
@@ -116,7 +116,7 @@ def end_access(parent_invitation_id: str) -> str | Response:
     problems: tuple[Problem, ...] = ()
     if request.method == "POST":
         try:
-            inviting_parents.end(me.context, _rights(me), found.id, me.account.organization)
+            inviting_parents.end(me.context, _rights(me), found.id)
         except FhirError as error:
             if error.kind not in _REFUSED:
                 raise

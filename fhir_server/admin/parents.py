@@ -1,0 +1,86 @@
+"""`/api/v1/parent-invitations`: a coordinator's program invites parents of children, as the page does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from fhir_server import web
+from fhir_server.admin import invitation_schemas as schemas
+from fhir_server.admin.parsing import StrictParser
+from fhir_server.admin.rights import audit, person_of
+from fhir_server.admin.routes import keep_out_of_caches, refuse
+from fhir_server.admin.schemas import Refusal
+from fhir_server.identity import parents
+from fhir_server.identity.carers import Carer, Invitation
+from fhir_server.identity.invitation_person import Person
+from fhir_server.identity.parents import Typed
+from fhir_server.operations import inviting_parents
+from fhir_server.operations.inviting_parents import Rights
+from fhir_server.web import context
+
+_COORDINATOR = ("coordinator",)
+
+blueprint = Blueprint("parents", __name__, url_prefix="/api/v1", description="Parents of children")
+blueprint.ARGUMENTS_PARSER = StrictParser()
+blueprint.errorhandler(Exception)(refuse)
+blueprint.after_request(keep_out_of_caches)
+
+
+@blueprint.before_request
+def authorise() -> None:
+    """Let nobody else get as far as the parser."""
+    person_of(*_COORDINATOR)
+
+
+@blueprint.route("/parent-invitations", methods=["GET"])
+@blueprint.response(200, schemas.ParentInvitations)
+def list_parent_invitations() -> dict[str, Any]:
+    """List the newest invitations of parents by the organisation."""
+    here, (principal, account) = context(), person_of(*_COORDINATOR)
+    with here.store.read() as session:
+        found = parents.listed(session, account.organization)
+    audit(principal, f"{len(found)} invitations")
+    return {"invitations": [_shown(one) for one in found]}
+
+
+@blueprint.route("/parent-invitations", methods=["POST"])
+@blueprint.arguments(schemas.NewParentInvitation)
+@blueprint.response(201, schemas.ParentInvitation)
+@blueprint.alt_response(409, schema=Refusal)
+@blueprint.alt_response(422, schema=Refusal)
+def invite_parent(new: dict[str, Any]) -> dict[str, Any]:
+    """Invite a parent of a child: the record is found by NHS number, or made where there is none."""
+    child = {name: new[name] for name in ("given", "family", "birth_date", "nhs_number")}
+    parent = Carer(new["name"], new["email"], new["mobile"])
+    typed = Typed(Person(**child, email="", mobile="", patient=""), parent, new["evidence"], new["may_act"])
+    return _shown(inviting_parents.invite(context(), _rights(), typed))
+
+
+@blueprint.route("/parent-invitations/<invitation_id>/resend", methods=["POST"])
+@blueprint.response(204)
+@blueprint.alt_response(404, schema=Refusal)
+def resend_parent_invitation(invitation_id: str) -> None:
+    """Send a new link and a new code; the old ones no longer work."""
+    inviting_parents.resend(context(), _rights(), invitation_id)
+
+
+@blueprint.route("/parent-invitations/<invitation_id>/end", methods=["POST"])
+@blueprint.response(204)
+@blueprint.alt_response(404, schema=Refusal)
+@blueprint.alt_response(422, schema=Refusal)
+def end_parent_access(invitation_id: str) -> None:
+    """End what the parent sees, or would see."""
+    inviting_parents.end(context(), _rights(), invitation_id)
+
+
+def _rights() -> Rights:
+    principal, account = person_of(*_COORDINATOR)
+    return Rights(principal, account, web.current().child_until_years)
+
+
+def _shown(invitation: Invitation) -> dict[str, Any]:
+    names = set(schemas.ParentInvitation().fields) - {"state"}
+    state = parents.state_of(invitation, context().now())
+    return {name: getattr(invitation, name) for name in names} | {"state": str(state)}
