@@ -22,6 +22,8 @@ _STEPS = 64
 _LOOKS = 200_000
 _SHOWN = 64
 _LAST = -1
+TWIN = "Element"
+"""Context of the `_name` of a primitive: its id and extensions."""
 _TRUTH = {"true": True, "false": False}
 _SUPPORTED = "names of elements, [index], where(element = value and …), first(), last(), ofType(type), extension(url)"
 Literal = str | bool | Decimal
@@ -210,6 +212,19 @@ class Walker:
                     found = [node for node in found if self._meets(node, step)]
         return found
 
+    def opened(self, node: Node) -> Node:
+        """Return the node whose JSON has the children of an element: of a primitive `_name`, made if need be."""
+        holder, child = node.holder, node.child
+        if holder is None or child is None or child.type not in PRIMITIVES:
+            return node
+        name = f"_{child.json_name}"
+        if node.index is None:
+            return Node(holder.setdefault(name, {}), TWIN)
+        twins = holder.setdefault(name, [])
+        twins += [None] * (len(holder[child.json_name]) - len(twins))
+        twins[node.index] = twins[node.index] or {}
+        return Node(twins[node.index], TWIN)
+
     def fields(self, node: Node, name: str) -> tuple[Child, ...]:
         """Return what the definition says of a child by name, one per type of a choice.
 
@@ -225,9 +240,10 @@ class Walker:
 
     def _children(self, node: Node, name: str) -> list[Node]:
         found = []
+        node = _twin(node)
         for child in self.fields(node, name):
             value = node.value.get(child.json_name)
-            if value is None:
+            if value is None and (child.element.many or f"_{child.json_name}" not in node.value):
                 continue
             if type(value) is list:
                 found += [_below(node, child, each, index) for index, each in enumerate(value)]
@@ -242,6 +258,16 @@ class Walker:
         return all(
             any(_equal(each.value, literal) for each in self.find(node, fields)) for fields, literal in step.tests
         )
+
+
+def _twin(node: Node) -> Node:
+    """Return what a primitive has beside its value, as it is; any other node itself."""
+    if node.holder is None or node.child is None or node.child.type not in PRIMITIVES:
+        return node
+    found = node.holder.get(f"_{node.child.json_name}")
+    if node.index is not None:
+        found = found[node.index] if type(found) is list and node.index < len(found) else None
+    return Node(found if type(found) is dict else {}, TWIN)
 
 
 def _below(node: Node, child: Child, value: Any, index: int | None) -> Node:

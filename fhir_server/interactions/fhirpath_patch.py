@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.interactions.element_paths import Field, Node, Step, Walker, parse
+from fhir_server.interactions.element_paths import TWIN, Field, Node, Step, Walker, parse
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.elements import PRIMITIVES, Child
 from fhir_server.spec.outcome import FhirError, Issue, Kind
@@ -104,7 +104,7 @@ class _Patching:
                 self._move(steps, _number(parts, "source"), _number(parts, "destination"))
 
     def _add(self, steps: tuple[Step, ...], name: str, value: _Value) -> None:
-        node = self._one(steps)
+        node = self.walker.opened(self._one(steps))
         child = self._child(node, name, value)
         present = [each for each in self.walker.fields(node, name) if _has(node.value, each.json_name)]
         if child.element.many:
@@ -133,6 +133,8 @@ class _Patching:
             else:
                 for name in (node.child.json_name, f"_{node.child.json_name}"):
                     _taken(node.holder, name, node.index)
+            if node.among == TWIN and not node.holder:
+                _drop(self.resource, node.holder)
 
     def _replace(self, steps: tuple[Step, ...], value: _Value) -> None:
         node = self._one(steps)
@@ -177,7 +179,7 @@ class _Patching:
         """Return the object that holds the list which the path names, and what the list consists of."""
         if not steps or not isinstance(steps[-1], Field):
             raise FhirError(Kind.INVALID_CONTENT, "The path must end in the name of an element that repeats")
-        node, name = self._one(steps[:-1]), steps[-1].name
+        node, name = self.walker.opened(self._one(steps[:-1])), steps[-1].name
         child = self._child(node, name, value) if value else self.walker.fields(node, name)[0]
         if not child.element.many:
             raise FhirError(Kind.INVALID_CONTENT, f"'{name[:64]}' does not repeat")
@@ -293,6 +295,21 @@ def _taken(holder: Json, name: str, index: int) -> None:
     del items[index : index + 1]
     if not any(item is not None for item in items):
         del holder[name]
+
+
+def _drop(value: Any, empty: Json) -> None:
+    """Take away what a primitive has beside its value when nothing is left of it."""
+    if type(value) is list:
+        for index, item in enumerate(value):
+            if item is empty:
+                value[index] = None
+            else:
+                _drop(item, empty)
+    elif type(value) is dict:
+        for name, item in tuple(value.items()):
+            _drop(item, empty)
+            if item is empty or (name[0] == "_" and type(item) is list and item.count(None) == len(item)):
+                del value[name]
 
 
 def _place_extra(holder: Json, name: str, index: int, extra: Any) -> None:

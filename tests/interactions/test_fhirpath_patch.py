@@ -68,6 +68,26 @@ def test_add_sets_an_element_or_appends_to_a_list() -> None:
     assert "deceasedBoolean" not in result
 
 
+def test_what_a_primitive_has_beside_its_value_is_patched_like_an_element() -> None:
+    added = {"part": [{"name": "url", "valueUri": "http://a.test/n"}, {"name": "value", "valueString": "new"}]}
+    result = _patched(
+        _operation("add", "Patient.birthDate", name="extension", value=added),
+        _operation("add", "Patient.active", name="extension", value=added),
+        _operation("add", "Patient.name[0].given[2]", name="extension", value=added),
+        _operation("replace", "Patient.birthDate.extension('http://a.test/x').value", value={"valueString": "z"}),
+        _operation("delete", "Patient.name[0].given[1].id"),
+    )
+    extension = {"url": "http://a.test/n", "valueString": "new"}
+    assert result["_active"] == {"extension": [extension]}
+    assert result["_birthDate"]["extension"] == [{"url": "http://a.test/x", "valueString": "z"}, extension]
+    assert result["name"][0]["_given"] == [None, None, {"extension": [extension]}]
+    emptied = _patched(
+        _operation("delete", "Patient.birthDate.extension[0]"), _operation("delete", "Patient.name[0].given[1].id")
+    )
+    assert "_birthDate" not in emptied
+    assert "_given" not in emptied["name"][0]
+
+
 def test_add_puts_an_inline_structure_together_of_parts() -> None:
     parts = [
         {"name": "name", "valueHumanName": {"text": "a name"}},
