@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fhir_server.search import date, index, keys, lists, quantity, reference, syntax
+from fhir_server.search import contained, date, index, keys, lists, quantity, reference, syntax
 from fhir_server.search import text as full_text
 from fhir_server.search.criteria import (
     AnyOf,
@@ -19,6 +19,7 @@ from fhir_server.search.criteria import (
     Has,
     HotDate,
     Indexed,
+    Inside,
     LastUpdated,
     LogicalId,
     Missing,
@@ -299,10 +300,18 @@ class Builder:
             inner = beyond(group)
             if inner is None:
                 return None
-            chains.append(Chain(params, group, inner))
+            chains.append(Chain(params, group, inner, inside=self._inside(params, group, inner)))
             if by_url:
                 chains.append(Chain(params, group, inner, by_url=True))
         return chains[0] if len(chains) == 1 else AnyOf(tuple(chains))
+
+    def _inside(self, params: tuple[int, ...], types: tuple[str, ...], inner: Criterion) -> Inside | None:
+        """Return what a chain finds in resources themselves; "a chained condition will be evaluated inside" them.
+
+        None where none contains these types, so that most records pay a look for it alone.
+        """
+        terms = self.reading.terms
+        return contained.inside(params, types, inner) if terms and terms.are_contained(types) else None
 
     def referring(self, source: str, parameter: SearchParameter, inner: Criterion) -> Criterion:
         """Return that a resource of a type refers here with a parameter, by URL where it may, and meets a criterion."""

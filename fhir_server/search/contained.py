@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -18,14 +19,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, not_, or_, select, true, union
 
 from fhir_server.search import keys, syntax, words
-from fhir_server.search.criteria import AllOf, AnyOf, HotDate, Indexed, LogicalId, Missing, Not, all_of
+from fhir_server.search.criteria import AllOf, AnyOf, Chain, HotDate, Indexed, LogicalId, Missing, Not, all_of
 from fhir_server.search.model import Criterion, Row, Scope, SearchPage, SearchRequest
 from fhir_server.search.prepare import value as value_field
 from fhir_server.search.token_sets import CodesTest
 from fhir_server.spec.json import Json, decode, encode
+from fhir_server.spec.outcome import FhirError
 from fhir_server.store import index_rows
 from fhir_server.store.database import Session
-from fhir_server.store.keys import NONE, hash32
+from fhir_server.store.keys import hash32
 from fhir_server.store.visibility import Visibility, execute, readable
 
 _TOKEN, _REFERENCE = "index_token", "index_reference"
@@ -45,7 +47,9 @@ def rows(contained: Sequence[Json], of_one: Callable[[Json], Rows], owner: Mappi
     """
     for place, resource in enumerate(contained[:_ITEMS_LIMIT], start=1):
         item = -place
-        anchor = {"code": keys.text_key(resource["id"]), "system": NONE, "head": ""}
+        named = resource["id"]
+        # As references of the container name it, for chains.
+        anchor = {"code": keys.text_key(named), "system": keys.text_key(f"#{named}"), "head": ""}
         yield _TOKEN, {**owner, "param": _anchor(resource["resourceType"]), "item": item, **anchor}
         for table, row in of_one(resource):
             if table != _REFERENCE:
@@ -113,7 +117,43 @@ class Contains:
     def _met(self, anchor: FromClause) -> Iterator[ColumnElement[bool]]:
         yield keys.of_parameters(anchor, [_anchor(name) for name in self.types])
         for criterion in self.held:
-            yield _met_by(criterion, anchor)
+            yield _met_by(criterion, anchor, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Referred:
+    """A reference of the resource points to one of these types in it that meets a criterion."""
+
+    params: tuple[int, ...]
+    types: tuple[str, ...]
+    held: Any
+
+    def keys(self, scope: Scope, index: FromClause) -> Select[tuple[int]]:
+        """Return the keys of what contains such a target, from rows of this alias of the index of references."""
+        anchor = index_rows.alias(_TOKEN)
+        hop = index.join(anchor, and_(anchor.c.key == index.c.key, anchor.c.system == index.c.target))
+        return (
+            select(index.c.key)
+            .select_from(hop)
+            .where(
+                keys.of_parameters(index, self.params),
+                keys.of_parameters(anchor, [_anchor(name) for name in self.types]),
+                _met_by(self.held, anchor, scope),
+            )
+        )
+
+
+def inside(params: tuple[int, ...], types: tuple[str, ...], criterion: Criterion) -> _Referred | None:
+    """Return a hop of a chain to what is contained, None where the criterion looks at more than chains can there."""
+    with suppress(FhirError):
+        return _Referred(params, types, _of_contained(criterion, in_chain=True))
+    return None
+
+
+def any_of(types: tuple[str, ...]) -> Select[tuple[int]]:
+    """Return the query for a row where any resource contains one of these types."""
+    anchor = index_rows.alias(_TOKEN)
+    return select(anchor.c.item).where(keys.of_parameters(anchor, [_anchor(name) for name in types])).limit(1)
 
 
 def criterion(types: tuple[str, ...], criteria: Sequence[Criterion], *, both: bool) -> Contains:
@@ -125,7 +165,7 @@ def criterion(types: tuple[str, ...], criteria: Sequence[Criterion], *, both: bo
     return Contains(types, tuple(_of_contained(each) for each in criteria), tuple(criteria) if both else None)
 
 
-def _of_contained(criterion: Criterion) -> Any:
+def _of_contained(criterion: Criterion, *, in_chain: bool = False) -> Any:
     match criterion:
         case HotDate():
             return criterion.plain
@@ -136,14 +176,16 @@ def _of_contained(criterion: Criterion) -> Any:
         case LogicalId():
             return _Named(tuple(map(keys.text_key, criterion.ids)), criterion.negated)
         case AllOf() | AnyOf():
-            return replace(criterion, criteria=tuple(map(_of_contained, criterion.criteria)))
+            return replace(criterion, criteria=tuple(_of_contained(e, in_chain=in_chain) for e in criterion.criteria))
         case Not():
-            return replace(criterion, criterion=_of_contained(criterion.criterion))
+            return replace(criterion, criterion=_of_contained(criterion.criterion, in_chain=in_chain))
+        case Chain(by_url=False) if in_chain:
+            return replace(criterion, inside=None)
     raise syntax.unsupported("_contained", BEYOND)
 
 
-def _met_by(criterion: Any, anchor: FromClause) -> ColumnElement[bool]:
-    """Return that the contained resource of an anchor meets a criterion."""
+def _met_by(criterion: Any, anchor: FromClause, scope: Scope | None) -> ColumnElement[bool]:
+    """Return that the contained resource of an anchor meets a criterion; chains from it need a scope."""
     match criterion:
         case Indexed():
             index, params = _index(criterion.table, criterion.params)
@@ -153,14 +195,20 @@ def _met_by(criterion: Any, anchor: FromClause) -> ColumnElement[bool]:
         case Missing():
             found = or_(*(_exists(*_index(table, criterion.params), anchor, true()) for table in criterion.tables))
             return not_(found) if criterion.missing else found
+        case Chain() if scope is not None:
+            index, params = _index(_REFERENCE, criterion.params)
+            target = readable(scope.visibility, criterion.types)
+            met = criterion.criterion.condition(target, scope, leads=False)
+            pointed = exists(select(target.c.key).where(target.c.key == index.c.target, met).correlate(index))
+            return _exists(index, params, anchor, pointed)
         case _Named():
             return anchor.c.code.not_in(criterion.ids) if criterion.negated else anchor.c.code.in_(criterion.ids)
         case AllOf():
-            return and_(true(), *(_met_by(each, anchor) for each in criterion.criteria))
+            return and_(true(), *(_met_by(each, anchor, scope) for each in criterion.criteria))
         case AnyOf():
-            return or_(false(), *(_met_by(each, anchor) for each in criterion.criteria))
+            return or_(false(), *(_met_by(each, anchor, scope) for each in criterion.criteria))
     # What a missing value leaves open does not hold.
-    return _met_by(criterion.criterion, anchor).is_not(true())
+    return _met_by(criterion.criterion, anchor, scope).is_not(true())
 
 
 def _index(table: str, params: Sequence[int]) -> tuple[FromClause, list[int]]:

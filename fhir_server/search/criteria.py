@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, literal_column, or_, select, true, union
 
@@ -208,6 +209,14 @@ def names_by_url(pointing: FromClause, named: FromClause) -> ColumnElement[bool]
     )
 
 
+class Inside(Protocol):
+    """What a chain finds in the resource itself, which may contain what its references point to."""
+
+    def keys(self, scope: Scope, index: FromClause, /) -> Select[tuple[int]]:
+        """Return the keys of what contains such a target, from rows of this alias of the index of references."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """A reference parameter points to a readable resource of these types that meets a criterion."""
@@ -217,6 +226,8 @@ class Chain:
     criterion: Criterion
     by_url: bool = False
     """Whether the reference names its target by a canonical URL."""
+    inside: Inside | None = None
+    """Where resources of these types are contained in others, what they must meet."""
 
     @property
     def rank(self) -> int:
@@ -227,7 +238,15 @@ class Chain:
         """Return the condition on a readable row."""
         index = index_rows.alias("index_reference")
         keys = self.keys(scope, index, leads=leads)
-        return _found(row, keys, scope, leads=leads, correlated=index.c.key == row.c.key)
+        if self.inside is None:
+            return _found(row, keys, scope, leads=leads, correlated=index.c.key == row.c.key)
+        if leads:
+            return row.c.key.in_(union(*_leading(self, scope)))
+        within = index_rows.alias("index_reference")
+        return or_(
+            _found(row, keys, scope, leads=False, correlated=index.c.key == row.c.key),
+            _found(row, self.inside.keys(scope, within), scope, leads=False, correlated=within.c.key == row.c.key),
+        )
 
     def keys(self, scope: Scope, index: FromClause, *, leads: bool) -> Select[tuple[int]]:
         """Return the keys of what points to such a target, from rows of this alias of the index of references."""
@@ -314,7 +333,8 @@ def _leading(criterion: Criterion, scope: Scope) -> list[Select[tuple[int]]]:
             index = index_rows.alias(criterion.table)
             return [select(index.c.key).where(of_parameters(index, criterion.params), criterion.test.on(index))]
         case Chain():
-            return [criterion.keys(scope, index, leads=True)]
+            here = [criterion.inside.keys(scope, index_rows.alias("index_reference"))] if criterion.inside else []
+            return [criterion.keys(scope, index, leads=True), *here]
         case Has():
             return [criterion.keys(scope, index, leads=True)]
         case AnyOf():

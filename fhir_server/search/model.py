@@ -29,6 +29,10 @@ class Terms(Protocol):
         """Return a code and those below, or above, it; `NotExpandable` where that cannot be told."""
         ...
 
+    def are_contained(self, types: tuple[str, ...], /) -> bool:
+        """Return whether any resource contains one of these types."""
+        ...
+
     def related(self, kind: str, param: int, starts: Sequence[int], /, *, above: bool) -> Sequence[int]:
         """Return the keys of resources and of those below, or above, them; 400 where these are too many."""
         ...

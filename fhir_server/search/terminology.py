@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Select, select
 
-from fhir_server.search import keys, parts, prepare, valueset
+from fhir_server.search import contained, keys, parts, prepare, valueset
 from fhir_server.search.criteria import Indexed, LogicalId
 from fhir_server.search.model import Criterion, Scope
 from fhir_server.search.reference import ReferenceTest
@@ -78,6 +78,7 @@ class Terminology:
     visibility: Visibility | None = None
     _found: dict[tuple[str, str], _Known | None] = field(default_factory=dict)
     _systems: dict[tuple[str, str], CodeSystem | None] = field(default_factory=dict)
+    _contained: dict[tuple[str, ...], bool] = field(default_factory=dict)
 
     def codes(self, name: str) -> Codes:
         """Return what is in a value set.
@@ -122,6 +123,16 @@ class Terminology:
         if self.session is None or self.visibility is None:
             return starts
         return parts.related(self.session, self.visibility, parts.Hierarchy(kind, param, above=above), starts)
+
+    def are_contained(self, types: tuple[str, ...]) -> bool:
+        """Return whether any resource of the record contains one of these types."""
+        if self.session is None or self.visibility is None:
+            return False
+        if types not in self._contained:
+            question = prepare.Question("contained types", types, ())
+            found = prepare.run(self.session, self.visibility, question, lambda _: contained.any_of(types))
+            self._contained[types] = found.first() is not None
+        return self._contained[types]
 
     def value_set_resource(self, canonical: str) -> Json | None:
         """Return a ValueSet, None where none is known."""

@@ -45,6 +45,7 @@ def _build(url: str) -> None:
             _request("r2", _medicine("m1", "2", "active", manufacturer={"reference": "Organization/maker"})),
             _request("r3", _medicine("m1", "3", "entered-in-error"), {"resourceType": "Patient", "id": "x"}),
             {"resourceType": "Organization", "id": "maker", "name": "Maker"},
+            {**_request("s1"), "medicationReference": {"reference": "Medication/own"}, "subject": {"display": "Q"}},
         ]
     )
     world.add([_request("hidden", _medicine("m1", "1", "active"))], label=HIDDEN)
@@ -86,6 +87,26 @@ def test_criteria_meet_in_one_contained_resource(world: World, query: str, found
     page, _ = world.search("Medication", [*pairs, ("_contained", "true"), ("_total", "accurate")], visibility=SOME)
     assert {row.id for row in page.matches} == found
     assert page.total == len(found)
+
+
+@pytest.mark.parametrize(
+    "query,found",
+    [
+        ("medication.code=1", {"r1", "s1"}),
+        ("medication:Medication.code=http://snomed.info/sct|2", {"r2"}),
+        ("medication.code=2,3&medication.status=active", {"r2"}),
+        ("medication.code:not=1", {"r2", "r3"}),
+        ("medication.manufacturer.name=mak", {"r2"}),
+        ("medication.manufacturer=Organization/maker&status=active", {"r2"}),
+        ("medication.code=1&subject=Patient/p", {"r1"}),
+        ("_filter=medication.code eq 3 or medication.code eq 2", {"r2", "r3"}),
+        ("medication.code=4", set()),
+    ],
+)
+def test_a_chain_goes_into_what_a_resource_contains(world: World, query: str, found: set[str]) -> None:
+    pairs = [(name, value) for name, _, value in (each.partition("=") for each in query.split("&"))]
+    for more in ((), (("_id", "r1,r2,r3,s1"),)):
+        assert set(world.ids("MedicationRequest", *pairs, *more, visibility=SOME)) == found
 
 
 def test_both_finds_those_with_a_life_of_their_own_too(world: World) -> None:
