@@ -131,9 +131,7 @@ def _transact(transaction: _Transaction, entries: Sequence[Entry]) -> list[bytes
 
 def _run(job: Job, entry: Entry, interaction: Interaction) -> Outcome:
     if entry.new_id and interaction.resource is not None:
-        if interaction.resource.get("resourceType") != interaction.type:
-            raise FhirError(Kind.INVALID_VALUE, f"The resource must be a {interaction.type}, as request.url says")
-        return writing.insert(job, interaction.type, entry.new_id, interaction.resource)
+        return writing.insert(job, interaction.type, entry.new_id, writing.body_of(interaction))
     if interaction.code not in _ORDER:
         job.pending.flush(job.session)
     return road.run(job, interaction)

@@ -44,10 +44,7 @@ def create(job: Job, interaction: Interaction) -> Outcome:
 
     With `If-None-Exist`, one visible match is the answer instead (200), more are 412.
     """
-    body = _body(interaction)
-    if "id" in body and not (isinstance(body["id"], str) and body["id"]):
-        # Any id of a create is passed over, but what is no text is no FHIR.
-        raise FhirError(Kind.MALFORMED, "The id of a resource is text", (f"{interaction.type}.id",))
+    body = body_of(interaction)
     if interaction.if_none_exist:
         found = conditional.find(job, interaction.type, interaction.if_none_exist)
         if found is not None:
@@ -63,7 +60,7 @@ def update(job: Job, interaction: Interaction) -> Outcome:
         FhirError: 400 for a body id that differs, 404 where the caller may not choose ids, 403 for a row it may not
             write, 412 for a stale `If-Match`, 409 for an id that is taken by what the caller may not see.
     """
-    body = _body(interaction)
+    body = body_of(interaction)
     logical_id = interaction.id
     if interaction.conditional:
         found = conditional.find(job, interaction.type, interaction.conditional)
@@ -370,14 +367,20 @@ def _disclose(job: Job, new: NewVersion, status: int) -> Outcome:
     return Outcome(status, new.content or b"", new.type, new.id, new.version, from_us(new.updated_at), url)
 
 
-def _body(interaction: Interaction) -> Mapping[str, Any]:
+def body_of(interaction: Interaction) -> Mapping[str, Any]:
+    """Return the resource that is to be written.
+
+    Raises:
+        FhirError: 400 where there is none, or one of another type, or its id is no text.
+    """
     body = interaction.resource
     if body is None:
         raise FhirError(Kind.MALFORMED, f"A {interaction.type} resource is required in the body")
     if body.get("resourceType") != interaction.type:
-        raise FhirError(
-            Kind.INVALID_VALUE, f"The body must be a {interaction.type}, as the URL says", ("resourceType",)
-        )
+        raise FhirError(Kind.INVALID_VALUE, f"The resource must be a {interaction.type}", ("resourceType",))
+    if "id" in body and not (isinstance(body["id"], str) and body["id"]):
+        # Any id of a create is passed over, but what is no text is no FHIR, and is not to be made one.
+        raise FhirError(Kind.MALFORMED, "The id of a resource is text", (f"{interaction.type}.id",))
     return body
 
 

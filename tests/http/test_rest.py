@@ -167,6 +167,7 @@ def test_a_browser_app_may_call_from_anywhere_with_a_token(server: Server) -> No
         ("PUT", "Patient/a", b'{"resourceType":"Patient","id":"b"}', {}, 400),
         ("PUT", "Patient/a", b'{"resourceType":"Patient"}', {}, 400),
         ("PUT", "Patient", b'{"resourceType":"Patient"}', {}, 400),
+        ("PUT", "Patient?identifier=x", b'{"resourceType":"Patient","id":5}', {}, 400),
         ("DELETE", "Patient", None, {}, 400),
         ("GET", "Patient/never", None, {}, 404),
         ("GET", "patient/never", None, {}, 404),
