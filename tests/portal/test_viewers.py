@@ -85,9 +85,10 @@ def _text(page: str) -> str:
 
 def test_the_sharing_page_shows_who_sees_how_much(server: Server) -> None:
     page = _text(Person(server, AMELIA).get("/sharing"))
-    _, _, listed = page.partition("What each of them can see now")
-    assert re.search(r"Kenbourne Road Surgery +Sees [^.]*letter[^.]*\. You share with them", listed), listed[:1500]
-    assert "They always see what they wrote themselves" in listed
+    shared, _, others = page.partition("Who else can see something")
+    assert re.search(r"Kenbourne Road Surgery.*That is today +\d+ letters, \d+ results", shared), shared[:1500]
+    assert "Kenbourne" not in others.partition("Can no longer see it")[0], "each is there once"
+    assert "They always see what they wrote themselves" in others
 
 
 def test_choices_are_previewed_before_they_are_saved(server: Server) -> None:

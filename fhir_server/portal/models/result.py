@@ -23,6 +23,7 @@ from fhir_server.portal.models.words import (
     number,
     quantity,
     reference,
+    unit,
 )
 
 _VITAL: Final = "vital-signs"
@@ -129,6 +130,11 @@ class Result:
         return self.number is not None and self.value == f"{number(self.number)} {self.unit}".strip()
 
     @property
+    def is_outside(self) -> bool:
+        """Return whether it is said to be outside the expected range."""
+        return self.tone != "green" and "expected range" in self.words
+
+    @property
     def taken_at(self) -> datetime:
         """Return when it was measured, the epoch where unknown; for sorting."""
         return self.taken.at if self.taken else _EPOCH
@@ -197,7 +203,7 @@ def _number(element: Json) -> Decimal | None:
 
 def _unit(element: Json) -> str:
     amount = element.get("valueQuantity")
-    return str(amount.get("unit") or amount.get("code") or "") if isinstance(amount, dict) else ""
+    return unit(amount) if isinstance(amount, dict) else ""
 
 
 def _value(element: Json) -> str:

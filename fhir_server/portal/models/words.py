@@ -22,6 +22,19 @@ JOB_ROLE: Final = "https://fhir-server.example.org/CodeSystem/job-role"
 
 Json: TypeAlias = Mapping[str, Any]
 
+_UNITS: Final = {
+    "umol/L": "µmol/L",
+    "ug/L": "µg/L",
+    "ug/mL": "µg/mL",
+    "kg/m2": "kg/m²",
+    "mL/min/1.73m2": "mL/min/1.73 m²",
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²",
+    "10*9/L": "×10⁹/L",
+    "10*12/L": "×10¹²/L",
+    "Cel": "°C",
+    "mm[Hg]": "mmHg",
+}
+"""Units as computers write them, and as people do."""
 _YEAR_CHARS, _MONTH_CHARS, _DAY_CHARS = 4, 7, 10
 _NHS_NUMBER_DIGITS = 10
 _NOON = 12
@@ -240,11 +253,17 @@ def number(value: object) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value) if isinstance(value, int | float) else ""
 
 
+def unit(value: Json) -> str:
+    """Return the unit of a Quantity as people write it: `µmol/L` for `umol/L`, `kg/m²` for `kg/m2`."""
+    written = str(value.get("unit") or value.get("code") or "")
+    return _UNITS.get(written, written)
+
+
 def quantity(value: object) -> str:
     """Return a Quantity, `< 5 mg/L`."""
     if not isinstance(value, Mapping):
         return ""
-    shown = (value.get("comparator"), number(value.get("value")), value.get("unit") or value.get("code"))
+    shown = (value.get("comparator"), number(value.get("value")), unit(value))
     return " ".join(str(part) for part in shown if part)
 
 

@@ -74,7 +74,7 @@ def _overview(record: Record) -> str:
         unread_count=len(unopened),
         unread_words=_unread(len(unopened), len(unopened & notes)),
         more_letters=bool(newest.next_page) and len(unopened) == len(letters),
-        results=latest_by_test(newest_first(results))[:_FEW],
+        results=sorted(latest_by_test(newest_first(results)), key=lambda test: not test.is_outside)[:_FEW],
         result_count=len(results),
         before=moment_of(before) if before else None,
         log=log,

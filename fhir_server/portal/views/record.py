@@ -98,6 +98,7 @@ def results(patient_id: str = "") -> str:
         "portal/record/results.html",
         record=record,
         tests=tests,
+        outside=[test for test in tests if test.is_outside and test.code],
         latest=newest[:1],
         new=frozenset(test.id for test in tests if visits.is_new(test.arrived, since)),
         sources=freshness(found, record.reference),

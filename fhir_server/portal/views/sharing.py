@@ -81,12 +81,15 @@ def sharing() -> str:
     known = names(record.road, viewers.references(report))
     overview, invitations = _apart(_overview(record), _waiting(record))
     waiting = {invitation.reference for invitation in invitations}
-    seeing = viewers.viewers(report, known, record.reference)
+    seeing = [each for each in viewers.viewers(report, known, record.reference) if each.reference not in waiting]
+    chosen = {share.grantee for share in overview.now}
     return render_template(
         "portal/sharing/overview.html",
         record=record,
         sharing=overview,
-        viewers=tuple(viewer for viewer in seeing if viewer.reference not in waiting),
+        viewers=seeing,
+        seeing={viewer.reference: viewer for viewer in seeing if not viewer.is_emergency},
+        others=[viewer for viewer in seeing if not viewer.is_emergency and viewer.reference not in chosen],
         labels=LABELS,
         invitations=invitations,
         requests=_requests(record),
