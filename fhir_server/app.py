@@ -59,6 +59,7 @@ from fhir_server.store.condition import waiting_count
 from fhir_server.store.database import Store
 from fhir_server.store.keys import key_of_reference
 from fhir_server.web import SignedIn, Web, install
+from fhir_server.web.admission import Admission, Room
 from fhir_server.worker import Job, limits_job, messages_job, noted
 
 _MEGABYTE = 1024 * 1024
@@ -123,6 +124,7 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
         app.register_blueprint(door.blueprint)
     admin = Admin(version("fhir-server"), capabilities, registry.register_client, metrics)
     administration.install(app, admin, REGISTRY, base_url=settings.base_url)
+    app.wsgi_app = Admission(app.wsgi_app, Room(), lambda: metrics.observe("none", 503, 0.0))  # type: ignore[method-assign]
     return app
 
 

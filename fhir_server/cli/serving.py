@@ -17,7 +17,8 @@ from granian.log import LogLevels
 from fhir_server import logs
 from fhir_server.cli.frame import settings
 
-_THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
+_THREADS = 80
+"""More than run and wait together (`web.admission`), so that one is always free to refuse; they come when needed."""
 _HEADER_READ_TIMEOUT_MS = 10_000
 _BUFFER_BYTES = 64 * 1024
 _BACKLOG = 512

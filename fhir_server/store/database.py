@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import (
@@ -53,11 +54,12 @@ TABLE_MODULES = (
     job_tables,
 )
 
+_STATEMENT_TIMEOUT_S = 30
 # A prepared statement is planned once for all values unless it asks otherwise (`prepared.Plan`). Compiling a plan to
 # machine code takes longer than any statement of ours runs, and one request is not to take several cores.
 _POSTGRESQL_OPTIONS = (
-    "-c timezone=UTC -c statement_timeout=30000 -c plan_cache_mode=force_generic_plan -c jit=off "
-    "-c max_parallel_workers_per_gather=0"
+    f"-c timezone=UTC -c statement_timeout={_STATEMENT_TIMEOUT_S * 1000} "
+    "-c plan_cache_mode=force_generic_plan -c jit=off -c max_parallel_workers_per_gather=0"
 )
 _CONNECT_TIMEOUT_S = 5
 """A database that does not answer is a 503, not a request that hangs; `?connect_timeout=` in the URL says otherwise."""
@@ -200,9 +202,13 @@ class Store:
             raise FhirError(
                 Kind.CONFLICT, "Another request changed the same record at the same time; try again"
             ) from error
+        except PoolTimeoutError as error:
+            raise FhirError(Kind.UNAVAILABLE, "The database has no connection free") from error
         except (OperationalError, psycopg.OperationalError, sqlite3.OperationalError) as error:
             if "deadlock" in str(error) or "serialize" in str(error):
                 raise FhirError(Kind.CONFLICT, "Another request changed the same record; try again") from error
+            if "statement timeout" in str(error):
+                raise FhirError(Kind.TIMEOUT, f"This takes longer than {_STATEMENT_TIMEOUT_S} seconds") from error
             raise FhirError(Kind.UNAVAILABLE, "The database cannot be reached") from error
 
 

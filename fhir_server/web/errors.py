@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind, error_outcome
+from fhir_server.web.admission import RETRY_AFTER_S
 from fhir_server.web.extension import current, request_id
 from fhir_server.web.proof import challenges
 from fhir_server.web.security import OAUTH_PAGES
@@ -84,6 +85,8 @@ def render_error(error: Exception) -> Response:
     response.headers["Cache-Control"] = "no-store"  # a 404 may be kept by default, and outlive the consent that ends it
     if refusal.kind is Kind.THROTTLED:
         response.headers.setdefault("Retry-After", str(g.get("retry_after_s", 60)))
+    if refusal.kind is Kind.UNAVAILABLE:
+        response.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
     if isinstance(error, HTTPException) and refusal.kind is Kind.METHOD_NOT_ALLOWED:
         response.headers.update({key: value for key, value in error.get_headers() if key == "Allow"})
     return response

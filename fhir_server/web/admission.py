@@ -1,0 +1,92 @@
+"""Let so many requests run at once, a few more wait, and refuse the rest at once: a saturated server answers, too.
+
+Threads beyond those that work wait here, without a database connection. INVARIANT: there are more threads than may run
+and wait together, so that one is always free to refuse.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fhir_server.spec import json
+from fhir_server.spec.outcome import Issue, operation_outcome
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+RETRY_AFTER_S = 2
+_ALWAYS = frozenset({"/health/live"})
+_TEXT = "The server has more requests than it can answer; ask again after the seconds of Retry-After"
+_OUTCOME = json.encode(operation_outcome((Issue("error", "throttled", _TEXT),)))
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much a process takes on.
+
+    Attributes:
+        at_once: Requests that run; more only contend for the interpreter.
+        waiting: Requests that wait for one of those to end.
+        patience_s: How long one waits before it is refused.
+    """
+
+    at_once: int = min(8, 2 * (os.cpu_count() or 1) + 1)
+    waiting: int = 64
+    patience_s: float = 4.0
+
+
+class Admission:
+    """A WSGI application that lets another one answer, or refuses with 503 and `Retry-After`."""
+
+    def __init__(self, app: WSGIApplication, room: Room, refused: Callable[[], None]) -> None:
+        """Guard an application; `refused` is called with each request that is not let in."""
+        self._app = app
+        self._room = room
+        self._refused = refused
+        self._free = threading.Semaphore(room.at_once)
+        self._lock = threading.Lock()
+        self._waiting_count = 0
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ.get("PATH_INFO") in _ALWAYS:
+            return self._app(environ, start_response)
+        # Who comes when others wait does not go before them.
+        if (self._waiting_count or not self._free.acquire(blocking=False)) and not self._wait():
+            return self._refuse(environ, start_response)
+        try:
+            # What is streamed afterwards is no work of the record's any more.
+            return self._app(environ, start_response)
+        finally:
+            self._free.release()
+
+    def _wait(self) -> bool:
+        with self._lock:
+            if self._waiting_count >= self._room.waiting:
+                return False
+            self._waiting_count += 1
+        try:
+            return self._free.acquire(timeout=self._room.patience_s)
+        finally:
+            with self._lock:
+                self._waiting_count -= 1
+
+    def _refuse(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        self._refused()
+        is_fhir = str(environ.get("PATH_INFO", "")).startswith("/fhir")
+        body = _OUTCOME if is_fhir else _TEXT.encode()
+        start_response(
+            "503 Service Unavailable",
+            [
+                ("Content-Type", "application/fhir+json" if is_fhir else "text/plain; charset=utf-8"),
+                ("Content-Length", str(len(body))),
+                ("Retry-After", str(RETRY_AFTER_S)),
+                ("Cache-Control", "no-store"),
+                ("Access-Control-Allow-Origin", "*"),
+            ],
+        )
+        return [body]
