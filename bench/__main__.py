@@ -7,27 +7,34 @@ import platform
 import statistics
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bench import data, gate, pages, searches
-from bench.client import drive
+from bench import data, gate, pages, saturation, searches
+from bench.client import Connection, Target, drive, request
 from bench.scenarios import scenarios
 from bench.system import System, running, synthetic
 
-COLUMNS = ("database", "caller", "scenario", "requests_per_s", "p50_ms", "p95_ms", "server_cpu_ms", "database_cpu_ms")
+COLUMNS = (
+    *("database", "caller", "scenario", "requests_per_s", "p50_ms", "p95_ms", "p99_ms"),
+    *("server_cpu_ms", "database_cpu_ms", "memory_mb"),
+)
+_POSTED_TOGETHER = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark and print a table; `gate`, `search` and `pages` measure other things."""
+    """Run the benchmark and print a table; `gate`, `search`, `pages` and `saturate` measure other things."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    kinds = {"gate": gate.main, "search": searches.main, "pages": pages.main}
+    kinds = {"gate": gate.main, "search": searches.main, "pages": pages.main, "saturate": saturation.main}
     if arguments[:1] and arguments[0] in kinds:
         kinds[arguments[0]](arguments[1:])
         return
     options = _options(arguments)
     rows: list[dict[str, Any]] = []
-    for database in options.database or ["sqlite", "postgresql"]:
+    if options.against:
+        rows = _measure_other(options)
+    for database in [] if options.against else options.database or ["sqlite", "postgresql"]:
         rows += _measure(database, options)
     if options.json:
         print(json.dumps(rows, indent=1))
@@ -50,6 +57,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="server processes (PostgreSQL only)")
     parser.add_argument("--caller", action="append", choices=["professional", "operator"], help="both by default")
     parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="keeps the record between runs")
+    parser.add_argument("--against", metavar="URL", help="base URL of another FHIR server, to drive with the same load")
+    parser.add_argument("--token", default="", help="its access token, where it asks for one")
+    parser.add_argument("--fill", action="store_true", help="post the record to it first, in transactions")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
 
@@ -68,10 +78,47 @@ def _measure(database: str, options: argparse.Namespace) -> list[dict[str, Any]]
             before = system.cpu_s()
             taken = drive(system.port, scenario.make, **how, seconds=options.seconds)
             spent = [after - earlier for after, earlier in zip(system.cpu_s(), before, strict=True)]
-            rows.append(_row(database, scenario.caller, scenario.name, taken, spent, options.seconds))
+            rows.append(_row((database, scenario.caller, scenario.name), taken, spent, options.seconds))
+            rows[-1]["memory_mb"] = round(system.memory_mb())
             print(" ".join(str(rows[-1][name]) for name in COLUMNS), file=sys.stderr)
-        print(f"{database}: largest server process {system.memory_mb():.0f} MB", file=sys.stderr)
     return rows
+
+
+def _measure_other(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Drive somebody else's server; of its processes nothing is known, so there is no CPU and no memory."""
+    target = Target.of(options.against)
+    if options.fill:
+        _fill(target, options)
+    rows = []
+    sizes = {"patients": options.patients, "observations": options.observations}
+    for scenario in scenarios({"operator": options.token}, **sizes):
+        if options.only and scenario.name not in options.only:
+            continue
+        how = {"expected": (200, 201, 204), "connections": options.connections}
+        try:
+            drive(target, scenario.make, **how, seconds=min(1.0, options.seconds))
+            taken = drive(target, scenario.make, **how, seconds=options.seconds)
+        except AssertionError as error:
+            print(f"{scenario.name}: {error}", file=sys.stderr)
+            continue
+        rows.append(_row((target.host, scenario.caller, scenario.name), taken, (0.0, 0.0), options.seconds))
+        rows[-1] |= dict.fromkeys(("server_cpu_ms", "database_cpu_ms", "memory_mb"), "")
+        print(" ".join(str(rows[-1][name]) for name in COLUMNS), file=sys.stderr)
+    return rows
+
+
+def _fill(target: Target, options: argparse.Namespace) -> None:
+    connection = Connection(target)
+    record = data.resources(options.patients, options.observations)
+    while chunk := list(islice(record, _POSTED_TOGETHER)):
+        entries = [
+            {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+            for each in chunk
+        ]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        status, body = connection.send(request("POST", "", options.token, json.dumps(bundle).encode()))
+        assert status == 200, body[:500]
+    connection.close()
 
 
 def _tokens(system: System, callers: Sequence[str]) -> dict[str, str]:
@@ -82,17 +129,14 @@ def _tokens(system: System, callers: Sequence[str]) -> dict[str, str]:
     return {caller: system.token(*issued[caller]) for caller in callers}
 
 
-def _row(
-    database: str, caller: str, scenario: str, taken: list[float], spent: Sequence[float], seconds: float
-) -> dict[str, Any]:
+def _row(names: tuple[str, str, str], taken: list[float], spent: Sequence[float], seconds: float) -> dict[str, Any]:
     ordered = sorted(taken)
     return {
-        "database": database,
-        "caller": caller,
-        "scenario": scenario,
+        **dict(zip(COLUMNS, names, strict=False)),
         "requests_per_s": round(len(taken) / seconds, 1),
         "p50_ms": round(statistics.median(ordered) * 1000, 2),
         "p95_ms": round(ordered[int(len(ordered) * 0.95)] * 1000, 2),
+        "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
         "server_cpu_ms": round(spent[0] / len(taken) * 1000, 2),
         "database_cpu_ms": round(spent[1] / len(taken) * 1000, 2),
     }
