@@ -107,8 +107,8 @@ _BY_HAND = (
     "Terminology: that of FHIR itself and of stored CodeSystem and ValueSet resources.",
     "Operations cannot be entries of a transaction, nor those that change the record of a batch.",
     "Profiles held to: ours and an administrator's, where a resource claims one or the settings require it.",
-    "`$dispute-access` and `$access-disputes` are a patient's; `$answer-dispute`, `$disable-sharing`, `$enable-sharing` and "
-    "`$close-emergency-review` a privacy officer's.",
+    "`$dispute-access` and `$access-disputes` are a patient's own.",
+    "`$answer-dispute`, `$disable-sharing`, `$enable-sharing`, `$close-emergency-review` are a privacy officer's.",
     "A history says POST of every first version and PUT of every later one, also where an update made the first.",
     "`Prefer: respond-async` is for `$export`; all other answers are immediate.",
     "A conditional delete is 412 for several matches, unless `FHIR_SERVER_CONDITIONAL_DELETES` allows as many.",
