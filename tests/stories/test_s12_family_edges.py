@@ -1,4 +1,7 @@
-"""S12, family: what a child shares with a parent ends by the clock, and a professional who leaves is out at once."""
+"""S12: the age at which a parent's view ends, a coordinator's own invitation, a leaver, joined records, a death.
+
+Who works for the service does it without JavaScript, the family with it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.databases import Databases
 from tests.stories.site import Site, running, seeded
@@ -15,6 +18,9 @@ from tests.stories.site import Site, running, seeded
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 AMELIA, COORDINATOR, CONSULTANT = "amelia.hart@example.org", "nadia.lowe@example.org", "priya.raman@example.org"
+DESK, ADMIN = "gareth.pugh@example.org", "sandra.voss@example.org"
+MARY, HER_MOBILE, CHILDS_NUMBER = "mary.lund@example.org", "+447700900321", "9000000025"
+EVIDENCE = "Passport seen, and the hospital's records office agrees"
 EMAIL, MOBILE = "joan.hart@example.org", "+447700900456"
 PASSWORD = "walrus kettle orbit 41"
 BORN = 1976
@@ -28,24 +34,125 @@ def site(databases: Databases, tmp_path: Path, tmp_path_factory: pytest.TempPath
         yield made
 
 
-def test_s12_a_parents_view_ends_and_a_leaver_is_out(site: Site, new_page: Callable[[], Page]) -> None:
-    child, parent = new_page(), new_page()
+@pytest.fixture
+def plain_page(browser: Browser) -> Iterator[Callable[[], Page]]:
+    """Return a function that opens a browser of its own that runs no scripts."""
+    contexts = []
+
+    def open_page() -> Page:
+        contexts.append(browser.new_context(java_script_enabled=False))
+        return contexts[-1].new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def test_s12_family_leaver_join_and_death(
+    site: Site, new_page: Callable[[], Page], plain_page: Callable[[], Page]
+) -> None:
+    child, parent, coordinator = new_page(), new_page(), plain_page()
     site.sign_in(child, AMELIA)
     the_child_invites_a_parent(site, child)
     the_parent_opens_an_account(site, parent)
     parent.goto(f"{site.url}/record")
     expect(parent.get_by_label("Whose record this is")).to_contain_text("Amelia Hart")
 
-    professional, coordinator = new_page(), new_page()
+    professional = new_page()
     site.sign_in(professional, CONSULTANT)
     site.sign_in(coordinator, COORDINATOR)
+    a_coordinator_invites_a_parent(site, coordinator, plain_page())
     a_professional_leaves(site, coordinator)
     professional.goto(f"{site.url}/patients")
     expect(professional.get_by_role("heading", name="Sign in")).to_be_visible()
 
+    desk, admin = plain_page(), plain_page()
+    site.sign_in(desk, DESK)
+    site.sign_in(admin, ADMIN)
+    two_records_are_one(site, desk, admin, child, parent)
+
     site.clock.at = site.clock.at.replace(year=BORN + 80, month=3, day=14, hour=1)
     site.sign_in(parent, EMAIL, PASSWORD)
     expect(parent.get_by_role("heading", name="No record is shared with you now")).to_be_visible()
+    site.sign_in(child, AMELIA)
+    site.sign_in(desk, DESK)
+    site.sign_in(admin, ADMIN)
+    a_death_closes_the_account(site, desk, admin, child)
+
+
+def a_coordinator_invites_a_parent(site: Site, page: Page, mary: Page) -> None:
+    page.goto(f"{site.url}/organisation/parents/invite")
+    typed = {"given": "Tom", "family": "Lund", "born-day": "2", "born-month": "6", "born-year": "2019",
+             "nhs-number": CHILDS_NUMBER, "name": "Mary Lund", "email": MARY, "mobile": "07700 900321"}  # fmt: skip
+    for name, value in typed.items():
+        page.locator(f"#{name}").fill(value)
+    page.get_by_label("Birth certificate with their name").check()
+    page.get_by_label("View only").check()
+    page.get_by_role("button", name="Send the invitation").click()
+    expect(page.get_by_role("alert")).to_contain_text("The invitation is on its way")
+    mary.goto(site.found("parent-invitation", MARY, r"(http\S+/carer/\S+)"))
+    expect(mary.get_by_role("main")).not_to_contain_text("Lund")
+    mary.get_by_label("Code from the text message").fill(site.found("carer-code", HER_MOBILE, r"code is (\S+)\."))
+    for part in ("day", "month", "year"):
+        mary.locator(f"#born-{part}").fill(typed[f"born-{part}"])
+    mary.get_by_label("Choose a password").fill(PASSWORD)
+    mary.get_by_label("I accept both").check()
+    mary.get_by_role("button", name="Open my account").click()
+    expect(mary.get_by_role("heading", name="Your account is open")).to_be_visible()
+    site.sign_in(mary, MARY, PASSWORD)
+    mary.goto(f"{site.url}/record")
+    expect(mary.get_by_label("Whose record this is")).to_contain_text("Tom Lund")
+
+
+def propose(site: Site, page: Page, kind: str, typed: dict[str, str]) -> None:
+    page.goto(f"{site.url}/service-desk/cases/new/{kind}")
+    for name, value in (typed | {"evidence": EVIDENCE}).items():
+        page.locator(f"#{name}").fill(value)
+    page.get_by_role("button", name="Propose").click()
+    expect(page.get_by_role("alert")).to_contain_text("waits for somebody else")
+
+
+def agree(site: Site, page: Page, what: str) -> None:
+    page.goto(f"{site.url}/service-desk/cases")
+    page.get_by_role("link", name=what).click()
+    page.get_by_role("button", name="Agree").click()
+    expect(page.get_by_role("alert")).to_contain_text("Done")
+
+
+def born(name: str) -> dict[str, str]:
+    return {f"{name}-day": "14", f"{name}-month": "3", f"{name}-year": str(BORN)}
+
+
+def two_records_are_one(site: Site, desk: Page, admin: Page, child: Page, parent: Page) -> None:
+    twin = {"resourceType": "Patient", "birthDate": f"{BORN}-03-14", "name": [{"family": "Hart", "given": ["Amelia"]}],
+            "identifier": [{"system": "https://brentmoor.example.org/mrn", "value": "twin"}]}  # fmt: skip
+    made = site.system("epr-brentmoor-hospitals").call("POST", "Patient", twin)
+    assert made.status_code == 201, made.text
+    both = {"number": f"Patient/{made.json()['id']}", "other-number": "Patient/amelia-hart"}
+    propose(site, desk, "merge", both | born("born") | born("other-born"))
+    agree(site, admin, "Two records of one person")
+    parent.goto(f"{site.url}/record")
+    expect(parent.get_by_role("heading", name="No record is shared with you now")).to_be_visible()
+    child.goto(f"{site.url}/sharing/paused")
+    expect(child.get_by_role("main")).to_contain_text("There were two records of you")
+    child.get_by_label("I have looked at my record").check()
+    child.get_by_role("button", name="Share again").click()
+    expect(child.get_by_role("alert")).to_contain_text("Sharing is on again")
+    parent.goto(f"{site.url}/record")
+    expect(parent.get_by_label("Whose record this is")).to_contain_text("Amelia Hart")
+
+
+def a_death_closes_the_account(site: Site, desk: Page, admin: Page, child: Page) -> None:
+    day = {"day-day": "1", "day-month": "2", "day-year": str(BORN + 80)}
+    propose(site, desk, "death", {"number": "Patient/amelia-hart"} | born("born") | day)
+    agree(site, admin, "A death")
+    child.goto(f"{site.url}/record")
+    expect(child.get_by_role("heading", name="Sign in")).to_be_visible()
+    child.goto(f"{site.url}/sign-in")
+    child.get_by_label("E-mail address").fill(AMELIA)
+    child.get_by_label("Password", exact=True).fill(site.accounts[AMELIA])
+    child.get_by_role("button", name="Sign in").click()
+    expect(child.get_by_role("alert")).to_be_visible()
 
 
 def the_child_invites_a_parent(site: Site, page: Page) -> None:
