@@ -23,6 +23,9 @@ from fhir_server.interactions.model import Context
 from fhir_server.settings import Settings
 from fhir_server.smart.keys import load_or_create
 from fhir_server.store.database import Store
+from tests import templates
+
+templates.share()
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 EVERYTHING = "system/*.cruds user/*.cruds patient/*.cruds"
