@@ -27,37 +27,46 @@ from fhir_server.spec.json import Json, decode, encode
 from fhir_server.spec.outcome import FhirError
 from fhir_server.store import index_rows
 from fhir_server.store.database import Session
-from fhir_server.store.keys import hash32
+from fhir_server.store.keys import hash32, reference_key
 from fhir_server.store.visibility import Visibility, execute, readable
 
 _TOKEN, _REFERENCE = "index_token", "index_reference"
 _ITEMS_LIMIT = 1_000
+_FIRST_ENTRIES = frozenset({"Composition", "MessageHeader"})
 
 Rows = Iterable[tuple[str, dict[str, Any]]]
 BEYOND = "looks at what contained resources say themselves: no chains, composites, full text, lists or _lastUpdated."
 
 
-def rows(contained: Sequence[Json], of_one: Callable[[Json], Rows], owner: Mapping[str, Any]) -> Rows:
-    """Yield table and index row of contained resources.
+def rows(resource: Json, of_one: Callable[[Json], Rows], owner: Mapping[str, Any]) -> Rows:
+    """Yield table and index row of what a resource contains, and of the first entry of a document or message.
 
     Args:
-        contained: The resources, validated.
+        resource: The container, validated.
         of_one: Returns the index rows that one would have, were it a resource of its own with the container's key.
         owner: The first columns of every index row of the container.
     """
-    for place, resource in enumerate(contained[:_ITEMS_LIMIT], start=1):
+    for place, (inner, anchor, named) in enumerate(_held_in(resource), start=1):
         item = -place
-        named = resource["id"]
-        # As references of the container name it, for chains.
-        anchor = {"code": keys.text_key(named), "system": keys.text_key(f"#{named}"), "head": ""}
-        yield _TOKEN, {**owner, "param": _anchor(resource["resourceType"]), "item": item, **anchor}
-        for table, row in of_one(resource):
+        columns = {"code": keys.text_key(inner["id"]), "system": named, "head": ""}
+        yield _TOKEN, {**owner, "param": anchor, "item": item, **columns}
+        for table, row in of_one(inner):
             if table != _REFERENCE:
                 yield table, {**row, "param": _key(row["param"]), "item": item}
             elif row["param"] != keys.CANONICAL:
                 # INVARIANT: not into the index of references, for the container refers to none of this.
                 found = {"code": row["target"], "system": row["version"], "head": ""}
                 yield _TOKEN, {**owner, "param": _reference_key(row["param"]), "item": item, **found}
+
+
+def _held_in(resource: Json) -> Iterator[tuple[Json, int, int]]:
+    """Yield each with the parameter of its anchor, and the target that the container's references to it have."""
+    for inner in resource.get("contained", ())[:_ITEMS_LIMIT]:
+        yield inner, _anchor(inner["resourceType"]), keys.text_key(f"#{inner['id']}")
+    if resource["resourceType"] == "Bundle":
+        first: Json = (resource.get("entry") or [{}])[0].get("resource", {})
+        if first.get("resourceType") in _FIRST_ENTRIES and "id" in first:
+            yield first, _first(first["resourceType"]), reference_key(first["resourceType"], first["id"])
 
 
 @lru_cache(maxsize=8_192)
@@ -73,6 +82,17 @@ def _reference_key(param: int) -> int:
 @lru_cache(maxsize=256)
 def _anchor(resource_type: str) -> int:
     return hash32(f"contained resource {resource_type}")
+
+
+@lru_cache(maxsize=8)
+def _first(resource_type: str) -> int:
+    """Return the parameter of the anchor of a first entry, which is no contained resource."""
+    return hash32(f"first entry {resource_type}")
+
+
+@lru_cache(maxsize=256)
+def _anchors(types: tuple[str, ...]) -> tuple[int, ...]:
+    return (*map(_anchor, types), *(_first(each) for each in types if each in _FIRST_ENTRIES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +157,7 @@ class _Referred:
             .select_from(hop)
             .where(
                 keys.of_parameters(index, self.params),
-                keys.of_parameters(anchor, [_anchor(name) for name in self.types]),
+                keys.of_parameters(anchor, _anchors(self.types)),
                 _met_by(self.held, anchor, scope),
             )
         )
@@ -153,7 +173,7 @@ def inside(params: tuple[int, ...], types: tuple[str, ...], criterion: Criterion
 def any_of(types: tuple[str, ...]) -> Select[tuple[int]]:
     """Return the query for a row where any resource contains one of these types."""
     anchor = index_rows.alias(_TOKEN)
-    return select(anchor.c.item).where(keys.of_parameters(anchor, [_anchor(name) for name in types])).limit(1)
+    return select(anchor.c.item).where(keys.of_parameters(anchor, _anchors(types))).limit(1)
 
 
 def criterion(types: tuple[str, ...], criteria: Sequence[Criterion], *, both: bool) -> Contains:

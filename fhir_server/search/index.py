@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fhir_server.search import contained, date, keys, lists, quantity, reference, string, token, words
+from fhir_server.search import contained, date, keys, lists, quantity, reference, string, token, uri, words
 from fhir_server.search.model import Reading
 from fhir_server.search.shapes import SHAPES, component_parameter
 from fhir_server.spec.definitions import Definitions, SearchParameter
@@ -43,6 +43,7 @@ ON_THE_ROW = frozenset({"_id", "_lastUpdated"})
 Valued = Sequence[tuple[SearchParameter, list[Node]]]
 
 _WITH_ROWS_BESIDE = frozenset({"token", "reference"})
+_BUNDLE = "Bundle"
 _CANONICAL_URL, _CANONICAL_VERSION = "url", "version"
 _OCCURRENCES_LIMIT = 1_000
 
@@ -107,12 +108,12 @@ def derive(definitions: Definitions, resource: dict[str, Any], *, key: int, pati
         for columns in lists.rows(resource, reading):
             row = owner.row(reference.TABLE, lists.LISTED, columns)
             found[reference.TABLE].setdefault(tuple(row.values()), row)
-    if "contained" in resource:
+    if "contained" in resource or resource["resourceType"] == _BUNDLE:
 
         def of_one(inside: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             return _simple(nodes(definitions, inside), owner, reading)
 
-        for table, row in contained.rows(resource["contained"], of_one, owner.row(token.TABLE, 0, {})):
+        for table, row in contained.rows(resource, of_one, owner.row(token.TABLE, 0, {})):
             found[table].setdefault(tuple(row.values()), row)
     for param, columns in words.rows(definitions, resource):
         row = owner.row(words.TABLE, param, columns)
@@ -132,6 +133,9 @@ def _simple(valued: Valued, owner: _Owner, reading: Reading) -> Iterator[tuple[s
                 version = next((found[0][1] for each, found in valued if each.code == _CANONICAL_VERSION), None)
                 columns = reference.write_canonical(value, version, parameter.resource_type)
                 yield reference.TABLE, owner.row(reference.TABLE, keys.CANONICAL, columns)
+                if version:
+                    for columns in uri.write(kind, f"{value}|{version}", parameter, reading):
+                        yield uri.TABLE, owner.row(uri.TABLE, parameter.key, columns)
         if parameter.type in _WITH_ROWS_BESIDE:
             yield from _beside(parameter, values, owner, reading)
 

@@ -40,6 +40,8 @@ RESOURCES: list[Json] = [
      "valueQuantity": {"value": 5, "comparator": "<", "unit": "kg"}},
     {"resourceType": "Slot", "id": "s1", "schedule": {"reference": "Schedule/c"}, "status": "free",
      "start": "2020-07-01T01:00:00+01:00", "end": "2020-07-01T00:30:00Z", "meta": {"profile": ["http://p.test/s|1.0"]}},
+    {"resourceType": "Bundle", "id": "b1", "type": "document", "entry": [{"resource": {
+        "resourceType": "Composition", "id": "in", "title": "Inside", "subject": {"reference": "Patient/p1"}}}]},
     {"resourceType": "ChargeItem", "id": "h1", "status": "billable", "code": {"text": "hour"}, "subject": {},
      "quantity": {"value": 2, "system": "http://unitsofmeasure.org", "code": "h"}},
 ]  # fmt: skip
@@ -130,19 +132,19 @@ def test_a_quantity_with_a_comparator_stands_for_all_it_may_be(world: World) -> 
     "kind,code,found,not_found",
     [
         # An instant is a point in time, so that a client's milliseconds find it; a dateTime covers its second.
-        (
-            "Slot",
-            "start",
-            ("2020-07-01T00:00:00.0000000Z", "le2020-07-01T00:00:00.0Z"),
-            ("gt2020-07-01T00:00:00.000Z",),
-        ),
+        ("Slot", "start", ("2020-07-01T00:00:00.0000000Z", "le2020-07-01T00:00:00.0Z"), ("gt2020-07-01T00:00:00Z",)),
         ("Slot", "_profile", ("http://p.test/s", "http://p.test/s|1.0"), ("http://p.test/s|2.0", "http://p.test")),
         (
-            "ChargeItem",
-            "quantity",
-            ("2|http://unitsofmeasure.org", "2|", "120|http://unitsofmeasure.org|min"),
-            ("2|u",),
+            "Questionnaire",
+            "url",
+            ("http://q.test/one|2", "http://q.test/one"),
+            ("http://q.test/one|1", "http://q.test"),
         ),
+        # The first entry of a document is where its `composition` leads to.
+        ("Bundle", "composition.title", ("ins",), ("out",)),
+        ("Bundle", "composition.patient.family", ("zorro",), ("baker",)),
+        # The end of a quantity may be left off.
+        ("ChargeItem", "quantity", ("2|http://unitsofmeasure.org", "2|"), ("2|urn:x", "3|http://unitsofmeasure.org")),
     ],
 )
 def test_values_are_read_as_their_type_says(
