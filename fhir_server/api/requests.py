@@ -114,6 +114,8 @@ def _if_none_exist(request: Request, interaction: Interaction) -> tuple[tuple[st
     text = request.headers.get("If-None-Exist")
     if text is None:
         return interaction.if_none_exist
+    if interaction.code in _CHANGES:
+        raise FhirError(Kind.INVALID_VALUE, "If-None-Exist is for a create")
     if interaction.if_none_exist:
         raise FhirError(Kind.INVALID_VALUE, "Criteria are in If-None-Exist or in the URL, not in both")
     return parse_criteria(text, interaction.type, "If-None-Exist")

@@ -93,6 +93,9 @@ def parse_entry(index: int, raw: Any, bundle: Interaction, context: Context) -> 
             Kind.NOT_SUPPORTED, "This interaction cannot be an entry of this Bundle", (f"{where}.request.url",)
         )
     full_url = raw.get("fullUrl", "")
+    if "/_history/" in full_url:
+        text = "fullUrl is not that of a version (bdl-8)"
+        raise FhirError(Kind.INVALID_VALUE, text, (f"{where}.fullUrl",))
     fhirpath = interaction.code is Code.PATCH and (resource or {}).get("resourceType") == "Parameters"
     if interaction.code is Code.PATCH and not fhirpath:
         interaction = _with_patch(interaction, resource, where)
@@ -106,7 +109,7 @@ def parse_entry(index: int, raw: Any, bundle: Interaction, context: Context) -> 
             handling=bundle.handling,
             if_match=_versions(request, "ifMatch", where),
             if_none_match=_versions(request, "ifNoneMatch", where),
-            if_none_exist=_if_none_exist(request, interaction.type, where) or interaction.if_none_exist,
+            if_none_exist=_if_none_exist(request, interaction, where) or interaction.if_none_exist,
         ),
         is_head=request["method"] == "HEAD",
         modified_since=_modified_since(request, where),
@@ -175,10 +178,13 @@ def _with_patch(interaction: Interaction, resource: Mapping[str, Any] | None, wh
         raise FhirError(Kind.MALFORMED, text, (f"{where}.resource",)) from error
 
 
-def _if_none_exist(request: Mapping[str, Any], resource_type: str, where: str) -> Query:
+def _if_none_exist(request: Mapping[str, Any], interaction: Interaction, where: str) -> Query:
     if "ifNoneExist" not in request:
         return ()
-    return parse_criteria(request["ifNoneExist"], resource_type, "ifNoneExist", (f"{where}.request.ifNoneExist",))
+    expression = (f"{where}.request.ifNoneExist",)
+    if interaction.code is not Code.CREATE:
+        raise FhirError(Kind.INVALID_VALUE, "ifNoneExist is for a create", expression)
+    return parse_criteria(request["ifNoneExist"], interaction.type, "ifNoneExist", expression)
 
 
 def _modified_since(request: Mapping[str, Any], where: str) -> int | None:

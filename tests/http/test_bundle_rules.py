@@ -289,6 +289,8 @@ def test_nothing_in_a_bundle_of_requests_is_passed_over(server: Server, operator
         ({**good, "request": {**request, "ifNoneExist": ""}}, "Bundle.entry[0].request.ifNoneExist"),
         ({**good, "fullurl": ONE}, "Bundle.entry[0].fullurl"),
         ({**good, "fullUrl": 5}, "Bundle.entry[0].fullUrl"),
+        ({**good, "fullUrl": "http://a.test/Patient/1/_history/1"}, "Bundle.entry[0].fullUrl"),
+        (_entry("DELETE", "Patient/one", ifNoneExist="identifier=1"), "Bundle.entry[0].request.ifNoneExist"),
         ({**good, "modifierExtension": []}, "Bundle.entry[0].modifierExtension"),
     ):
         refused = server.post("", operator, _transaction(wrong), 400)

@@ -125,6 +125,7 @@ CONDITIONS = [
     ("If-None-Match", 'W/"{now}"', 412),
     ("If-None-Match", 'W/"77"', 200),
     ("If-None-Match", "W/", 400),
+    ("If-None-Exist", "identifier=1", 400),
 ]
 
 
@@ -137,7 +138,7 @@ def test_a_condition_of_a_write_is_kept_or_refused_and_never_passed_over(server:
         if not value:
             continue
         now = server.get("Patient/p", operator)["meta"]["versionId"]
-        member = {"If-Match": "ifMatch", "If-None-Match": "ifNoneMatch"}[header]
+        member = header[0].lower() + header.replace("-", "")[1:]
         request = {"method": "PUT", "url": "Patient/p", member: value.format(now=now)}
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": PATIENT, "request": request}]}
         answer = server.call("POST", "", operator, bundle)
