@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from fhir_server import web
 from fhir_server.portal.models.words import Json, Moment, concept, concepts, displays, first, items, moment, reference
 
 _STATUS: Final = {
@@ -82,7 +83,7 @@ def visit(resource: Json) -> Visit:
                 concepts(resource.get("serviceType")),
                 concepts(resource.get("specialty")),
                 concept(resource.get("appointmentType")),
-                "Appointment",
+                web.say("Appointment"),
             )
         ),
         start=moment(resource.get("start")),

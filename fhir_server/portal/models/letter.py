@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from fhir_server import web
 from fhir_server.portal.models.words import (
     Json,
     Moment,
@@ -107,11 +108,11 @@ def letter(resource: Json) -> Letter:
     status = _STATUS.get(str(resource.get("status")), "")
     return Letter(
         id=str(resource.get("id", "")),
-        title=first((str(resource.get("description") or ""), kind, "Letter")),
+        title=first((str(resource.get("description") or ""), kind, web.say("Letter"))),
         kind=kind,
         sent=moment(resource.get("date")),
         authors=people,
-        source=first((*displays([custodian]), *organisations, listed(people), "Source not stated")),
+        source=first((*displays([custodian]), *organisations, listed(people), web.say("Source not stated"))),
         department=concept(context.get("practiceSetting")) if isinstance(context, dict) else "",
         status=status or ("Draft, may still change" if resource.get("docStatus") in _DRAFT else ""),
         files=tuple(_file(index, attachment) for index, attachment in enumerate(attachments(resource))),

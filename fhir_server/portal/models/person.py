@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from fhir_server import web
 from fhir_server.portal.models.words import (
     NHS_NUMBER,
     Json,
@@ -87,7 +88,7 @@ def person(resource: Json, today: date) -> Person:
 def _age(resource: Json, today: date) -> str:
     died = moment(resource.get("deceasedDateTime"))
     if died or resource.get("deceasedBoolean") is True:
-        return f"died {died.day}" if died else "has died"
+        return web.say("died %(day)s") % {"day": died.day} if died else web.say("has died")
     text = resource.get("birthDate")
     try:
         born = date.fromisoformat(text) if isinstance(text, str) else None
@@ -97,8 +98,8 @@ def _age(resource: Json, today: date) -> str:
         return ""
     months = (today.year - born.year) * 12 + today.month - born.month - (today.day < born.day)
     if months < 24:  # noqa: PLR2004 - below two years people count months
-        return f"{months} months old"
-    return f"{months // 12} years old"
+        return web.say("%(count)s months old") % {"count": months}
+    return web.say("%(count)s years old") % {"count": months // 12}
 
 
 def _telecom(resource: Json, system: str) -> tuple[str, ...]:

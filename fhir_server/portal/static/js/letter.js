@@ -1,8 +1,12 @@
 // Shows the PDF of a letter on the page, one canvas per page, when asked to: the viewer is larger than the rest of the page.
-// Without this script the letter is a download and its words are text.
+// Without this script the letter is a download and its words are text. What it says is in data attributes, in the page's language.
 const PAGE_LIMIT = 50;
 
-async function draw(pdf, pages, title) {
+function filled(text, values) {
+  return Object.entries(values).reduce((said, [name, value]) => said.replace(`{${name}}`, () => String(value)), text);
+}
+
+async function draw(pdf, pages, said) {
   const count = Math.min(pdf.numPages, PAGE_LIMIT);
   for (let number = 1; number <= count; number += 1) {
     const page = await pdf.getPage(number);
@@ -13,14 +17,14 @@ async function draw(pdf, pages, title) {
     canvas.width = Math.floor(viewport.width);
     canvas.height = Math.floor(viewport.height);
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `Page ${number} of ${pdf.numPages} of ${title}`);
+    canvas.setAttribute("aria-label", filled(said.page, { number, count: pdf.numPages, title: said.title }));
     pages.append(canvas);
     await page.render({ canvasContext: canvas.getContext("2d"), canvas, viewport }).promise;
   }
 }
 
 async function show(viewer, pages, status) {
-  status.textContent = "Loading the letter";
+  status.textContent = viewer.dataset.loading;
   try {
     const [pdfjs, answer] = await Promise.all([
       import("../vendor/pdfjs/pdf.min.mjs"),
@@ -30,11 +34,11 @@ async function show(viewer, pages, status) {
     pdfjs.GlobalWorkerOptions.workerSrc = new URL("../vendor/pdfjs/pdf.worker.min.mjs", import.meta.url).href;
     const options = { data: await answer.arrayBuffer(), isEvalSupported: false, enableXfa: false };
     const pdf = await pdfjs.getDocument(options).promise;
-    await draw(pdf, pages, viewer.dataset.title);
-    status.textContent = pdf.numPages > PAGE_LIMIT ? `The first ${PAGE_LIMIT} of ${pdf.numPages} pages. Download the letter to see all.` : "";
+    await draw(pdf, pages, viewer.dataset);
+    status.textContent = pdf.numPages > PAGE_LIMIT ? filled(viewer.dataset.first, { limit: PAGE_LIMIT, count: pdf.numPages }) : "";
   } catch {
     pages.hidden = true;
-    status.textContent = "The letter cannot be shown here. Download it instead.";
+    status.textContent = viewer.dataset.failed;
   }
 }
 
@@ -45,7 +49,7 @@ for (const viewer of document.querySelectorAll("[data-pdf]")) {
   viewer.hidden = false;
   button.addEventListener("click", () => {
     pages.hidden = !pages.hidden;
-    button.textContent = pages.hidden ? "Show the letter as it was sent" : "Hide the letter as it was sent";
+    button.textContent = pages.hidden ? viewer.dataset.show : viewer.dataset.hide;
     button.setAttribute("aria-expanded", String(!pages.hidden));
     if (!pages.hidden && !pages.childElementCount) show(viewer, pages, status);
   });
