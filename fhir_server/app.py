@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from fhir_server import worker
+from fhir_server import assembly, worker
 from fhir_server.admin import install as administration
 from fhir_server.admin.extension import Admin
 from fhir_server.admin.metrics import Metrics
@@ -84,6 +84,7 @@ def make() -> Flask:
             daemon=True,
         )
         background.start()
+    assembly.settle_memory()
     return app
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
-from fhir_server.assembly import make_context
+from fhir_server.assembly import make_context, settle_memory
 from fhir_server.interactions import loading
 from fhir_server.interactions.load_texts import Text
 from fhir_server.interactions.model import Context
@@ -44,6 +44,7 @@ _loaders: list[Loader] = []
 def start(organization: str) -> None:
     """Open the database of the environment in this process of a pool."""
     found = load(os.environ)
+    settle_memory()
     _loaders.append(Loader(make_context(found, Store(found.database_url, pool_size=2)), organization))
 
 

@@ -58,6 +58,8 @@ def serve(host: str, port: int, workers: int) -> None:
         log_dictconfig=_LOGGERS,
         respawn_failed_workers=True,
     )
+    # Each of many threads would get an arena of its own, and give nothing of it back.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     with _shared_metrics(workers):
         server.serve()
 

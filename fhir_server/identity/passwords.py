@@ -12,8 +12,6 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn import zxcvbn
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 MIN_CHARACTERS = 12
 MAX_CHARACTERS = 256
@@ -39,6 +37,8 @@ def problem(password: str, personal: Sequence[str] = ()) -> str:
         return f"Password must be {MAX_CHARACTERS} characters or fewer"
     if _normal(password).casefold() in _leaked():
         return "Password is in a list of passwords that were stolen before, so it is too easy to guess. Choose another"
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - its dictionaries are 12 MB, which most processes never need
+
     words = [word.lower() for text in personal for word in _WORD.findall(text)]
     scored = zxcvbn(_normal(password)[:_SCORED_CHARACTERS], user_inputs=[*words, *(text.lower() for text in personal)])
     if scored["score"] < _MIN_SCORE:
@@ -74,6 +74,8 @@ def plain_answer(answer: str) -> str:
 @cache
 def _leaked() -> frozenset[str]:
     """Return the commonest passwords of published breaches, as zxcvbn ships them."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - as above
+
     return frozenset(FREQUENCY_LISTS["passwords"])
 
 

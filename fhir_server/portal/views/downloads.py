@@ -5,13 +5,12 @@ Each file is made of what the same person sees on pages, over the road, and its 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import render_template
 from werkzeug.wrappers import Response
 
 from fhir_server import web
-from fhir_server.portal import record_pdf
 from fhir_server.portal.models import ips, results_csv
 from fhir_server.portal.models.appointment import visit
 from fhir_server.portal.models.letter import letter
@@ -20,6 +19,9 @@ from fhir_server.portal.models.result import latest_by_test, newest_first
 from fhir_server.portal.models.summary import SUMMARY_TYPES, summary
 from fhir_server.portal.views.whose import Record, open_record
 from fhir_server.spec import json
+
+if TYPE_CHECKING:
+    from fhir_server.portal import record_pdf
 
 _FHIR: Final = "application/fhir+json"
 _PDF_TYPES: Final = ("Observation", "Appointment", "DocumentReference")
@@ -64,6 +66,8 @@ def pdf_file() -> Response:
     record = open_record()
     resources = record.road.everything(record.patient_id)
     copy = _copy(record, resources)
+    from fhir_server.portal import record_pdf  # noqa: PLC0415 - as in `_copy`
+
     return _file(
         record_pdf.pdf(copy, web.current().brand_name, record.road.now), "application/pdf", "health-record.pdf"
     )
@@ -76,6 +80,8 @@ def _copy(record: Record, resources: tuple[dict[str, Any], ...]) -> record_pdf.C
     tests = newest_first(by_type.get("Observation", ()))
     visits = sorted(map(visit, by_type.get("Appointment", ())), key=lambda one: one.start.iso if one.start else "")
     sent = sorted(by_type.get("DocumentReference", ()), key=lambda one: str(one.get("date", "")), reverse=True)
+    from fhir_server.portal import record_pdf  # noqa: PLC0415 - fpdf is 26 MB, which most processes never need
+
     return record_pdf.Copy(
         person=record.person,
         summary=summary(entry for kind in SUMMARY_TYPES for entry in by_type.get(kind, ())),

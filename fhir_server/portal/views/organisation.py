@@ -13,7 +13,6 @@ from fhir_server.identity import invitations as identity
 from fhir_server.operations.inviting import invite as invite_person
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.identifiers import nhs_number_answer
-from fhir_server.portal.invitation_letter import pdf
 from fhir_server.portal.models.invitation import row
 from fhir_server.portal.views.account_acts import actor
 from fhir_server.spec.outcome import FhirError, Kind
@@ -111,6 +110,8 @@ def letter(invitation_id: str) -> Response:
         found = identity.found(session, who.account.organization, invitation_id)
         code = identity.letter(session, found, who.now)
         printed = identity.found(session, who.account.organization, invitation_id)
+    from fhir_server.portal.invitation_letter import pdf  # noqa: PLC0415 - fpdf is 26 MB, seldom needed
+
     answer = make_response(pdf(printed, code, who.account.name))
     answer.content_type = "application/pdf"
     answer.headers["Content-Disposition"] = 'attachment; filename="invitation.pdf"'
