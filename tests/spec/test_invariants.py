@@ -16,17 +16,23 @@ from fhir_server.spec.invariants import EMPTY_BREAKS, compile_expression, constr
 # dom-5: a label on a contained resource is not refused, its container takes it over.
 BY_HAND = frozenset({"ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "txt-1", "txt-2", "ref-1", "per-1"})
 
+SIMPLE_QUANTITY = "http://hl7.org/fhir/StructureDefinition/SimpleQuantity"
 # The one that no rule of a type stands for: `checks.py` has it, for its price would grow with the square of the size.
 ELSEWHERE = {"obs-7"}
 
 
 def stated() -> dict[str, dict[str, str]]:
-    """Return by path and key what the StructureDefinitions state as an error."""
+    """Return by path and key what the StructureDefinitions state as an error, of a SimpleQuantity where one stands."""
     found: dict[str, dict[str, str]] = {}
-    for definition in read_resources(fetch(EXAMPLES), ("StructureDefinition",)):
+    definitions = list(read_resources(fetch(EXAMPLES), ("StructureDefinition",)))
+    root = next(each for each in definitions if each["url"] == SIMPLE_QUANTITY)["snapshot"]["element"][0]
+    simple = {each["key"]: each["expression"] for each in root["constraint"] if each["key"] == "sqty-1"}
+    for definition in definitions:
         if definition["kind"] not in {"resource", "complex-type"} or definition.get("derivation") == "constraint":
             continue
         for element in definition["snapshot"]["element"]:
+            if any(SIMPLE_QUANTITY in each.get("profile", ()) for each in element.get("type", ())):
+                found.setdefault(element["path"], {}).update(simple)
             for each in element.get("constraint", ()):
                 if each["severity"] == "error" and each["key"] not in BY_HAND:
                     found.setdefault(element["path"], {})[each["key"]] = each["expression"]

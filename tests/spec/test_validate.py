@@ -123,6 +123,12 @@ def test_a_reference_to_one_of_its_targets_or_to_nobody_knows_what_is_accepted(
         (OBSERVATION, {"status": ["final"]}, "Observation.status", "structure"),
         (OBSERVATION, {"status": ...}, "Observation.status", "required"),
         (OBSERVATION, {"code": ...}, "Observation.code", "required"),
+        (
+            OBSERVATION,
+            {"referenceRange": [{"low": {"value": 60, "comparator": "<"}}]},
+            "Observation.referenceRange[0].low",
+            "invariant",
+        ),
         (OBSERVATION, {"code": {}}, "Observation.code", "structure"),
         (OBSERVATION, {"code": {"id": "x"}}, "Observation.code", "structure"),
         (OBSERVATION, {"code": [{"text": "x"}]}, "Observation.code", "structure"),
