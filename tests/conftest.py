@@ -106,8 +106,8 @@ def databases(
 
 @pytest.fixture
 def database_url(databases: Databases) -> str:
-    """Return the URL of an empty database; the test runs once for each kind of database."""
-    return databases.empty()
+    """Return the URL of a database with the schema and no rows; the test runs once for each kind of database."""
+    return databases.prepared("schema", create_schema)
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,8 @@ def _make_first(url: str) -> None:
     _run(url, "CREATE TABLE first (id integer)")
 
 
-def test_a_new_database_is_empty(database_url: str) -> None:
-    assert _tables(database_url) == []
+def test_a_new_database_is_empty(databases: Databases) -> None:
+    assert _tables(databases.empty()) == []
 
 
 def test_a_database_is_of_the_kind_that_was_asked_for(databases: Databases) -> None:

@@ -23,7 +23,6 @@ COORDINATOR = Account("c1", "c@example.org", "Cora", "coordinator", "", "Organiz
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     made = Store(database_url)
-    made.create_all()
     yield made
     made.close()
 

@@ -19,7 +19,6 @@ PERSON = Person("Ann", "Example", "1984-03-15", "9434765919", "ann@example.org",
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     made = Store(database_url)
-    made.create_all()
     yield made
     made.close()
 

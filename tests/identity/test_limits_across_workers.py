@@ -43,7 +43,6 @@ def _guess_codes(url: str, token: str, count: int) -> list[str]:
 
 def _account(url: str) -> tuple[Store, str]:
     store = Store(url)
-    store.create_all()
     with store.write() as session:
         made = create_account(
             session, role="admin", email="ada@example.org", name="Ada", password="walrus kettle orbit", now=NOW

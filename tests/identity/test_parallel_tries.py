@@ -27,7 +27,6 @@ PERSON = invitations.Person("Ann", "Example", "1984-03-15", "", "ann@example.org
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     made = Store(database_url)
-    made.create_all()
     yield made
     made.close()
 

@@ -127,7 +127,6 @@ def test_only_what_no_later_try_mends_is_given_up(notify: Notify) -> None:
 
 def test_an_answer_that_was_lost_sends_nothing_twice(notify: Notify, database_url: str) -> None:
     store, now = Store(database_url), [AT]
-    store.create_all()
     transports = {"email": transport(notify.url), "text": transport(notify.url)}
     with store.write() as session:
         queue(session, Notice.NEWS, "bea@example.org", AT)

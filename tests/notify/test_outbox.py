@@ -42,7 +42,6 @@ class CauseFailedError(Exception):
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     made = Store(database_url)
-    made.create_all()
     yield made
     made.close()
 

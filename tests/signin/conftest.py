@@ -178,7 +178,6 @@ def _application(store: Store, clock: Clock, signed_out: list[str]) -> Flask:
 @pytest.fixture
 def world(database_url: str, tmp_path: Path) -> Iterator[World]:
     store = Store(database_url)
-    store.create_all()
     clock, signed_out = Clock(), list[str]()
     yield World(_application(store, clock, signed_out), store, clock, tmp_path / "outbox", signed_out)
     store.close()

@@ -18,7 +18,8 @@ from fhir_server.notify.transports import FileTransport
 from fhir_server.store.database import Store
 from tests.answering import answering
 from tests.browsers import checked
-from tests.server import START, build
+from tests.databases import SqliteDatabases
+from tests.server import START, build, create_schema
 
 PASSWORD = "walrus kettle orbit 41"
 pytestmark = pytest.mark.browser
@@ -44,9 +45,10 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    database = f"sqlite:///{tmp_path}/browser.db"
-    Store(database).create_all()
+def site(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    templates = tmp_path_factory.getbasetemp() / "sqlite-templates"
+    templates.mkdir(exist_ok=True)
+    database = SqliteDatabases(tmp_path, templates).prepared("schema", create_schema)
     server = make_server("127.0.0.1", 0, lambda _environ, _start: [], threaded=True)
     url = f"http://127.0.0.1:{server.server_port}"
     built = build(database, tmp_path, clock=None, base_url=url)

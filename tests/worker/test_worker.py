@@ -21,7 +21,6 @@ def _now() -> datetime:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     made = Store(database_url)
-    made.create_all()
     yield made
     made.close()
 
