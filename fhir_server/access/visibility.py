@@ -7,7 +7,7 @@ half (SMART scopes, launch patient). Both are conditions on one row, so they hol
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ from fhir_server.access import labels, rare, votes
 from fhir_server.store.dialects import Either
 from fhir_server.store.grants import READ
 from fhir_server.store.keys import type_key
-from fhir_server.store.visibility import RowCondition, Rules
+from fhir_server.store.visibility import BY_SUMS, Look, RowCondition, Rules
 
 DIRECTORY_TYPES = frozenset(
     {
@@ -164,6 +164,8 @@ class Gate:
 
     def _all_patients(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
         """Every patient the row names must permit."""
+        if rules.look in BY_SUMS and self.adds_up(()):
+            return self._by_sums(row, rules)
         further = rules.resource_patient.alias()
         refused = exists().where(further.c.key == row.c.key, ~self._patient_permits(row, further.c.patient, rules))
         one_by_one = and_(
@@ -174,18 +176,13 @@ class Gate:
             return one_by_one
         return Either(postgresql=self._added_up(row, rules), elsewhere=one_by_one)
 
+    def _by_sums(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        """Return what the sums alone tell: that the row exists, or that it may."""
+        found = self._sums(row, rules)
+        return and_(found == votes.YES if rules.look is Look.SURE else found != votes.NO, self._unshielded(row))
+
     def _added_up(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
         """Return the same by the sum of the first patient's grants, by each provision where that is unsure."""
-        never = row.c.type.in_(_NEVER_GRANTED)
-        if rules.votes is not None:
-            found = votes.verdict(row, votes.Sum(rules.votes.c.permitted, rules.votes.c.denied), never)
-        else:
-            node = rules.grant.alias()
-            counted = select(votes.verdict(row, votes.sum_of(node), never))
-            of_first = counted.where(node.c.patient == row.c.patient, *self._in_force(node))
-            found = of_first.correlate(row).scalar_subquery()
-        if rules.sure:
-            return and_(found == votes.YES, self._unshielded(row))
         further = rules.resource_patient.alias()
         named = union_all(
             select(row.c.patient.label("patient")).correlate(row),
@@ -193,7 +190,19 @@ class Gate:
         ).subquery()
         refusing = ~self._patient_permits(row, named.c.patient, rules)
         refused = exists(select(named.c.patient).where(refusing).correlate(row, *rules.beside))
+        found = self._sums(row, rules)
         return case((votes.YES, self._unshielded(row)), (votes.ASK, ~refused), value=found, else_=false())
+
+    def _sums(self, row: FromClause, rules: Rules) -> ColumnElement[int]:
+        """Return what the sum of grants of the row's first patient tells, see `votes.verdict`."""
+        never = row.c.type.in_(_NEVER_GRANTED)
+        if rules.votes is None:
+            node = rules.grant.alias()
+            counted = select(votes.verdict(row, votes.sum_of(node), never))
+            of_first = counted.where(node.c.patient == row.c.patient, *self._in_force(node))
+            return of_first.correlate(row).scalar_subquery()
+        found = votes.verdict(row, votes.Sum(*(rules.votes.c[name] for name in votes.Sum._fields)), never)
+        return found if rules.one is None else case((row.c.patient != rules.one, votes.ASK), else_=found)
 
     def _unshielded(self, row: FromClause) -> ColumnElement[bool]:
         if not self.shielded:
@@ -218,14 +227,21 @@ class Gate:
         found = or_(*ways) if ways else false()
         return and_(self._unshielded(row), found)
 
-    def votes(self, rules: Rules) -> Select[Any] | None:
-        """Return what the grants of each patient come to, to be joined to many rows at once."""
+    def adds_up(self, types: Sequence[str]) -> bool:
+        """Return whether sums of grants decide on most rows of these types; of a Consent they never do."""
+        counts = not (self.is_plain or self.own or self.emergencies or self.own_only)
+        return counts and {*map(type_key, types)}.isdisjoint(_NEVER_GRANTED)
+
+    def votes(self, rules: Rules, patient: ColumnElement[int] | None = None) -> Select[Any] | None:
+        """Return what the grants of each patient come to, to be joined to many rows at once, or those of one."""
         if self.is_plain or self.own or self.emergencies:
             return None
         node = rules.grant.alias()
         added = votes.sum_of(node)
-        columns = (node.c.patient, added.permitted.label("permitted"), added.denied.label("denied"))
-        return select(*columns).where(*self._in_force(node)).group_by(node.c.patient)
+        columns = [column.label(name) for name, column in zip(votes.Sum._fields, added, strict=True)]
+        if patient is not None:
+            return select(*columns).where(node.c.patient == patient, *self._in_force(node))
+        return select(node.c.patient, *columns).where(*self._in_force(node)).group_by(node.c.patient)
 
     def _vote(self, row: FromClause, patient: ColumnElement[int], rules: Rules, *, permit: bool) -> ColumnElement[bool]:
         """Return whether a provision that is in force for the caller votes this way on the row.

@@ -1,8 +1,9 @@
 """What the grants of a patient come to for most rows: two label masks instead of a vote per provision (access.md §5).
 
 Provisions that are about labels alone can be added up: a row with one label is permitted if any of them permits the
-label, and denied if any denies it. Whatever cannot be added up (criteria on content, confidentiality, exceptions
-within a deny, rows with several labels) is left to the exact predicate. PostgreSQL only: it plans and runs a look at
+label, and denied if any denies it; one with several is permitted if every permit permits them all. Whatever cannot be
+added up (criteria on content, confidentiality, exceptions within a deny, several labels that no permit has alone) is
+left to the exact predicate. PostgreSQL only: it plans and runs a look at
 the grants per provision many times slower than SQLite does.
 """
 
@@ -22,10 +23,17 @@ ASK: Final = literal_column("2", Integer)
 
 
 class Sum(NamedTuple):
-    """Two masks over the grants in force: labels permitted; labels denied, with a bit more where nobody can tell."""
+    """Masks over the grants in force.
+
+    Attributes:
+        permitted: What any permits.
+        denied: What any denies, with a bit more where nobody can tell.
+        common: What every one that permits something has.
+    """
 
     permitted: ColumnElement[Any]
     denied: ColumnElement[Any]
+    common: ColumnElement[Any]
 
 
 def sum_of(node: FromClause) -> Sum:
@@ -33,9 +41,10 @@ def sum_of(node: FromClause) -> Sum:
     nothing, unsure = _mask(0), _mask(_UNSURE)
     plain = and_(node.c.rare.is_(False), node.c.confidentiality == literal_column(str(NO_LEVEL)))
     leaf = or_(node.c.permit.is_(True), node.c.ends == node.c.position)
-    permitted = case((and_(node.c.permit.is_(True), plain), node.c.labels), else_=nothing)
+    permits = and_(node.c.permit.is_(True), plain)
+    permitted = case((permits, node.c.labels), else_=nothing)
     denied = case((~and_(plain, leaf), unsure), (node.c.permit.is_(True), nothing), else_=node.c.labels)
-    return Sum(func.bit_or(permitted), func.bit_or(denied))
+    return Sum(func.bit_or(permitted), func.bit_or(denied), func.bit_and(case((permits, node.c.labels))))
 
 
 def verdict(row: FromClause, votes: Sum, asked: ColumnElement[bool]) -> ColumnElement[Any]:
@@ -47,15 +56,16 @@ def verdict(row: FromClause, votes: Sum, asked: ColumnElement[bool]) -> ColumnEl
         asked: Rows that are never decided here.
     """
     label = row.c.label
+    permitted, denied, common = (func.coalesce(each, _mask(0)) for each in votes)
     one = label.bitwise_and(label - literal_column("1")) == 0
-    permitted, denied = (func.coalesce(each, _mask(0)) for each in votes)
+    together = or_(one, common.bitwise_and(label) == label)
     return case(
         (permitted == 0, case((denied >= _mask(_UNSURE), ASK), else_=NO)),
         (or_(denied >= _mask(_UNSURE), asked), ASK),
         (denied.bitwise_and(label) != 0, NO),
         (permitted.bitwise_and(label) != label, NO),
         # Of several patients the others may still refuse.
-        (and_(one, row.c.multi.is_(False)), YES),
+        (and_(together, row.c.multi.is_(False)), YES),
         else_=ASK,
     )
 

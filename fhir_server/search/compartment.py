@@ -21,12 +21,14 @@ class InCompartment:
         holds_itself: Whether the centre belongs to its own compartment.
         rank: See `Match.rank`.
         centre: Key of the resource whose compartment it is.
+        of_patient: Whether that is a Patient.
     """
 
     params: tuple[int, ...]
     holds_itself: bool
     rank: int
     centre: int = value_field()
+    of_patient: bool = False
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
         """Return the condition on a readable row."""

@@ -42,9 +42,10 @@ class Explained:
 
 def explain(session: Session, visibility: Visibility, request: SearchRequest) -> Explained:
     """Return how the first page of a search would be found, without finding it."""
-    compiled = statement_of(session, visibility, request).compile(dialect=session.store.engine.dialect)
+    statement, values = statement_of(session, visibility, request)
+    compiled = statement.compile(dialect=session.store.engine.dialect)
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what a statement compiles to
-    state = compiled.construct_expanded_state(dict(visibility.parameters()))
+    state = compiled.construct_expanded_state(dict(values))
     if session.is_postgresql:
         records = session.connection.exec_driver_sql(f"EXPLAIN {state.statement}", dict(state.parameters)).all()
         plan = tuple(str(record[0]) for record in records)

@@ -6,13 +6,14 @@ does not exist for the caller is left out without a word.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Row as Record
 from sqlalchemy import Select, select, union
 
-from fhir_server.search import criteria, keys, prepare
+from fhir_server.search import criteria, keys, looks, prepare
 from fhir_server.search.model import Include, Row, SearchRequest
 from fhir_server.search.prepare import value as value_field
 from fhir_server.search.results import MAXIMUM_COUNT
@@ -21,7 +22,7 @@ from fhir_server.store import index_rows
 from fhir_server.store.database import Session
 from fhir_server.store.keys import type_key
 from fhir_server.store.prepared import Plan
-from fhir_server.store.visibility import Visibility, readable
+from fhir_server.store.visibility import Look, Visibility, readable
 
 INCLUDED_LIMIT = 1_000
 HOPS_LIMIT = 50
@@ -40,8 +41,7 @@ def included(
         hops = _Hops(tuple(hop for include in includes if (hop := _hop(include, frontier)) is not None))
         if not hops.each:
             break
-        question = prepare.Question("search includes", None, hops)
-        records = prepare.run(session, visibility, question, lambda hops: _statement(visibility, hops), Plan.ANY_VALUES)
+        records = _records(session, visibility, hops, _one_patient(frontier))
         frontier = [row for record in records if (row := row_of(record, names)).key not in seen]
         room = INCLUDED_LIMIT - len(found)
         if len(frontier) > room:
@@ -73,12 +73,30 @@ def _hop(include: Include, frontier: Sequence[Row]) -> _Hop | None:
     return _Hop(include, ",".join(rows)) if rows else None
 
 
-def _statement(visibility: Visibility, hops: _Hops) -> Select[Any]:
-    row = readable(visibility)
+def _one_patient(frontier: Sequence[Row]) -> int | None:
+    """Return whose record most of what is added is of, where that is to be expected."""
+    patients = {row.patient for row in frontier}
+    return (patients.pop() or None) if len(patients) == 1 else None
+
+
+def _records(session: Session, visibility: Visibility, hops: _Hops, patient: int | None) -> Sequence[Record[Any]]:
+    def rows_of(look: Look, more: Mapping[str, Any]) -> Sequence[Record[Any]]:
+        def build(hops: _Hops) -> Select[Any]:
+            return _statement(visibility, hops, look, of_one=bool(more))
+
+        question = prepare.Question("search includes", (look, len(more)), hops)
+        return prepare.run(session, visibility, question, build, Plan.ANY_VALUES, more).all()
+
+    return looks.first_that_tells(looks.at_few_rows(session, visibility, patient=patient), rows_of)
+
+
+def _statement(visibility: Visibility, hops: _Hops, look: Look, *, of_one: bool) -> Select[Any]:
+    row = readable(visibility, look=look, of_one=of_one)
+    settled = [row.c.settled] if look is Look.LIKELY else []
     queries = [query for hop in hops.each for query in _keys(hop)]
     wanted = queries[0] if len(queries) == 1 else union(*queries)
     # Not the key itself: PostgreSQL would walk all resources in its order until it has met enough of them.
-    return select(*row_columns(row)).where(row.c.key.in_(wanted)).order_by(row.c.key + 0).limit(_ROWS_LIMIT)
+    return select(*row_columns(row), *settled).where(row.c.key.in_(wanted)).order_by(row.c.key + 0).limit(_ROWS_LIMIT)
 
 
 def _keys(hop: _Hop) -> Iterator[Select[tuple[int]]]:

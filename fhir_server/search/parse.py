@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.search import contained, filters, index, results, syntax, walk
+from fhir_server.search import contained, filters, index, results, syntax, walk, within
 from fhir_server.search.build import Builder
 from fhir_server.search.compartment import InCompartment
 from fhir_server.search.model import Criterion, Include, Projection, Reading, SearchRequest, SortKey, Terms
@@ -102,7 +102,8 @@ def _compartment(definitions: Definitions, types: tuple[str, ...], compartment: 
         what = every[0] if len(every) == 1 else "the searched types"
         raise FhirError(Kind.NOT_SUPPORTED, f"No resource of {what} is ever in the compartment of a {kind}")
     rank = 1 if kind == "Patient" else 2
-    return InCompartment(params, (kind, "_id") in codes, rank, centre=reference_key(kind, logical_id))
+    centre = reference_key(kind, logical_id)
+    return InCompartment(params, (kind, "_id") in codes, rank, centre, of_patient=kind == "Patient")
 
 
 @dataclass(slots=True)
@@ -224,7 +225,7 @@ class _Parser:
         return SearchRequest(
             resource_type,
             self.types,
-            tuple(self.criteria),
+            tuple(self.criteria) if self.looks_inside else within.within(definitions, self.types, self.criteria),
             self.sort or (() if self.looks_inside else walk.newest_first(definitions, self.types, self.criteria)),
             count,
             self.results.get("_total", "none") != "none",

@@ -9,7 +9,7 @@ it: at a first run they are given bound parameters in the place of values.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from itertools import count
@@ -55,17 +55,26 @@ def run(
     question: Question,
     build: Callable[[Any], Select[Any]],
     plan: Plan = Plan.THESE_VALUES,
+    more: Mapping[str, Any] | None = None,
 ) -> Result[Any]:
-    """Run the statement that `build` makes of the question's tree, from memory where its shape is known."""
+    """Run the statement that `build` makes of the question's tree, from memory where its shape is known.
+
+    Args:
+        session: The transaction.
+        visibility: Which rows exist.
+        question: What varies between statements of a kind.
+        build: Returns the statement.
+        plan: How PostgreSQL plans it.
+        more: Further values that the statement names.
+    """
     values: dict[str, Any] = {}
     shape = (question.kind, question.fixed, visibility.shape, _shape(question.tree, values))
     if len(values) > _VALUES_LIMIT:
         prepared.plan_for(session, Plan.THESE_VALUES)
-        return execute(session, visibility, build(question.tree))
+        return execute(session, visibility, build(question.tree), more)
     _remember(session, shape)
-    return prepared.run(
-        session, shape, lambda: build(_emptied(question.tree, count())), {**visibility.parameters(), **values}, plan
-    )
+    named = {**visibility.parameters(), **values, **(more or {})}
+    return prepared.run(session, shape, lambda: build(_emptied(question.tree, count())), named, plan)
 
 
 def _remember(session: Session, shape: Hashable) -> None:

@@ -115,7 +115,7 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], readin
         else:
             targets.append(_target(reference))
     rank = 3 if len(texts) > 1 else 1 if kinds <= _NARROW else 2
-    return Match(TABLE, ReferenceTest(tuple(targets), tuple(versions)), rank=rank)
+    return Match(TABLE, ReferenceTest(tuple(targets), tuple(versions), of_patients=kinds == {"Patient"}), rank=rank)
 
 
 def _read_related(parameter: SearchParameter, modifier: str, texts: Sequence[str], reading: Reading) -> Match:
@@ -161,10 +161,17 @@ def hierarchy(definitions: Definitions, resource_type: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceTest:
-    """One of these targets, or one of these targets in this version."""
+    """One of these targets, or one of these targets in this version.
+
+    Attributes:
+        targets: Keys of targets of any version.
+        versions: Keys of targets, each with that of its version.
+        of_patients: The first target is a Patient, and so are all others where types were said.
+    """
 
     targets: tuple[int, ...] = value_field()
     versions: tuple[tuple[int, int], ...] = value_field(default=())
+    of_patients: bool = False
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_reference`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, select
 
-from fhir_server.search import cursor, prepare, syntax, text, walk
+from fhir_server.search import cursor, looks, prepare, syntax, text, walk
 from fhir_server.search.criteria import Indexed, all_of, is_narrow
 from fhir_server.search.include import HOPS_LIMIT, INCLUDED_LIMIT, included
 from fhir_server.search.model import Criterion, Found, Scope, SearchPage, SearchRequest
@@ -23,11 +23,12 @@ from fhir_server.search.prepare import value as value_field
 from fhir_server.search.rows import row_columns, row_of, type_names
 from fhir_server.search.string import StartsWith
 from fhir_server.search.terminology import Terminology
+from fhir_server.search.within import patient_of
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.database import Session
 from fhir_server.store.prepared import Plan
-from fhir_server.store.visibility import Visibility, readable
+from fhir_server.store.visibility import Look, Visibility, readable
 
 _JOINED_LIMIT = 8
 
@@ -89,10 +90,23 @@ def _records(
         if is_page:
             return found
         window = walk.next_window(way, window, len(found))
-    question = prepare.Question("search page", _fixed(request), asked)
-    return prepare.run(
-        session, visibility, question, lambda asked: _statement(session, visibility, request, asked), _plan(request)
-    ).all()
+
+    def rows_of(look: Look, more: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        def build(asked: _Asked) -> Select[Any]:
+            return _statement(visibility, request, asked, look, of_one=bool(more))
+
+        question = prepare.Question("search page", (*_fixed(request), look, len(more)), asked)
+        return prepare.run(session, visibility, question, build, _plan(request), more).all()
+
+    return looks.first_that_tells(_looks(session, visibility, request), rows_of)
+
+
+def _looks(session: Session, visibility: Visibility, request: SearchRequest) -> looks.Looks:
+    if is_narrow(request.criteria):
+        return looks.at_few_rows(session, visibility, request.types, patient_of(request.criteria))
+    # Of Patients there is one row for each to look at, so reckoning with the grants of all of them gains nothing.
+    wide = session.is_postgresql and request.types != ("Patient",)
+    return ((Look.WIDE if wide else Look.EXACT, {}),)
 
 
 def _walked(
@@ -148,20 +162,24 @@ _CUT = (
 )
 
 
-def statement_of(session: Session, visibility: Visibility, request: SearchRequest) -> Select[Any]:
-    """Return the statement that the first page of a search is looked for with, to know how it is answered."""
+def statement_of(
+    session: Session, visibility: Visibility, request: SearchRequest
+) -> tuple[Select[Any], Mapping[str, Any]]:
+    """Return the statement that the first page of a search is looked for with first, and the values that it needs."""
     way = walk.of(request, request.criteria, cursor.Place())
     if way is not None:
-        return way.page(visibility, walk.WINDOWS[0])
-    return _statement(session, visibility, request, _Asked(request.criteria))
+        return way.page(visibility, walk.WINDOWS[0]), visibility.parameters()
+    look, more = _looks(session, visibility, request)[0]
+    statement = _statement(visibility, request, _Asked(request.criteria), look, of_one=bool(more))
+    return statement, {**visibility.parameters(), **more}
 
 
 def count(session: Session, visibility: Visibility, request: SearchRequest) -> int:
     """Return how many rows match, of those that exist for the visibility."""
+    look = Look.WIDE if session.is_postgresql and not is_narrow(request.criteria) else Look.EXACT
 
     def build(asked: _Asked) -> Select[Any]:
-        narrow = is_narrow(request.criteria)
-        row = readable(visibility, request.types, wide=session.is_postgresql and not narrow)
+        row = readable(visibility, request.types, look=look)
         scope = _scope(visibility, request)
         return select(func.count()).select_from(row).where(*all_of(row, scope, asked.criteria))
 
@@ -219,26 +237,26 @@ class _Asked:
         return cursor.Place(cursor.Way.BEFORE if self.backwards else cursor.Way.AFTER, self.position)
 
 
-def _fixed(request: SearchRequest) -> Hashable:
+def _fixed(request: SearchRequest) -> tuple[Hashable, ...]:
     """Return what the text of a page's statement depends on, beside criteria and position."""
     order = tuple((key.code, tuple(each.key for each in key.parameters), key.descending) for key in request.sort)
     return request.types, order, request.count
 
 
-def _statement(session: Session, visibility: Visibility, request: SearchRequest, asked: _Asked) -> Select[Any]:
+def _statement(
+    visibility: Visibility, request: SearchRequest, asked: _Asked, look: Look, *, of_one: bool = False
+) -> Select[Any]:
     """Return the statement of one page and one row more, which tells whether there is another page."""
-    narrow = is_narrow(request.criteria)
-    # Of Patients there is one row for each to look at, so reckoning with the grants of all of them gains nothing.
-    wide = session.is_postgresql and not narrow and request.types != ("Patient",)
-    row = readable(visibility, request.types, wide=wide)
+    row = readable(visibility, request.types, look=look, of_one=of_one)
     keys = order_keys(row, request, asked.criteria)
     if asked.backwards:
         keys = tuple(key.reversed() for key in keys)
     scores = [text.score(row, asked.criteria)] if text.is_scored(asked.criteria) else []
     later = [after(keys, asked.position)] if asked.position else []
+    settled = [row.c.settled] if look is Look.LIKELY else []
     orders = [key.expression.label(f"order_{number}") for number, key in enumerate(keys)]
     return (
-        select(*row_columns(row), *scores, *orders)
+        select(*row_columns(row), *scores, *settled, *orders)
         .where(*all_of(row, _scope(visibility, request), asked.criteria), *later)
         .order_by(*(key.clause() for key in keys))
         .limit(request.count + 1)

@@ -30,7 +30,7 @@ from fhir_server.store import prepared, tables
 from fhir_server.store.database import Session
 from fhir_server.store.keys import NONE, type_key
 from fhir_server.store.resources import Version
-from fhir_server.store.visibility import HISTORY_RULES, Visibility, readable
+from fhir_server.store.visibility import HISTORY_RULES, Look, Visibility, readable
 
 Position = tuple[int, int, int]
 """Instant, key and version of the last row of a page."""
@@ -114,8 +114,9 @@ def _parts(
 ) -> list[tuple[Select[Any], FromClause]]:
     """Return the current versions and the replaced ones, each with the rows that it selects from."""
     wide = session.is_postgresql and asked.key == NONE and asked.types != ("Patient",)
-    row = readable(visibility, asked.types, deleted=True, wide=wide)
-    now = readable(visibility, asked.types, deleted=True, wide=wide)
+    look = Look.WIDE if wide else Look.EXACT
+    row = readable(visibility, asked.types, deleted=True, look=look)
+    now = readable(visibility, asked.types, deleted=True, look=look)
     old = tables.history.alias()
     replaced = select(*(old.c[name] for name in names)).select_from(old.join(now, now.c.key == old.c.key))
     limits = [visibility.predicate(old, HISTORY_RULES)]

@@ -35,7 +35,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import index_tables, many_rows, prepared, tables
 from fhir_server.store.database import Session
 from fhir_server.store.keys import NONE, reference_key, type_key
-from fhir_server.store.visibility import HISTORY_RULES, Visibility, readable
+from fhir_server.store.visibility import HISTORY_RULES, Look, Visibility, readable
 
 _INDEX = {table.name: table for table in index_tables.ALL}
 _DERIVED = tuple(table.c.key for table in (*index_tables.ALL, tables.resource_patient))
@@ -115,17 +115,18 @@ def get(
         values |= beside.parameters()
     found = None
     # Most rows are decided on by a statement that is a fraction of the whole; absent and hidden ones take both.
-    for sure in (True, False) if session.is_postgresql and not visibility.is_plain else (False,):
+    looks = (Look.SURE, Look.EXACT) if session.is_postgresql and not visibility.is_plain else (Look.EXACT,)
+    for look in looks:
 
-        def build(sure: bool = sure) -> Select[Any]:  # noqa: FBT001 - bound per round
-            rows = readable(visibility, deleted=True, sure=sure)
+        def build(look: Look = look) -> Select[Any]:
+            rows = readable(visibility, deleted=True, look=look)
             columns: list[ColumnElement[Any]] = [rows.c[name] for name in _NAMES]
             if beside is not None:
                 same = readable(beside, deleted=True)
                 columns.append(exists().where(same.c.key == rows.c.key).correlate(rows))
             return select(*columns).where(*_named(rows))
 
-        shape = ("get", sure, visibility.shape, None if beside is None else beside.shape)
+        shape = ("get", look, visibility.shape, None if beside is None else beside.shape)
         found = prepared.run(session, shape, build, values).one_or_none()
         if found is not None:
             break

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any, Protocol, cast
 
 from sqlalchemy import (
@@ -26,11 +27,13 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     false,
     func,
     literal,
     literal_column,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.visitors import replacement_traverse
@@ -70,9 +73,42 @@ class Visibility(Protocol):
         """Return the SQL condition under which `row` (columns of `resource` but `content`) exists for the caller."""
         ...
 
-    def votes(self, rules: Rules) -> Select[Any] | None:
-        """Return rows for `Rules.votes` to be joined by their column `patient`; None where `predicate` needs none."""
+    def adds_up(self, types: Sequence[str]) -> bool:
+        """Return whether the sums of grants decide on most rows of these types (none means every type).
+
+        Looks by sums (`BY_SUMS`) are worth a try then.
+        """
         ...
+
+    def votes(self, rules: Rules, patient: ColumnElement[int] | None = None) -> Select[Any] | None:
+        """Return rows for `Rules.votes` to be joined by their column `patient`; None where `predicate` needs none.
+
+        With a patient, one row without that column: that patient's.
+        """
+        ...
+
+
+class Look(Enum):
+    """How closely PostgreSQL looks at grants; SQLite looks at each provision for each row, which costs it little.
+
+    Attributes:
+        EXACT: At the sum of the grants of each row's patient, at each provision where the sum does not tell.
+        WIDE: The same, the sums of all patients reckoned once: for most rows of a type.
+        SURE: At sums only; rows of which they do not tell are left out. A first try, which finds most rows.
+        LIKELY: At sums only; rows of which they do not tell are there, without content, and `settled` is false: a try
+            that is the answer where all its rows are settled, for what sums refuse is in no answer.
+    """
+
+    EXACT = auto()
+    WIDE = auto()
+    SURE = auto()
+    LIKELY = auto()
+
+
+BY_SUMS = frozenset({Look.SURE, Look.LIKELY})
+"""Looks that are never at provisions."""
+ONE_PATIENT = "gate_one"
+"""Name of the value that says whose grants are looked at, see `readable`."""
 
 
 class RowCondition(Hashable, Protocol):
@@ -96,7 +132,8 @@ class Rules:
         subject: The record that the row is part of (a Binary of a letter), joined to the row where criteria on content
             are asked, NULL where the row stands for itself.
         votes: What the grants of the row's patient come to, where that is joined to the row; else the predicate looks.
-        sure: Rows that only a look at each provision could tell may be left out (PostgreSQL): a first try.
+        one: The patient whom `votes` are about, where it is the same one for all rows; None where it is the row's.
+        look: How closely to look.
         exact: Index rows and columns are those of the row that is judged; else criteria on them cannot be answered.
     """
 
@@ -107,7 +144,8 @@ class Rules:
     subject: FromClause | None = None
     exact: bool = True
     votes: FromClause | None = None
-    sure: bool = False
+    one: ColumnElement[int] | None = None
+    look: Look = Look.EXACT
 
     @property
     def beside(self) -> tuple[FromClause, ...]:
@@ -139,7 +177,12 @@ _selects: OrderedDict[Hashable, Select[Any]] = OrderedDict()
 
 
 def readable(
-    visibility: Visibility, types: Sequence[str] = (), *, deleted: bool = False, wide: bool = False, sure: bool = False
+    visibility: Visibility,
+    types: Sequence[str] = (),
+    *,
+    deleted: bool = False,
+    look: Look = Look.EXACT,
+    of_one: bool = False,
 ) -> CTE:
     """Return the current rows that exist for this visibility, as a derived table.
 
@@ -147,7 +190,8 @@ def readable(
     stack of a hundred entries), and never kept as a table of its own.
 
     Columns: key, type (`keys.type_key`), id, version, updated_at, deleted, patient, multi, label, confidentiality,
-    author, context, code, date_lo, date_hi, content. Databases flatten it into the outer query, so indexes serve it.
+    author, context, code, date_lo, date_hi, content; `settled` for `Look.LIKELY`. Databases flatten it into the outer
+    query, so indexes serve it.
 
     INVARIANT: the statement is built once per shape and holds no caller's values: run it with `execute` (or
     `prepared.run` and `visibility.parameters()`); without the values it does not run at all.
@@ -156,15 +200,15 @@ def readable(
         visibility: The decision's visibility.
         types: Resource types; none means every type.
         deleted: Include deleted rows (whose content is NULL).
-        sure: Rows may be missing that take long to decide on: a first try, which finds most rows (PostgreSQL).
-        wide: Most rows of a type are going to be looked at (PostgreSQL): reckon with all grants once, not for each row.
+        look: How closely PostgreSQL looks; `LIKELY` only where `visibility.adds_up(types)`.
+        of_one: With `LIKELY`, look once at the grants of the patient with the key `ONE_PATIENT`, a further value that
+            the statement needs; rows of others are not settled.
     """
-    key = (visibility.shape, tuple(types), deleted, wide, sure)
+    key = (visibility.shape, tuple(types), deleted, look, of_one)
     built = _selects.get(key)
     if built is None:
-        built = _without_values(
-            _build(visibility, types, deleted=deleted, wide=wide, sure=sure), visibility.parameters()
-        )
+        made = _build(visibility, types, deleted=deleted, look=look, of_one=of_one)
+        built = _without_values(made, visibility.parameters())
     # Threads may build one twice; what was asked for last stays longest.
     _selects[key] = built
     with suppress(KeyError):
@@ -174,19 +218,18 @@ def readable(
     return built.cte().prefix_with("NOT MATERIALIZED")
 
 
-def execute(session: Session, visibility: Visibility, statement: Executable) -> CursorResult[Any]:
-    """Run a statement over `readable` rows with the values of this visibility."""
-    return session.connection.execute(statement, visibility.parameters())
+def execute(
+    session: Session, visibility: Visibility, statement: Executable, more: Mapping[str, Any] | None = None
+) -> CursorResult[Any]:
+    """Run a statement over `readable` rows with the values of this visibility, and more that it needs."""
+    return session.connection.execute(statement, {**visibility.parameters(), **(more or {})})
 
 
-def _build(visibility: Visibility, types: Sequence[str], *, deleted: bool, wide: bool, sure: bool) -> Select[Any]:
+def _build(visibility: Visibility, types: Sequence[str], *, deleted: bool, look: Look, of_one: bool) -> Select[Any]:
     row = tables.resource.alias()
-    source, rules = with_subject(visibility, row, replace(RULES, sure=sure))
-    votes = visibility.votes(RULES) if wide else None
-    if votes is not None:
-        counted = votes.subquery()
-        source = source.outerjoin(counted, counted.c.patient == row.c.patient)
-        rules = replace(rules, votes=counted)
+    source, rules = _with_votes(
+        visibility, *with_subject(visibility, row, replace(RULES, look=look)), row, of_one=of_one
+    )
     conditions: list[ColumnElement[Any]] = []
     if len(types) == 1:
         conditions.append(row.c.type == type_key(types[0]))
@@ -195,12 +238,35 @@ def _build(visibility: Visibility, types: Sequence[str], *, deleted: bool, wide:
     if not deleted:
         conditions.append(row.c.deleted.is_(False))
     conditions.append(visibility.predicate(row, rules))
-    return select(row).select_from(source).where(and_(*conditions))
+    columns: list[ColumnElement[Any]] = list(row.c)
+    if look is Look.LIKELY:
+        settled = visibility.predicate(row, replace(rules, look=Look.SURE))
+        # Whoever forgets to look whether a row is settled gives out nothing.
+        content = case((settled, row.c.content)).label("content")
+        columns = [content if column is row.c.content else column for column in columns] + [settled.label("settled")]
+    return select(*columns).select_from(source).where(and_(*conditions))
+
+
+def _with_votes(
+    visibility: Visibility, source: FromClause, rules: Rules, row: FromClause, *, of_one: bool
+) -> tuple[FromClause, Rules]:
+    """Return what rows are taken from joined to the sums of grants, where the look asks for that."""
+    if rules.look is Look.WIDE and (votes := visibility.votes(RULES)) is not None:
+        counted = votes.subquery()
+        return source.outerjoin(counted, counted.c.patient == row.c.patient), replace(rules, votes=counted)
+    if rules.look is not Look.LIKELY:
+        return source, rules
+    one = bindparam(ONE_PATIENT, type_=BigInteger, required=True) if of_one else None
+    votes = visibility.votes(RULES, row.c.patient if one is None else one)
+    assert votes is not None  # noqa: S101 - what `adds_up` says
+    # Kept, for PostgreSQL would take it for cheap to ask again for each row.
+    of_patient = votes.cte().prefix_with("MATERIALIZED") if of_one else votes.lateral()
+    return source.join(of_patient, true()), replace(rules, votes=of_patient, one=one)
 
 
 def with_subject(visibility: Visibility, row: FromClause, rules: Rules) -> tuple[FromClause, Rules]:
     """Return a row of `resource` joined to the record it is part of, where criteria on content need it."""
-    if visibility.is_plain or not visibility.rare:
+    if visibility.is_plain or not visibility.rare or (rules.look in BY_SUMS and visibility.adds_up(())):
         return row, rules
     its = tables.resource.alias()
     its_key = func.nullif(row.c.context, literal_column("0"))

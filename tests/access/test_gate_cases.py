@@ -16,7 +16,7 @@ from fhir_server.store import grants, index_tables, tables
 from fhir_server.store.database import Session, Store
 from fhir_server.store.grants import READ, Grant
 from fhir_server.store.keys import key_of_reference, type_key
-from fhir_server.store.visibility import HISTORY_RULES, execute, readable
+from fhir_server.store.visibility import HISTORY_RULES, ONE_PATIENT, Look, execute, readable
 from tests.access.gate_cases import (
     AT,
     BOB,
@@ -79,8 +79,9 @@ def _is_seen(store: Store, case: Case) -> bool:
             grants.replace(session, consent, [grant for grant in case.grants if grant.consent == consent])
         seen = _found(session, case)
         if session.is_postgresql:
-            assert _found(session, case, wide=True) is seen
-            assert seen or not _found(session, case, sure=True)
+            assert _found(session, case, Look.WIDE) is seen
+            assert seen or not _found(session, case, Look.SURE)
+            _try_sums(session, case, is_seen=seen)
         if _is_kept_in_part(case):
             assert _is_seen_once_replaced(session, case) is _says_of_a_version(case), case
         raise _UndoneError
@@ -133,9 +134,24 @@ def _counts(grant: Grant, record: Record) -> bool:
     return grant.type == record.type and not (grant.code or grant.data_from or grant.data_to or grant.meaning)
 
 
-def _found(session: Session, case: Case, *, wide: bool = False, sure: bool = False) -> bool:
-    rows = readable(case.gate, wide=wide, sure=sure)
+def _found(session: Session, case: Case, look: Look = Look.EXACT) -> bool:
+    rows = readable(case.gate, look=look)
     return case.record.key in set(execute(session, case.gate, select(rows.c.key)).scalars())
+
+
+def _try_sums(session: Session, case: Case, *, is_seen: bool) -> None:
+    """Hold that what sums of grants settle is so, whoever's are looked at, and that nothing else is given out."""
+    types = (_KINDS[case.record.type],)
+    if not case.gate.adds_up(types):
+        return
+    for one in (None, *case.record.patients, NEIGHBOUR.patients[0]):
+        rows = readable(case.gate, types, look=Look.LIKELY, of_one=one is not None)
+        question = select(rows.c.settled, rows.c.content).where(rows.c.key == case.record.key)
+        found = execute(session, case.gate, question, {} if one is None else {ONE_PATIENT: one}).one_or_none()
+        assert found is not None or not is_seen, (case, one)
+        if found is not None:
+            assert is_seen or not found.settled, (case, one)
+            assert (found.content is not None) is found.settled, (case, one)
 
 
 def test_what_is_known_of_a_row_is_what_was_stored(tmp_path: Path) -> None:

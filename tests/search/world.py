@@ -1,12 +1,13 @@
 """A small world to search in: resources straight into a store, visibilities that show all or hide some."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, insert, true
 
+from fhir_server.access.ownership import patients_of
 from fhir_server.search import index
 from fhir_server.search.model import SearchPage, SearchRequest
 from fhir_server.search.parse import parse
@@ -42,8 +43,11 @@ class Everything:
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:  # noqa: ARG002
         return true()
 
-    def votes(self, rules: Rules) -> None:  # noqa: ARG002
+    def votes(self, rules: Rules, patient: ColumnElement[int] | None = None) -> None:  # noqa: ARG002
         return None
+
+    def adds_up(self, types: Sequence[str]) -> bool:  # noqa: ARG002
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,11 @@ class Unhidden:
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:  # noqa: ARG002
         return row.c.label != HIDDEN
 
-    def votes(self, rules: Rules) -> None:  # noqa: ARG002
+    def votes(self, rules: Rules, patient: ColumnElement[int] | None = None) -> None:  # noqa: ARG002
         return None
+
+    def adds_up(self, types: Sequence[str]) -> bool:  # noqa: ARG002
+        return False
 
 
 ALL = Everything()
@@ -87,7 +94,7 @@ class World:
         for sent in resources:
             resource = decode(encode(sent), 1_000_000)
             kind, logical_id = resource["resourceType"], resource["id"]
-            patients = _patients(resource)
+            patients = patients_of(DEFINITIONS, resource, BASE)
             key = reference_key(kind, logical_id)
             patient = patients[0] if patients else 0
             hot, indexed = index.derive(DEFINITIONS, resource, key=key, patient=patient, fhir_base=BASE)
@@ -134,24 +141,6 @@ class World:
         """Return the ids of the first page's matches, in order."""
         page, _ = self.search(kind, query, visibility=visibility)
         return [row.id for row in page.matches]
-
-
-def _patients(resource: Json) -> list[int]:
-    kind = resource["resourceType"]
-    found: dict[int, None] = {}
-    if kind == "Patient":
-        found[reference_key("Patient", resource["id"])] = None
-    codes = DEFINITIONS.compartment_parameters("Patient", kind)
-    from fhir_server.spec.extract import nodes  # noqa: PLC0415
-
-    for parameter, values in nodes(DEFINITIONS, resource):
-        if parameter.code in codes:
-            for _, value in values:
-                text = value.get("reference", "") if isinstance(value, dict) else ""
-                text = text.removeprefix(BASE + "/")
-                if text.startswith("Patient/"):
-                    found[reference_key("Patient", text[8:])] = None
-    return list(found)
 
 
 def decimals(text: str) -> Decimal:
