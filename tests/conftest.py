@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -43,10 +44,17 @@ def _keep_in_memory() -> None:
     tempfile.tempdir = None
 
 
+def _keep_bytecode() -> None:
+    """Let the many processes of a run find compiled what the first one compiled, whatever the machine's habit is."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Name the run, so that its workers share one PostgreSQL."""
     if _is_controller(config):
         _keep_in_memory()
+        _keep_bytecode()
         os.environ[RUN_VARIABLE] = str(os.getpid())
         sweep_abandoned()
 
