@@ -58,6 +58,11 @@ def spoken_month(day: date, code: str) -> str:
     return _spoken(day, "MMMM y", code)
 
 
+def short_month(day: date, code: str) -> str:
+    """Return the month of a day where there is little room: `Mar 2025`, `Maw 2025`."""
+    return _spoken(day, "MMM y", code)
+
+
 def spoken_weekday(day: date, code: str) -> str:
     """Return the weekday of a day: `Tuesday`, `Dydd Mawrth`."""
     return _spoken(day, "EEEE", code)

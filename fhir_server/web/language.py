@@ -6,10 +6,12 @@ that name for values) and gettext's `_` and `{% trans %}` (templates); one witho
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from flask import Flask, has_request_context, request
-from flask_babel import Babel, get_locale
+from flask_babel import Babel, force_locale, get_locale
 from werkzeug.wrappers import Response
 
 from fhir_server.identity.agreements import Acceptance
@@ -52,6 +54,13 @@ def keep(response: Response, wish: str) -> None:
     """Let this browser ask for a language from now on, also when nobody is signed in."""
     secure = current().is_https
     response.set_cookie(COOKIE, wish, max_age=_KEPT_S, path="/", secure=secure, httponly=True, samesite="Lax")
+
+
+@contextmanager
+def in_english() -> Iterator[None]:
+    """Let everything inside speak English, whoever asks: a file goes on to people and programs elsewhere."""
+    with force_locale(DEFAULT):
+        yield
 
 
 def others() -> tuple[Language, ...]:

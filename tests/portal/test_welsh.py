@@ -19,10 +19,14 @@ PAGES = (
     "/record/letters?q=zzz",
     "/record/letters/amelia-hart-letter-16",
     "/record/download",
+    "/record/results",
+    "/record/results/{code}",
+    "/record/measurements",
+    "/record/results/85354-9",
     "/choose-record",
     "/account",
 )
-_UNTRANSLATED = re.compile(r"[\W\d_]*|NHS login|PDF|Care Information Exchange|Cymraeg|English|.*@example\.org")
+_UNTRANSLATED = re.compile(r"[\W\d_]*|[\d.,/]+ \S*[/%°²×]\S*( m²)?|[\d./]+ (mmHg|kg|cm)|NHS login|PDF|Care Information Exchange|Cymraeg|English|.*@example\.org")
 
 
 class Texts(HTMLParser):
@@ -66,7 +70,8 @@ def test_a_page_that_speaks_welsh_says_nothing_in_english_but_what_the_record_sa
         for each in whole["entry"]
         if each["resource"]["resourceType"] == "Appointment" and each["resource"]["start"] > server.clock().isoformat()
     )
-    for path in (page.format(appointment=booked) for page in PAGES):
+    code = amelia.get("/record/results").partition('href="/record/results/')[2].partition('"')[0]
+    for path in (page.format(appointment=booked, code=code) for page in PAGES):
         same = shown(amelia, path, "en") & shown(amelia, path, "cy")
         ours = {text for text in same if not _UNTRANSLATED.fullmatch(text) and not said_by(record, text)}
         assert not ours, path

@@ -11,8 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from fhir_server import web
 from fhir_server.portal.models.result import Result
-from fhir_server.portal.models.words import LONDON, number
+from fhir_server.portal.models.words import LONDON, number, short_month, spoken_day, spoken_month
 
 WIDTH: Final = 640
 HEIGHT: Final = 280
@@ -130,7 +131,7 @@ def chart(results: Sequence[Result]) -> Chart | None:
         band_height=round(floor - top, 1) if ends else 0,
         summary=_summary(series, unit),
         unit=unit,
-        names=tuple(name or unit or "Value" for name in series),
+        names=tuple(name or unit or web.say("Value") for name in series),
         low=number(expected.low) if expected else "",
         high=number(expected.high) if expected else "",
     )
@@ -151,7 +152,7 @@ def _series(results: Sequence[Result]) -> dict[str, list[tuple[datetime, Decimal
 
 def _line(name: str, entries: list[tuple[datetime, Decimal]], scale: _Scale, unit: str, style: int) -> Line:
     points = tuple(
-        Point(scale.x(at), scale.y(value), f"{number(value)} {unit}, {at.astimezone(LONDON):%-d %B %Y}")
+        Point(scale.x(at), scale.y(value), f"{number(value)} {unit}, {spoken_day(at.astimezone(LONDON).date())}")
         for at, value in entries
     )
     return Line(name, points, " ".join(f"{point.x},{point.y}" for point in points), style)
@@ -178,17 +179,25 @@ def _dates(scale: _Scale) -> tuple[Tick, ...]:
     firsts = [datetime(year, 1, 1, tzinfo=LONDON) for year in range(start.year + 1, end.year + 1)]
     if len(firsts) >= _LEAST_POINTS:
         return tuple(Tick(scale.x(day), f"{day.year}") for day in firsts)
-    return (Tick(scale.x(start), f"{start:%b %Y}"), Tick(scale.x(end), f"{end:%b %Y}"))
+    return (Tick(scale.x(start), short_month(start.date())), Tick(scale.x(end), short_month(end.date())))
 
 
 def _summary(series: dict[str, list[tuple[datetime, Decimal]]], unit: str) -> str:
     sentences = []
     for name, entries in series.items():
         (start, was), (end, became) = entries[0], entries[-1]
-        move = "did not change from" if became == was else f"went {'up' if became > was else 'down'} from"
-        to = "" if became == was else f" to {number(became)}"
-        sentences.append(
-            f"{name or 'The value'} {move} {number(was)}{to} {unit}".rstrip()
-            + f" between {start.astimezone(LONDON):%B %Y} and {end.astimezone(LONDON):%B %Y}."
-        )
+        if became == was:
+            said = web.say("%(name)s did not change from %(new)s between %(start)s and %(end)s.")
+        elif became > was:
+            said = web.say("%(name)s went up from %(old)s to %(new)s between %(start)s and %(end)s.")
+        else:
+            said = web.say("%(name)s went down from %(old)s to %(new)s between %(start)s and %(end)s.")
+        blanks = {
+            "name": name or web.say("The value"),
+            "old": number(was),
+            "new": f"{number(became)} {unit}".rstrip(),
+            "start": spoken_month(start.astimezone(LONDON).date()),
+            "end": spoken_month(end.astimezone(LONDON).date()),
+        }
+        sentences.append(said % blanks)
     return " ".join(sentences)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from fhir_server import web
 from fhir_server.portal.models.freshness import received
 from fhir_server.portal.models.words import (
     Json,
@@ -151,7 +152,7 @@ def result(resource: Json) -> Result:
     return Result(
         id=str(resource.get("id", "")),
         code=code_of(resource.get("code"), _LOINC) or code_of(resource.get("code")),
-        name=concept(resource.get("code")) or "Test",
+        name=concept(resource.get("code")) or web.say("Test"),
         value=value or _joined(parts) or _absent(resource),
         number=_number(resource),
         unit=_unit(resource) or first(part.unit for part in parts),
@@ -159,7 +160,7 @@ def result(resource: Json) -> Result:
         tone=tone,
         range=_range(resource),
         taken=taken,
-        source="Entered by you" if by_person else listed(displays(resource.get("performer"))) or "Source not stated",
+        source=_source(resource, by_person=by_person),
         status=_STATUS.get(str(resource.get("status")), ""),
         by_person=by_person,
         vital=any(code_of(entry) == _VITAL for entry in items(resource, "category")),
@@ -167,6 +168,12 @@ def result(resource: Json) -> Result:
         parts=parts,
         arrived=arrival.at if (arrival := received(resource)) else None,
     )
+
+
+def _source(resource: Json, *, by_person: bool) -> str:
+    if by_person:
+        return web.say("Entered by you")
+    return listed(displays(resource.get("performer"))) or web.say("Source not stated")
 
 
 def _part(component: Json) -> Result:
@@ -213,7 +220,7 @@ def _value(element: Json) -> str:
     if "valueCodeableConcept" in element:
         return concept(element["valueCodeableConcept"])
     if isinstance(element.get("valueBoolean"), bool):
-        return "Yes" if element["valueBoolean"] else "No"
+        return web.say("Yes") if element["valueBoolean"] else web.say("No")
     for key in ("valueString", "valueInteger", "valueTime"):
         if key in element:
             return str(element[key])
@@ -223,14 +230,18 @@ def _value(element: Json) -> str:
 
 
 def _pair(element: Json) -> str:
-    pairs = (("valueRange", "low", "high", " to "), ("valueRatio", "numerator", "denominator", " : "))
+    pairs = (("valueRange", "low", "high", _to()), ("valueRatio", "numerator", "denominator", " : "))
     for key, left, right, between in pairs:
         if isinstance(both := element.get(key), dict):
             return between.join(filter(None, (quantity(both.get(left)), quantity(both.get(right)))))
     if isinstance(period := element.get("valuePeriod"), dict):
         ends = (moment(period.get("start")), moment(period.get("end")))
-        return " to ".join(end.text for end in ends if end)
+        return _to().join(end.text for end in ends if end)
     return ""
+
+
+def _to() -> str:
+    return f" {web.say('to')} "
 
 
 def _joined(parts: tuple[Result, ...]) -> str:
@@ -243,7 +254,7 @@ def _joined(parts: tuple[Result, ...]) -> str:
 
 def _absent(element: Json) -> str:
     reason = concept(element.get("dataAbsentReason"))
-    return f"No value: {reason.lower()}" if reason else "No value given"
+    return f"{web.say('No value')}: {reason.lower()}" if reason else web.say("No value given")
 
 
 def _range(element: Json) -> Range | None:
@@ -263,10 +274,10 @@ def _end(entry: Json, key: str) -> Decimal | None:
 
 def _range_words(entry: Json, low: Decimal | None, high: Decimal | None) -> str:
     if low is not None and high is not None:
-        return f"{number(low)} to {quantity(entry['high'])}"
+        return f"{number(low)}{_to()}{quantity(entry['high'])}"
     if low is not None:
-        return f"{quantity(entry['low'])} or more"
-    return f"{quantity(entry['high'])} or less" if high is not None else ""
+        return web.say("%(value)s or more") % {"value": quantity(entry["low"])}
+    return web.say("%(value)s or less") % {"value": quantity(entry["high"])} if high is not None else ""
 
 
 def _meaning(element: Json) -> tuple[str, str]:
@@ -330,9 +341,11 @@ def _compared(entry: Result, older: Sequence[Result]) -> str:
     last = next((each for each in older if each.taken is not None and each.value), None)
     if last is None or last.taken is None:
         return ""
-    on = f"{last.value} on {last.taken.day}"
     if entry.number is None or last.number is None or entry.unit != last.unit:
-        return f"Before: {on}"
-    if entry.number == last.number:
-        return f"Same as {on}"
-    return f"{'Up' if entry.number > last.number else 'Down'} from {on}"
+        said = web.say("Before: %(value)s on %(day)s")
+    elif entry.number == last.number:
+        said = web.say("Same as %(value)s on %(day)s")
+    else:
+        is_up = entry.number > last.number
+        said = web.say("Up from %(value)s on %(day)s") if is_up else web.say("Down from %(value)s on %(day)s")
+    return said % {"value": last.value, "day": last.taken.day}

@@ -136,6 +136,11 @@ def spoken_day(day: date) -> str:
     return language.spoken_day(day, page_language())
 
 
+def short_month(day: date) -> str:
+    """Return the month of a day where there is little room, `Mar 2025`."""
+    return language.short_month(day, page_language())
+
+
 def spoken_month(day: date) -> str:
     """Return the month of a day, `March 2025`."""
     return language.spoken_month(day, page_language())

@@ -19,6 +19,7 @@ from fhir_server.portal.models.result import latest_by_test, newest_first
 from fhir_server.portal.models.summary import SUMMARY_TYPES, summary
 from fhir_server.portal.views.whose import Record, open_record
 from fhir_server.spec import json
+from fhir_server.web.language import in_english
 
 if TYPE_CHECKING:
     from fhir_server.portal import record_pdf
@@ -48,6 +49,11 @@ def fhir_bundle() -> Response:
 
 def ips_document() -> Response:
     """Send the International Patient Summary."""
+    with in_english():
+        return _ips()
+
+
+def _ips() -> Response:
     record = open_record()
     document = ips.document(
         record.road.everything(record.patient_id),
@@ -63,6 +69,11 @@ def ips_document() -> Response:
 
 def pdf_file() -> Response:
     """Send the record as a PDF."""
+    with in_english():
+        return _pdf()
+
+
+def _pdf() -> Response:
     record = open_record()
     resources = record.road.everything(record.patient_id)
     copy = _copy(record, resources)
@@ -98,7 +109,8 @@ def results_table() -> Response:
     """Send every result and measurement as CSV, newest first."""
     record = open_record()
     found = record.road.search_whole("Observation", ("patient", record.reference), ("_sort", "-date"))
-    return _file(results_csv.table(newest_first(found)), "text/csv; charset=utf-8", "results.csv")
+    with in_english():
+        return _file(results_csv.table(newest_first(found)), "text/csv; charset=utf-8", "results.csv")
 
 
 def _file(content: bytes, media_type: str, name: str) -> Response:

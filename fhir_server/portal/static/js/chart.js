@@ -48,7 +48,7 @@ export async function enhance(figure) {
     legend: { show: true },
     scales: { y: { range: [Math.min(...values) - margin, Math.max(...values) + margin] } },
     series: [
-      { label: "Date", value: (_plot, at) => (at ? new Date(at * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" }) : "–") },
+      { label: figure.dataset.date, value: (_plot, at) => (at ? new Date(at * 1000).toLocaleDateString(document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang, { day: "numeric", month: "long", year: "numeric" }) : "–") },
       ...names.map((label, index) => ({ label, stroke: COLOURS[index % 2], width: 2, dash: index ? [8, 4] : [], points: { show: true, size: 7 } })),
     ],
   };
