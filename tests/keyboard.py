@@ -91,11 +91,19 @@ class Keyboard:
         self.page.keyboard.type(text)
         expect(field).to_have_value(text)
 
+    def untick(self, box: Locator) -> None:
+        """Take the tick off a checkbox."""
+        self.reach(box)
+        self.page.keyboard.press("Space")
+        expect(box).not_to_be_checked()
+
     def tick(self, box: Locator) -> None:
-        """Change a checkbox, or choose a radio button by the arrows."""
+        """Tick a checkbox that has no tick yet, or choose a radio button by the arrows."""
         self.reach(box)
         if box.get_attribute("type") != "radio":
-            self.page.keyboard.press("Space")
+            if not box.is_checked():
+                self.page.keyboard.press("Space")
+            expect(box).to_be_checked()
             return
         for _ in range(_MOST_TABS):
             if box.evaluate("element => element === document.activeElement"):

@@ -122,8 +122,7 @@ def the_patient_allows_some(site: Site, keys: Keyboard) -> str:
     expect(page.get_by_role("group", name="What may it do?")).to_contain_text("vital signs")
     expect(page.get_by_role("main")).not_to_contain_text("Observation")
     checked(page)
-    keys.tick(page.get_by_label("See letters and documents"))
-    expect(page.get_by_label("See letters and documents")).not_to_be_checked()
+    keys.untick(page.get_by_label("See letters and documents"))
     back = sent_back(keys, "Allow")
     assert back["state"] == "what-the-app-remembers"
     return back["code"]
