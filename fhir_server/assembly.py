@@ -23,7 +23,7 @@ from fhir_server.interactions.own_parameters import Current
 from fhir_server.operations import BY_CODE
 from fhir_server.settings import PREFIX, Settings, SettingsError
 from fhir_server.spec.definitions import Definitions, load
-from fhir_server.spec.profile_registry import Profiles, parse_required
+from fhir_server.spec.profile_registry import parse_required
 from fhir_server.store.checkpoints import Signer, load_signer
 from fhir_server.store.database import Store
 from fhir_server.store.recorder import Recorder
@@ -71,7 +71,8 @@ def definitions() -> Definitions:
     kinds: dict[str, list[Mapping[str, Any]]] = {"SearchParameter": [], "StructureDefinition": []}
     for item in own_resources():
         kinds.get(str(item.get("resourceType")), []).append(item)
-    return replace(load(extra=kinds["SearchParameter"]), profiles=Profiles(tuple(kinds["StructureDefinition"])))
+    found = load(extra=kinds["SearchParameter"])
+    return replace(found, profiles=found.profiles.adding(kinds["StructureDefinition"]))
 
 
 def _required(settings: Settings) -> Definitions:

@@ -24,6 +24,12 @@ COMPARTMENTS = ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device
 VALUE_SET_CODE_LIMIT = 1_000
 # What says where a concept stands among the others, and whether it may be used.
 CONCEPT_PROPERTIES = frozenset({"parent", "child", "subsumedBy", "notSelectable", "inactive"})
+PROFILE_MEMBERS = (
+    "resourceType", "url", "version", "name", "status", "kind", "abstract", "type", "baseDefinition", "derivation",
+)  # fmt: skip
+EXPLANATIONS = frozenset(
+    {"short", "definition", "comment", "requirements", "alias", "example", "mapping", "isSummary", "meaningWhenMissing"}
+)
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -65,6 +71,9 @@ def compile_all(examples: Path, expansions: Path) -> Json:
         "operations": sorted(map(compile_operation, kinds["OperationDefinition"]), key=lambda each: str(each["url"])),
         "value_sets": compile_value_sets(read_resources(expansions, ("ValueSet",)), required),
         "terminology": compile_terminology(read_resources(examples, ("CodeSystem", "ValueSet"))),
+        "profiles": sorted(
+            map(compile_profile, filter(_is_profile, kinds["StructureDefinition"])), key=lambda each: str(each["url"])
+        ),
     }
     _check(content)
     return content
@@ -80,6 +89,18 @@ def compile_type(definition: Json) -> Json:
         "derived_from": definition.get("baseDefinition", "").removeprefix(STRUCTURE),
         "elements": [_element(element, definition["kind"]) for element in elements if element["max"] != "0"],
     }
+
+
+def compile_profile(definition: Json) -> Json:
+    """Return a profile of a resource type without what explains it to people."""
+    kept = {name: definition[name] for name in PROFILE_MEMBERS}
+    elements = definition["differential"]["element"]
+    told = [{name: value for name, value in each.items() if name not in EXPLANATIONS} for each in elements]
+    return {**kept, "differential": {"element": told}}
+
+
+def _is_profile(definition: Json) -> bool:
+    return definition["kind"] == "resource" and definition.get("derivation") == "constraint"
 
 
 def _element(element: Json, kind: str) -> Json:

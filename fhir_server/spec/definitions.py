@@ -114,6 +114,7 @@ class _Content(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...]
     value_sets: dict[str, msgspec.Raw]
     terminology: msgspec.Raw
+    profiles: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -317,7 +318,8 @@ def load(path: Path | None = None, extra: Iterable[Mapping[str, Any]] = ()) -> D
         ) from error
     except msgspec.DecodeError as error:
         raise DefinitionsError(f"{artefact.name} is damaged or of another version: build it again.") from error
-    return with_additions(Definitions(content, content.search_parameters), extra)
+    made = Definitions(content, content.search_parameters, profiles=Profiles(content.profiles))
+    return with_additions(made, extra)
 
 
 def with_additions(definitions: Definitions, extra: Iterable[Mapping[str, Any]]) -> Definitions:

@@ -31,6 +31,7 @@ from fhir_server.spec.invariant_functions import (
 )
 from fhir_server.spec.invariants_by_hand import BY_HAND
 from fhir_server.spec.paths import RESOURCE_ROOT
+from fhir_server.spec.primitives import PRIMITIVES
 
 Expression = Callable[[Items, Any], Items]
 """From the items in hand, and the resource around them, to items."""
@@ -224,6 +225,9 @@ class _Parser:
             made = self.binary(0)
             self.expect(")")
             return made
+        if self.tokens[self.at : self.at + 2] == ["$this", "as"]:
+            self.at += 2
+            return _cast(self.take())
         token = self.take()
         if token[0] == "'":
             return _constant([_ESCAPED.sub(r"\1", token[1:-1])])
@@ -313,6 +317,15 @@ def _joined(operator: Callable[[Items, Items], Items], left: Expression, right: 
 
 def _then(first: Expression, second: Expression) -> Expression:
     return lambda focus, resource: second(first(focus, resource), resource)
+
+
+def _cast(type_name: str) -> Expression:
+    """Return what leaves the items of a primitive type, told by their form, for JSON names no type here."""
+    primitive = PRIMITIVES.get(type_name)
+    if primitive is None:
+        raise UncompilableError(type_name)
+    accepts = primitive.accepts
+    return lambda focus, _resource: [each for each in focus if accepts(each)]
 
 
 def _is_type(name: str) -> Expression:

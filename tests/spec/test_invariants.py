@@ -68,6 +68,8 @@ def test_the_file_is_what_fhir_states() -> None:
         ("a < b", {"a": "2020-01-01", "b": "2020-01-02T00:00:00-05:00"}, None),
         ("a < b", {"a": "2020-01-01", "b": "2020-01-03T10:00:00-05:00"}, True),
         ("a < b", {"a": "2020-01-01", "b": "soon"}, None),
+        ("a.all(($this as dateTime).toString().length() >= 8)", {"a": "2020-01"}, False),
+        ("a.all(($this as dateTime).toString().length() >= 8)", {"a": "2020-01-01"}, True),
         ("a.matches('^x$')", {"a": "xx"}, False),
         ("descendants().linkId.isDistinct()", {"item": [{"linkId": "1", "item": [{"linkId": "1"}]}]}, False),
         ("a.exists()", {"_a": {"extension": []}}, True),

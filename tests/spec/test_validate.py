@@ -67,7 +67,27 @@ PATIENT: Json = {
     "contact": [{"relationship": [{"text": "N"}], "name": {"text": "Ann"}}],
 }
 BUNDLE: Json = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": PATIENT}]}
+TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml">'
+
+
+def test_a_profile_of_fhir_itself_is_held_to_where_it_is_claimed(definitions: Definitions) -> None:
+    profiles = {each["name"]: each["url"] for each in definitions.profiles.resources}
+    assert profiles.keys() >= {"observation-vitalsigns", "observation-bp", "Shareable ValueSet"}
+    vital = OBSERVATION | {
+        "meta": {"profile": [profiles["observation-vitalsigns"]]},
+        "category": [{"coding": [{"system": f"{TERMINOLOGY}observation-category", "code": "vital-signs"}]}],
+        "valueQuantity": {"value": 72, "unit": "/min", "system": "http://unitsofmeasure.org", "code": "/min"},
+    }
+    assert issues(definitions, vital) == ()
+    for changed, place in (
+        ({"category": [{"text": "x"}]}, "Observation.category"),
+        ({"subject": {"display": "x"}, "effectivePeriod": ...}, "Observation.effective"),
+        ({"effectivePeriod": ..., "effectiveDateTime": "2024"}, "Observation.effective"),
+        ({"meta": {"profile": [profiles["observation-bp"]]}}, "Observation.code"),
+    ):
+        resource = {name: value for name, value in (vital | changed).items() if value is not ...}
+        assert any(place in each.expression[0] for each in issues(definitions, resource)), changed
 
 
 def issues(definitions: Definitions, resource: Any) -> tuple[Issue, ...]:
