@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import orjson
 from icalendar import Calendar
 
+from fhir_server.identity import limits
 from fhir_server.spec.json import decode
 from fhir_server.spec.validate import validate
 from tests.portal.conftest import AMELIA, CONSULTANT, DESMOND, GP, THOMAS, Person
@@ -207,6 +209,13 @@ def test_a_calendar_sees_what_its_person_would_see_says_what_they_chose_and_stop
     with server.store.write() as session:
         session.connection.exec_driver_sql("UPDATE account SET active = 0 WHERE email = ?", (THOMAS,))
     assert stranger.open(carer).status_code == 404, "somebody who may not sign in has no calendar either"
+    unused = made(amelia, "all")
+    with server.store.write() as session:
+        limits.prune(session, server.clock() + timedelta(days=399))
+    assert stranger.open(unused).status_code == 200
+    with server.store.write() as session:
+        limits.prune(session, server.clock() + timedelta(days=401))
+    assert stranger.open(unused).status_code == 404, "an address that no calendar asks is forgotten"
 
 
 def test_a_record_is_taken_along_as_valid_fhir_as_a_summary_as_a_pdf_and_as_a_table(server: Server) -> None:

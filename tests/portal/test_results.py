@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fhir_server.portal.models.chart import HEIGHT, chart
-from fhir_server.portal.models.result import latest_by_test, newest_first, result
+from fhir_server.portal.models.result import lately, latest_by_test, newest_first, result
 
 Json = dict[str, Any]
 
@@ -111,6 +111,16 @@ def test_a_mistake_is_left_out_and_each_test_is_shown_once() -> None:
     entries = newest_first([old, mistake, new])
     assert [entry.value for entry in entries] == ["6 mmol/L", "5 mmol/L"]
     assert [entry.value for entry in latest_by_test(entries)] == ["6 mmol/L"]
+
+
+def test_of_each_test_the_newest_is_found_among_years_of_others() -> None:
+    years = [observation(str(number), at=f"2025-01-{number:02}") for number in range(28, 0, -1)]
+    other = observation("7", at="2020-01-01") | {"code": {"text": "Another test"}}
+    undated = observation("99") | {"issued": "2026-02-01T09:00:00Z"}
+    undated.pop("effectiveDateTime")
+    found = latest_by_test(lately([*years, other, undated]))
+    assert [entry.value for entry in found] == ["7 mmol/L", "99 mmol/L"]
+    assert found[1].before == "Up from 28 mmol/L on 28 January 2025"
 
 
 def test_a_chart_needs_two_points_in_time() -> None:

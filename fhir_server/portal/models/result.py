@@ -325,8 +325,9 @@ def lately(resources: Iterable[Json]) -> tuple[Result, ...]:
     for resource in resources:
         test = code_of(resource.get("code"), _LOINC) or code_of(resource.get("code")) or concept(resource.get("code"))
         # One without a time of its own stands last wherever it belongs.
-        seen[test] = seen.get(test, 0) + ("effectiveDateTime" in resource)
-        if seen[test] <= _FEW:
+        is_dated = "effectiveDateTime" in resource or "effectivePeriod" in resource
+        seen[test] = seen.get(test, 0) + is_dated
+        if seen[test] <= _FEW or not is_dated:
             kept.append(resource)
     return newest_first(kept)
 
