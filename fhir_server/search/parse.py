@@ -23,6 +23,7 @@ from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store.keys import reference_key
 
 PARAMETERS_LIMIT = 100
+_REFUSALS_SHOWN = 10
 CURSOR = "_cursor"
 _IGNORED = frozenset({"_format", "_pretty"})
 _US_PER_NS = 1_000
@@ -67,8 +68,9 @@ def parse(  # noqa: PLR0913 - each is a fact of its own about the request
     reading = Reading(definitions, fhir_base, now_us, terms or Terminology(definitions))
     types = (resource_type,) if resource_type else named_types(definitions, query) or types
     parser = _Parser(Builder(reading), types, handling == "lenient", bool(resource_type))
-    for name, value in query:
-        parser.take(name, value)
+    refused = [error for name, value in query if (error := parser.refusal(name, value))]
+    if refused:
+        raise _all_of(refused)
     if parser.looks_inside:
         parser.look_inside(compartment)
     if compartment:
@@ -106,6 +108,17 @@ def _compartment(definitions: Definitions, types: tuple[str, ...], compartment: 
     return InCompartment(params, (kind, "_id") in codes, rank, centre, of_patient=kind == "Patient")
 
 
+def _all_of(refused: Sequence[FhirError]) -> FhirError:
+    """Return one refusal that says what is wrong with each parameter, so that nobody mends them one by one."""
+    first, *others = refused
+    if not others:
+        return first
+    issues = [issue for error in refused[:_REFUSALS_SHOWN] for issue in error.issues]
+    if more := len(refused) - _REFUSALS_SHOWN if len(refused) > _REFUSALS_SHOWN else 0:
+        issues.append(Issue("error", first.kind.issue_code, f"So it is with {more} further parameters."))
+    return FhirError(first.kind, first.diagnostics, issues=tuple(issues))
+
+
 @dataclass(slots=True)
 class _Parser:
     """Collects what the parameters say, one after the other."""
@@ -120,6 +133,16 @@ class _Parser:
     sort: tuple[SortKey, ...] = ()
     includes: list[Include] = field(default_factory=list)
     results: dict[str, Any] = field(default_factory=dict)
+
+    def refusal(self, name: str, value: str) -> FhirError | None:
+        """Understand one parameter; return why it is refused, None where it is not."""
+        try:
+            self.take(name, value)
+        except FhirError as error:
+            if error.status != Kind.INVALID_VALUE.status:
+                raise
+            return error
+        return None
 
     def take(self, name: str, value: str) -> None:
         """Understand one parameter, or warn that it is left out (lenient)."""

@@ -39,7 +39,7 @@ def projection_of(definitions: Definitions, elements: str, summary: str) -> Proj
 
 
 def elements_projection(definitions: Definitions, value: str) -> _Elements:
-    """Return the projection of `_elements=a,b`; mandatory elements stay whatever is asked.
+    """Return the projection of `_elements=a,b`; mandatory elements and modifiers stay whatever is asked.
 
     Raises:
         FhirError: 400 when it is no list of element names.
@@ -69,8 +69,8 @@ class _Elements:
     """Members in JSON that stay, by resource type, of the types met so far."""
 
     def apply(self, resource_type: str, content: bytes, *, included: bool) -> bytes:
-        """Return the bytes to serve; what was included comes whole."""
-        if included:
+        """Return the bytes to serve; what was included comes whole unless elements of its own type are asked for."""
+        if included and not any(name.startswith(f"{resource_type}.") for name in self.names):
             return content
         resource = decode(content, len(content))
         kept = self.kept.get(resource_type)
@@ -84,7 +84,8 @@ class _Elements:
             # A choice is asked for as `value`, `value[x]` or, as it stands in JSON, `valueQuantity`.
             spelt = {name, *(child.json_name for child in children)}
             wanted = any(each in self.names or f"{resource_type}.{each}" in self.names for each in spelt)
-            if wanted or children[0].element.min > 0 or (children[0].element.modifier and name == "implicitRules"):
+            # What changes the meaning of the rest is never left out: an id that is old, a record that is not active.
+            if wanted or children[0].element.min > 0 or children[0].element.modifier:
                 yield from (child.json_name for child in children)
 
 

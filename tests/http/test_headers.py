@@ -166,7 +166,7 @@ def test_a_read_may_be_cut_down(server: Server, operator: str) -> None:
     path = f"Patient/{server.post('Patient', operator, PATIENT)['id']}"
     for url in (path, f"{path}/_history/1"):
         some = server.get(f"{url}?_elements=name", operator)
-        assert some.keys() == {"resourceType", "id", "meta", "name"}
+        assert some.keys() == {"resourceType", "id", "meta", "name", "active"}
         assert some["meta"]["tag"][0]["code"] == "SUBSETTED"
         assert "birthDate" in server.get(f"{url}?_summary=true", operator)
         assert "birthDate" not in server.get(f"{url}?_summary=text", operator)

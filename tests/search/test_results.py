@@ -8,6 +8,7 @@ import pytest
 
 from fhir_server.search.bundle import searchset
 from fhir_server.spec.json import decode
+from fhir_server.spec.outcome import FhirError
 from tests.databases import Databases
 from tests.search.world import ALL, BASE, World
 
@@ -23,7 +24,7 @@ RESOURCES: list[Json] = [
     {"resourceType": "Organization", "id": "g2", "name": "Two", "partOf": {"reference": "Organization/g1"}},
     _patient("p1", "Zorro", "Aardvark", birthDate="1980-01-01", gender="male",
              managingOrganization={"reference": "Organization/g1"}, text={"status": "empty", "div": "<div>x</div>"},
-             contact=[{"name": {"text": "kin"}}], multipleBirthInteger=2),
+             contact=[{"name": {"text": "kin"}}], multipleBirthInteger=2, deceasedBoolean=True),
     _patient("p2", "Baker", birthDate="1970-01-01", gender="female"),
     _patient("p3", "adams", birthDate="1970-01-01"),
     {"resourceType": "Patient", "id": "p4", "gender": "male"},
@@ -173,6 +174,7 @@ def test_total_is_given_when_asked_for_or_known_for_nothing(world: World) -> Non
         (("_summary", "data"), {"name", "contact"}, {"text"}),
         (("_elements", "birthDate,multipleBirth"), {"birthDate", "multipleBirthInteger"}, {"name", "text", "gender"}),
         (("_elements", "multipleBirthInteger,multipleBirth[x]"), {"multipleBirthInteger"}, {"name", "birthDate"}),
+        (("_elements", "name"), {"name", "deceasedBoolean"}, {"birthDate"}),
         (("_elements", "name.family,Patient.contact.name"), {"name", "contact"}, {"birthDate", "text"}),
     ],
 )
@@ -183,6 +185,28 @@ def test_a_cut_resource_keeps_what_was_asked_for_and_says_so(
     assert has <= set(resource)
     assert not lacks & set(resource)
     assert resource["meta"]["tag"][-1]["code"] == "SUBSETTED"
+
+
+def test_elements_of_what_is_included_are_left_out_where_its_own_type_is_named(world: World) -> None:
+    included = [("_id", "a1"), ("_include", "QuestionnaireResponse:patient")]
+    for elements, lacks in (("subject", set()), ("subject,Patient.gender", {"name", "birthDate"})):
+        bundle = _bundle(world, "QuestionnaireResponse", *included, ("_elements", elements))
+        match, patient = (entry["resource"] for entry in bundle["entry"])
+        assert "questionnaire" not in match
+        assert {"name", "gender", "birthDate"} - set(patient) == lacks
+
+
+def test_a_refusal_names_every_parameter_at_once(world: World) -> None:
+    wrong = [("birthdate", "x"), ("nosuch", "1"), ("_include", "No:such"), ("name", "right"), ("_count", "-1")]
+    with pytest.raises(FhirError) as refused:
+        world.search("Patient", wrong)
+    texts = [issue.diagnostics for issue in refused.value.issues]
+    assert [name for name, text in zip(("birthdate", "nosuch", "_include", "_count"), texts, strict=True)
+            if f"'{name}'" not in text] == []  # fmt: skip
+    with pytest.raises(FhirError) as refused:
+        world.search("Patient", [(f"no{number}", "x") for number in range(60)])
+    assert "50 further" in refused.value.issues[-1].diagnostics
+    assert len(refused.value.issues) == 11
 
 
 def test_a_whole_resource_is_served_as_it_was_stored(world: World) -> None:
