@@ -6,11 +6,15 @@ import base64
 import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote_plus
 
 from tests.portal.conftest import AMELIA, Person
 from tests.server import Server
 
 PAGES = (
+    "/",
+    "/access-log",
+    "/access-log?show=emergencies",
     "/record/appointments",
     "/record/appointments/calendar",
     "/record/appointments/{appointment}/ask",
@@ -26,7 +30,10 @@ PAGES = (
     "/choose-record",
     "/account",
 )
-_UNTRANSLATED = re.compile(r"[\W\d_]*|[\d.,/]+ \S*[/%°²×]\S*( m²)?|[\d./]+ (mmHg|kg|cm)|NHS login|PDF|Care Information Exchange|Cymraeg|English|.*@example\.org")
+_UNTRANSLATED = re.compile(
+    r"[\W\d_]*|[\d.,/]+ \S*[/%°²×]\S*( m²)?|[\d./]+ (mmHg|kg|cm)|"
+    r"(Dr|Mr|Ms) \w+ \w+|NHS login|PDF|Care Information Exchange|Cymraeg|English|.*@example\.org"
+)
 
 
 class Texts(HTMLParser):
@@ -61,9 +68,14 @@ def shown(person: Person, path: str, language: str) -> set[str]:
 def test_a_page_that_speaks_welsh_says_nothing_in_english_but_what_the_record_says(server: Server) -> None:
     amelia, op = Person(server, AMELIA), server.operator()
     whole = server.get("/Patient/amelia-hart/$everything?_count=1000", op)
-    said = json.dumps(whole, ensure_ascii=False)
-    # What a letter says is inside it, in base64.
-    letters = (base64.b64decode(data).decode("utf-8", "replace") for data in re.findall(r'"data": "([^"]+)"', said))
+    own = server.token("Patient/amelia-hart")
+    logs = [server.get(f"/AuditEvent?patient=amelia-hart&_count=200{more}", own) for more in ("", "&purpose=BTG")]
+    said = json.dumps((whole, logs), ensure_ascii=False)
+    # What a letter says is inside it, in base64, and so is what somebody asked the server.
+    letters = (
+        unquote_plus(base64.b64decode(data).decode("utf-8", "replace"))
+        for data in re.findall(r'"(?:data|query)": "([^"]+)"', said)
+    )
     record = " ".join(" ".join((said, *letters)).split())
     booked = next(
         each["resource"]["id"]

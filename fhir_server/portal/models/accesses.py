@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
+from fhir_server import web
 from fhir_server.portal.models.words import (
     Json,
     Moment,
@@ -170,7 +171,7 @@ def access(event: Json, patient: str, names: Mapping[str, str]) -> Access:
         app=first(names.get(_client(agent), _client(agent)) for agent in agents),
         action=" ".join(filter(None, (action, _verdict(queries)))),
         information=_information(entities) if not codes & set(_SPECIAL) else (),
-        why=next((_PURPOSE[code] for code in purposes if code in _PURPOSE), ""),
+        why=next((web.say(_PURPOSE[code]) for code in purposes if code in _PURPOSE), ""),
         reason=_reason(entities, queries),
         refused=str(event.get("outcome", "0")) != "0",
         emergency=bool(codes & _EMERGENCY_SUBTYPES or set(purposes) & _EMERGENCY_PURPOSES),
@@ -198,9 +199,9 @@ def _organization(agents: list[Json], asked: Json, names: Mapping[str, str]) -> 
 
 def _nameless(agent: Json) -> str:
     return (
-        "The operator of this service"
+        web.say("The operator of this service")
         if agent.get("name") in _OPERATORS
-        else reference(agent.get("who")) or "Not known"
+        else reference(agent.get("who")) or web.say("Not known")
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fhir_server import web
 from fhir_server.portal.models.accesses import DETAILS, REVIEWED, SOUGHT, STARTED, Access, access
 from fhir_server.portal.models.words import Json, first, listed
 
@@ -89,10 +90,10 @@ def _visit(entries: list[Access]) -> LogVisit:
     newest, oldest = entries[0], entries[-1]
     times = list(dict.fromkeys(entry.at.time for entry in (oldest, newest) if entry.at and entry.at.time))
     return LogVisit(
-        day=newest.at.day if newest.at else "Time not known",
+        day=newest.at.day if newest.at else web.say("Time not known"),
         weekday=newest.at.weekday if newest.at else "",
         iso=oldest.at.iso if oldest.at else "",
-        hours=" to ".join(times),
+        hours=f" {web.say('to')} ".join(times),
         who=newest.who,
         organization=first(entry.organization for entry in entries),
         app=newest.app,
@@ -123,4 +124,4 @@ def _sentence(verb: str, information: tuple[str, ...]) -> str:
     # Every page also reads who the person is: worth saying only where nothing else was read.
     told = [kind for kind in information if kind != DETAILS] or list(information)
     done, _, end = verb.partition(" … ")
-    return " ".join(filter(None, (done, listed(told), end)))
+    return " ".join(filter(None, (web.say(done), listed([web.say(kind) for kind in told]), web.say(end))))

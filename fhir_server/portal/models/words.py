@@ -290,4 +290,4 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 def listed(parts: Sequence[str]) -> str:
     """Return `a`, `a and b`, `a, b and c`."""
-    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
+    return f" {web.say('and')} ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""

@@ -14,7 +14,7 @@ from fhir_server.portal.models.audit import Log, LogVisit
 from fhir_server.portal.models.letter import letter
 from fhir_server.portal.models.note import is_note
 from fhir_server.portal.models.result import latest_by_test, newest_first
-from fhir_server.portal.models.words import counted, moment_of
+from fhir_server.portal.models.words import moment_of
 from fhir_server.portal.views import visits
 from fhir_server.portal.views.access_log import log_of
 from fhir_server.portal.views.letters import SENT_TO_ME, unread
@@ -87,8 +87,11 @@ def _overview(record: Record) -> str:
 def _unread(count: int, note_count: int) -> str:
     """Return `3 unread letters`, of so many in all, of which so many are notes."""
     if 0 < note_count < count:
-        return f"{count} unread letters and notes"
-    return counted(count, "unread note" if note_count else "unread letter")
+        return web.say("%(count)s unread letters and notes") % {"count": count}
+    if count == 1:
+        return web.say("1 unread note") if note_count else web.say("1 unread letter")
+    said = web.say("%(count)s unread notes") if note_count else web.say("%(count)s unread letters")
+    return said % {"count": count}
 
 
 def _lately(log: Log, now: datetime) -> tuple[LogVisit, ...]:
