@@ -23,50 +23,36 @@ def operator(server: Server) -> str:
     return server.operator()
 
 
-@pytest.mark.parametrize(
-    "headers, status",
-    [
-        ({"If-None-Match": 'W/"1"'}, 304),
-        ({"If-None-Match": '"1"'}, 304),
-        ({"If-None-Match": 'W/"7", W/"1"'}, 304),
-        ({"If-None-Match": "*"}, 304),
-        ({"If-None-Match": 'W/"7"'}, 200),
-        ({"If-Modified-Since": NOW}, 304),
-        ({"If-Modified-Since": BEFORE}, 200),
-        ({"If-Modified-Since": "yesterday"}, 200),
-        # Of both the tag counts (RFC 9110, 13.1.3).
-        ({"If-None-Match": 'W/"7"', "If-Modified-Since": NOW}, 200),
-        ({"If-None-Match": 'W/"1"', "If-Modified-Since": BEFORE}, 304),
-    ],
-)
-def test_a_conditional_read_sends_what_has_changed(
-    server: Server, operator: str, headers: dict[str, str], status: int
-) -> None:
+CONDITIONAL_READS: list[tuple[dict[str, str], int]] = [
+    ({"If-None-Match": 'W/"1"'}, 304),
+    ({"If-None-Match": '"1"'}, 304),
+    ({"If-None-Match": 'W/"7", W/"1"'}, 304),
+    ({"If-None-Match": "*"}, 304),
+    ({"If-None-Match": 'W/"7"'}, 200),
+    ({"If-Modified-Since": NOW}, 304),
+    ({"If-Modified-Since": BEFORE}, 200),
+    ({"If-Modified-Since": "yesterday"}, 200),
+    # Of both the tag counts (RFC 9110, 13.1.3).
+    ({"If-None-Match": 'W/"7"', "If-Modified-Since": NOW}, 200),
+    ({"If-None-Match": 'W/"1"', "If-Modified-Since": BEFORE}, 304),
+]
+
+
+def test_a_conditional_read_sends_what_has_changed(server: Server, operator: str) -> None:
     path = f"Patient/{server.post('Patient', operator, PATIENT)['id']}"
-    for url in (path, f"{path}/_history/1"):
-        for method in ("GET", "HEAD"):
-            answer = server.call(method, url, operator, headers=headers)
-            assert answer.status_code == status
-            assert bool(answer.data) == (status == 200 and method == "GET")
-            assert answer.headers["ETag"] == 'W/"1"'
-            assert answer.headers.get("Last-Modified", NOW) == NOW
+    for headers, status in CONDITIONAL_READS:
+        for url in (path, f"{path}/_history/1"):
+            for method in ("GET", "HEAD"):
+                answer = server.call(method, url, operator, headers=headers)
+                assert answer.status_code == status, (method, url, headers)
+                assert bool(answer.data) == (status == 200 and method == "GET"), (method, url, headers)
+                assert answer.headers["ETag"] == 'W/"1"'
+                assert answer.headers.get("Last-Modified", NOW) == NOW
 
 
 def test_a_conditional_read_of_something_hidden_is_404(world: World) -> None:
     for headers in ({"If-None-Match": "*"}, {"If-Modified-Since": NOW}):
         assert world.server.call("GET", "Observation/a-mh", world.gp, headers=headers).status_code == 404
-
-
-@pytest.mark.parametrize(
-    "path", ["metadata", "Patient", "Patient?name=x", "?_type=Patient", "_history", "Patient/_history", "{p}/_history"]
-)
-def test_head_is_get_without_the_body(server: Server, operator: str, path: str) -> None:
-    url = path.format(p=f"Patient/{server.post('Patient', operator, PATIENT)['id']}")
-    whole, head = (server.call(method, url, operator) for method in ("GET", "HEAD"))
-    assert (head.status_code, head.data) == (200, b"")
-    assert head.headers["Content-Type"] == whole.headers["Content-Type"]
-    assert head.headers["Content-Length"] == whole.headers["Content-Length"]
-    assert server.call("HEAD", "Patient/nowhere", operator).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -64,12 +64,14 @@ def test_urls_that_mean_nothing_or_not_with_this_method(
     assert ("Allow" in answer.headers) == (status == 405)
 
 
-@pytest.mark.parametrize("path", ["Patient/p", "Patient", "Patient/p/_history", "Patient/p/_history/1", "metadata"])
-def test_head_has_the_headers_of_get_and_no_body(server: Server, operator: str, path: str) -> None:
-    head, get = (server.call(method, path, operator) for method in ("HEAD", "GET"))
-    assert (head.status_code, head.data) == (200, b"")
-    kept = [{k: v for k, v in answer.headers if k not in {"X-Request-Id", "Date"}} for answer in (head, get)]
-    assert kept[0] == kept[1]
+def test_head_has_the_headers_of_get_and_no_body(server: Server, operator: str) -> None:
+    record = ("Patient/p", "Patient/p/_history", "Patient/p/_history/1")
+    for path in (*record, "Patient", "Patient?name=x", "?_type=Patient", "_history", "Patient/_history", "metadata"):
+        head, get = (server.call(method, path, operator) for method in ("HEAD", "GET"))
+        assert (head.status_code, head.data) == (200, b""), path
+        kept = [{k: v for k, v in answer.headers if k not in {"X-Request-Id", "Date"}} for answer in (head, get)]
+        assert kept[0] == kept[1], path
+    assert server.call("HEAD", "Patient/nowhere", operator).status_code == 404
 
 
 def test_options_names_the_methods_and_has_no_content(server: Server, operator: str) -> None:
