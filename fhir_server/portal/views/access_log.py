@@ -20,7 +20,7 @@ from fhir_server.portal.road import Parameter, Road
 from fhir_server.portal.views import directory
 from fhir_server.portal.views.whose import Record, open_record
 
-_PER_PAGE: Final = 100
+_PER_PAGE: Final = 200
 _MOST_EMERGENCIES: Final = 200
 _MOST_PARTIES: Final = 500
 _OWN: Final = "own"
