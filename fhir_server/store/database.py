@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ import psycopg
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import (
@@ -34,9 +35,11 @@ from fhir_server.store import (
     parameter_tables,
     portal_tables,
     tables,
+    wire,
 )
 from fhir_server.store.metadata import metadata
 
+_ONE_SNAPSHOT = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 PLAN = "plan"
 """What a connection's `info` holds while a transaction has a way of planning of its own (`prepared.plan_for`)."""
 TABLE_MODULES = (
@@ -75,17 +78,54 @@ _SQLITE_PRAGMAS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Session:
-    """One transaction on one connection."""
+    """One transaction on one connection.
 
-    connection: Connection
+    Attributes:
+        store: The database.
+        pooled: The connection as the pool lends it.
+        begin: Statement with which PostgreSQL begins the transaction, before the first that reads; empty where each
+            reads by itself; None where the driver begins it (writes).
+    """
+
     store: Store
+    pooled: PoolProxiedConnection
+    begin: bytes | None = None
+    _core: Connection | None = None
 
     @property
     def is_postgresql(self) -> bool:
         """Return whether the database is PostgreSQL."""
         return self.store.is_postgresql
+
+    @property
+    def connection(self) -> Connection:
+        """Return the connection for statements that SQLAlchemy runs."""
+        if self._core is None:
+            self._core = Connection(self.store.engine, self.pooled)
+            if self.is_postgresql and not self.begin:
+                self._core.execution_options(isolation_level="AUTOCOMMIT")
+        if self.begin:
+            self.driver  # noqa: B018 - begins the transaction
+        return self._core
+
+    @property
+    def driver(self) -> Any:
+        """Return the driver's connection, in its transaction where that is not for the driver to begin."""
+        driver: Any = self.pooled.driver_connection
+        if self.begin and wire.is_idle(driver):
+            wire.command(driver, self.begin)
+        return driver
+
+    @property
+    def info(self) -> MutableMapping[Any, Any]:
+        """Return what is known of the connection for as long as it is open."""
+        return self.pooled.info
+
+    def close(self) -> None:
+        """Give the connection back."""
+        (self.pooled if self._core is None else self._core).close()
 
     def lock(self, key: int) -> None:
         """Serialise with every other transaction that locks this key, until the end of this one.
@@ -109,6 +149,7 @@ class Store:
         self.is_postgresql = parsed.get_backend_name() == "postgresql"
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "pool_timeout": 10}
         if self.is_postgresql:
+            options["pool_reset_on_return"] = None
             options["connect_args"] = {"options": _POSTGRESQL_OPTIONS, "prepare_threshold": 2}
             if "connect_timeout" not in parsed.query:
                 options["connect_args"]["connect_timeout"] = _CONNECT_TIMEOUT_S
@@ -120,7 +161,11 @@ class Store:
         self._writer = threading.RLock()
         self.prepared = _prepared[self.is_postgresql]
         self.known_ids: dict[int, str] = {}
-        if not self.is_postgresql:
+        if self.is_postgresql:
+            event.listen(self.engine, "rollback", _forget_statements)
+            event.listen(self.engine, "rollback_savepoint", _forget_statements)
+            event.listen(self.engine, "reset", _take_back)
+        else:
             event.listen(self.engine, "connect", _prepare_sqlite)
 
     @contextmanager
@@ -130,23 +175,14 @@ class Store:
         Raises:
             FhirError: UNAVAILABLE when the database cannot be reached.
         """
-        with self._translated(), self.engine.connect() as connection:
-            if self.is_postgresql:
-                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-                connection.info.pop(PLAN, None)
-                connection.begin()
-            else:
-                connection.exec_driver_sql("BEGIN")
+        with self._lent(_ONE_SNAPSHOT if self.is_postgresql else b"") as session:
+            if not self.is_postgresql:
+                session.driver.execute("BEGIN")
             try:
-                yield Session(connection, self)
-            except FhirError:
-                connection.commit()
-                raise
-            except BaseException:
-                connection.rollback()
-                raise
-            # psycopg forgets its prepared statements on ROLLBACK, which would cost each read a new plan.
-            connection.commit()
+                yield session
+            finally:
+                # Nothing was written: no matter whether it ends well.
+                self._end(session)
 
     @contextmanager
     def glance(self) -> Iterator[Session]:
@@ -155,12 +191,27 @@ class Store:
         Raises:
             FhirError: UNAVAILABLE when the database cannot be reached.
         """
-        with self._translated(), self.engine.connect() as connection:
-            # SQLite's connections begin nothing by themselves.
-            if self.is_postgresql:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.info.pop(PLAN, None)
-            yield Session(connection, self)
+        # SQLite's connections begin nothing by themselves.
+        with self._lent(b"") as session:
+            yield session
+
+    @contextmanager
+    def _lent(self, begin: bytes) -> Iterator[Session]:
+        with self._translated():
+            session = Session(self, self.engine.raw_connection(), begin)
+            try:
+                session.info.pop(PLAN, None)
+                yield session
+            finally:
+                session.close()
+
+    def _end(self, session: Session) -> None:
+        """End a transaction that has read."""
+        driver: Any = session.pooled.driver_connection
+        if not self.is_postgresql:
+            driver.rollback()
+        elif not wire.is_idle(driver):
+            wire.command(driver, b"COMMIT")
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -174,12 +225,12 @@ class Store:
             if self.is_postgresql:
                 with self.engine.begin() as connection:
                     connection.info.pop(PLAN, None)
-                    yield Session(connection, self)
+                    yield Session(self, connection.connection, None, connection)
                 return
             with self._writer, self.engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 try:
-                    yield Session(connection, self)
+                    yield Session(self, connection.connection, None, connection)
                 except BaseException:
                     connection.rollback()
                     raise
@@ -210,6 +261,19 @@ class Store:
             if "statement timeout" in str(error):
                 raise FhirError(Kind.TIMEOUT, f"This takes longer than {_STATEMENT_TIMEOUT_S} seconds") from error
             raise FhirError(Kind.UNAVAILABLE, "The database cannot be reached") from error
+
+
+def _forget_statements(connection: Connection, *_: object) -> None:
+    """Forget what a connection has prepared: the driver makes it forget that when it rolls back."""
+    if not wire.is_idle(connection.connection.driver_connection):  # type: ignore[arg-type]
+        connection.info.pop(wire.NAMES, None)
+
+
+def _take_back(driver: Any, record: ConnectionPoolEntry, _state: object) -> None:
+    """Roll back what a returned connection may be in the middle of; one that is broken raises and is thrown away."""
+    if not wire.is_idle(driver):
+        record.info.pop(wire.NAMES, None)
+        driver.rollback()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

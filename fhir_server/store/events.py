@@ -90,7 +90,7 @@ def append(session: Session, events: Sequence[Event]) -> None:
     A write's events go here, with the write. A read's events go through `recorder.Recorder`.
     """
     # The driver's own statement: compiling and typing it anew costs Core more than the insert.
-    driver: Any = session.connection.connection.driver_connection
+    driver: Any = session.driver
     if not session.is_postgresql:
         driver.executemany(_INSERT, map(_row, events))
         return

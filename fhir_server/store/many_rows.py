@@ -58,7 +58,7 @@ def exchange(
         How many rows `beside` changed; without it nothing that means anything.
     """
     filled = tuple((table, tuple(found[0])) for table, found in rows.items() if found)
-    driver: Any = session.connection.connection.driver_connection
+    driver: Any = session.driver
     if not session.is_postgresql:
         for column in columns:
             driver.execute(f"DELETE FROM {column.table.name} WHERE {column.name} = ?", (value,))

@@ -19,6 +19,7 @@ from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from fhir_server.store import wire
 from fhir_server.store.database import PLAN, Session
 
 _LIMIT = 4096
@@ -113,28 +114,33 @@ def _statement(
 
 def _on_driver(session: Session, statement: Prepared, values: Mapping[str, Any]) -> _Cursor:
     """Run on the driver itself: what Core does for a text costs more than a short statement."""
-    driver = _driver(session)
+    driver, bound = session.driver, statement.bind(values)
     if isinstance(statement.text, str):
-        return cast("_Cursor", driver.execute(statement.text, statement.bind(values)))
+        return cast("_Cursor", driver.execute(statement.text, bound))
+    if session.begin is not None:
+        return wire.run(driver, session.info, statement.text, bound)
     # It looks for parameters in a long text anew at every run unless they are numbered already.
     cursor = psycopg.RawCursor(driver)
-    cursor.execute(statement.text, statement.bind(values), prepare=True, binary=True)
+    cursor.execute(statement.text, bound, prepare=True, binary=True)
     return cast("_Cursor", cursor)
 
 
 class _Cursor(Protocol):
-    """What both drivers' cursors have."""
+    """What the drivers' cursors and `wire.Answer` have."""
 
-    description: Sequence[Any] | None
-    rowcount: int
+    @property
+    def description(self) -> Sequence[Any] | None:
+        """Return what is known of the columns, their names first."""
+        ...
+
+    @property
+    def rowcount(self) -> int:
+        """Return how many rows were changed."""
+        ...
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return all rows."""
         ...
-
-
-def _driver(session: Session) -> Any:
-    return session.connection.connection.driver_connection
 
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -143,10 +149,13 @@ _SET = {plan: f"SET LOCAL plan_cache_mode = {plan.value}".encode() for plan in P
 
 def plan_for(session: Session, plan: Plan) -> None:
     """Let PostgreSQL plan the statements that follow this way, until another is asked for or the transaction ends."""
-    if not session.is_postgresql or session.connection.info.get(PLAN, Plan.ANY_VALUES) is plan:
+    if not session.is_postgresql or session.info.get(PLAN, Plan.ANY_VALUES) is plan:
         return
-    _driver(session).execute(_SET[plan])
-    session.connection.info[PLAN] = plan
+    if session.begin is None:
+        session.driver.execute(_SET[plan])
+    else:
+        wire.command(session.driver, _SET[plan])
+    session.info[PLAN] = plan
 
 
 def _compile(session: Session, statement: Executable, values: Mapping[str, Any]) -> Prepared:
