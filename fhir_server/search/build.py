@@ -201,7 +201,7 @@ class Builder:
         first = parameters[0]
         criterion = Indexed(
             found.table,
-            tuple(keys.of(parameter, found.suffix) for parameter in parameters),
+            tuple(keys.of(parameter, each) for parameter in parameters for each in (found.suffix, *found.also)),
             found.test,
             found.negated,
             found.rank,

@@ -138,12 +138,14 @@ def _simple(valued: Valued, owner: _Owner, reading: Reading) -> Iterator[tuple[s
                         yield uri.TABLE, owner.row(uri.TABLE, parameter.key, columns)
         if parameter.type in _WITH_ROWS_BESIDE:
             yield from _beside(parameter, values, owner, reading)
+        elif string.has_later(parameter):
+            yield from _later(parameter, values, owner)
 
 
 def _beside(
     parameter: SearchParameter, values: Iterable[Node], owner: _Owner, reading: Reading
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows that modifiers need: texts and types of tokens, identifiers and versions of references."""
+    """Yield the rows beside: texts and types of tokens, identifiers and versions of references."""
     if parameter.type == "token":
         typed = keys.of(parameter, keys.OF_TYPE)
         for kind, value in values:
@@ -158,6 +160,13 @@ def _beside(
         for kind, value in values:
             if kind != "Reference" or value.get("identifier"):
                 yield from _beside_reference(parameter, kind, value, owner, reading)
+
+
+def _later(parameter: SearchParameter, values: Iterable[Node], owner: _Owner) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows by which the later parts of a family name are found."""
+    for _, value in values:
+        for columns in string.write_later(value):
+            yield string.TABLE, owner.row(string.TABLE, keys.of(parameter, keys.LATER), columns)
 
 
 def _beside_reference(

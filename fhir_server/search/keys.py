@@ -30,6 +30,7 @@ SEVERAL = -1
 
 OF_TYPE = ":of-type"
 BELOW = ":below"
+LATER = ":later"
 
 CANONICAL = hash32("canonical")
 """Key of the `index_reference` row by which a resource with a canonical URL can be found by it, as references do."""

@@ -76,6 +76,7 @@ class Match:
             INVARIANT: 0 and 1 are few rows whatever the values are (a patient's, an identifier's): such a search is
             planned once for all values.
         hot: Code keys one of which every match has, as the hot column `code` would hold it; () when unknown.
+        also: Suffixes of further rows any of which will do.
     """
 
     table: str
@@ -84,6 +85,7 @@ class Match:
     negated: bool = False
     rank: int = 5
     hot: tuple[int, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,16 @@ written.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 
+from fhir_server.search import keys
 from fhir_server.search.model import Match, Reading
 from fhir_server.search.prepare import value as value_field
 from fhir_server.search.syntax import invalid, unescape
@@ -31,6 +34,10 @@ _PARTS = {
     "Address": ("line", "city", "district", "state", "country", "postalCode", "text"),
     "CodeableConcept": ("text",),
 }
+_FAMILIES = frozenset({"family", "name", "phonetic"})
+_PEOPLE = frozenset({"Patient", "Person", "Practitioner", "RelatedPerson"})
+_LATER = re.compile(r"(?<=\w)[\s\-\u2010-\u2013]+(?=\w)")
+_LATER_LIMIT = 8
 _LAST = chr(0x10FFFF)
 _ASCII_PUNCTUATION = {code: None for code in range(128) if unicodedata.category(chr(code)).startswith("P")}
 _SURROGATES = range(0xD800, 0xE000)
@@ -69,6 +76,22 @@ def comparable(text: str) -> str:
     return " ".join(kept.split()) or folded
 
 
+def has_later(parameter: SearchParameter) -> bool:
+    """Return whether what follows in a family name is found by itself."""
+    return parameter.code in _FAMILIES and parameter.resource_type in _PEOPLE
+
+
+def write_later(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the columns of the rows beside: a family name or whole name from its second, third, … word on.
+
+    "Servers SHOULD search the parts of a family name independently."
+    """
+    for text in (value,) if isinstance(value, str) else (value.get("family"), value.get("text")):
+        if isinstance(text, str):
+            for found in islice(_LATER.finditer(text), _LATER_LIMIT):
+                yield row(text[found.end() :])
+
+
 def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], _reading: Reading) -> Match:
     """Understand a list of alternatives.
 
@@ -84,7 +107,7 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], _readi
         raise invalid(parameter.code, "needs at least one letter, digit or sign to compare.")
     if modifier == "contains":
         return Match(TABLE, Contains(tuple(f"%{literal(text)}%" for text in folded)), rank=7)
-    return Match(TABLE, StartsWith.of(folded), rank=3)
+    return Match(TABLE, StartsWith.of(folded), rank=3, also=(keys.LATER,) if has_later(parameter) else ())
 
 
 @dataclass(frozen=True, slots=True)
