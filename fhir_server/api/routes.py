@@ -24,6 +24,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import context
 from fhir_server.web.bearer import caller, caller_again, spend
 from fhir_server.web.errors import render_error
+from fhir_server.web.security import add_absent
 
 blueprint = Blueprint("fhir", __name__)
 EXTENSION = "fhir_api"
@@ -42,7 +43,8 @@ _CORS = {
         "ETag, Location, Content-Location, Last-Modified, X-Request-Id, X-Progress, WWW-Authenticate, Retry-After"
     ),
     "Access-Control-Max-Age": "600",
-}
+    "Vary": "Accept",
+}.items()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,9 @@ def refuse(error: Exception) -> Response:
 @blueprint.after_request
 def allow_browsers(response: Response) -> Response:
     """Let browser apps of other origins call the API: access is by bearer token, never by cookie."""
-    response.headers.update(_CORS)
-    response.vary.add("Accept")
+    if "Vary" in response.headers:
+        response.vary.add("Accept")
+    add_absent(response, _CORS)
     deflate(request, response)
     return response
 

@@ -100,8 +100,11 @@ def current() -> Web:
 
 
 def context() -> Context:
-    """Return the context of the present request."""
-    return current().context(request)
+    """Return the context of the present request, made once."""
+    made = g.get("context")
+    if made is None:
+        made = g.context = current().context(request)
+    return cast("Context", made)
 
 
 def request_id() -> str:

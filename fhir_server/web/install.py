@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Request, Response, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from jinja2 import ChainableUndefined, ChoiceLoader, PackageLoader
 
@@ -23,6 +24,9 @@ def install(app: Flask, web: Web) -> None:
     Call it before the first template is rendered and before a front door is registered.
     """
     app.extensions[EXTENSION] = web
+    app.session_interface = _FormSession()
+    # No view here is a coroutine; Flask would look at every function of every request.
+    app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.secret_key = web.secret_key
     app.config.update(
         SESSION_COOKIE_NAME=f"__Host-{_CSRF}" if web.is_https else _CSRF,
@@ -57,6 +61,14 @@ def install(app: Flask, web: Web) -> None:
     app.before_request(ask_agreement)
     app.after_request(_finish)
     app.register_error_handler(Exception, errors.render_error)
+
+
+class _FormSession(SecureCookieSessionInterface):
+    """The form cookie, which INVARIANT: programs' paths do not read."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return what the cookie holds, None (an empty session that keeps nothing) for programs."""
+        return None if security.is_machine(request.path) else super().open_session(app, request)
 
 
 def _refuse_nul() -> None:

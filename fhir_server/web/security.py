@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterable
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -36,6 +37,14 @@ _PAGE_POLICY = (
     "default-src 'none'; script-src 'self' 'nonce-{nonce}'; worker-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; frame-src 'self'; manifest-src 'self'; form-action 'self'{targets}; "
     "base-uri 'none'; frame-ancestors 'none'"
+)
+_PAGE_HEADERS = (
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"),
+    ("X-Frame-Options", "DENY"),
+    ("Cache-Control", "no-store"),
 )
 _SAFE_NEXT = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*:(//[A-Za-z0-9.\[\]:-]+)?")
@@ -78,20 +87,19 @@ def safe_next(target: str | None) -> str:
 
 def set_headers(response: Response) -> Response:
     """Add the security headers; a view that set one of them keeps its own."""
-    headers = response.headers
-    headers["X-Request-Id"] = request_id()
-    headers.setdefault("X-Content-Type-Options", "nosniff")
+    found = [("X-Request-Id", request_id()), ("X-Content-Type-Options", "nosniff")]
     if current().is_https:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+        found.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
     if is_machine(request.path):
-        headers.setdefault("Content-Security-Policy", _MACHINE_POLICY)
-        return response
-    policy = _PAGE_POLICY.format(nonce=csp_nonce(), targets=g.get("form_targets", ""))
-    headers.setdefault("Content-Security-Policy", policy)
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
-    headers.setdefault("X-Frame-Options", "DENY")
-    headers.setdefault("Cache-Control", "no-store")
+        found.append(("Content-Security-Policy", _MACHINE_POLICY))
+    else:
+        policy = _PAGE_POLICY.format(nonce=csp_nonce(), targets=g.get("form_targets", ""))
+        found += (("Content-Security-Policy", policy), *_PAGE_HEADERS)
+    add_absent(response, found)
     return response
+
+
+def add_absent(response: Response, headers: Iterable[tuple[str, str]]) -> None:
+    """Add headers that are not there yet: one look at those that are, where a mapping would look for each."""
+    present = {name.lower() for name, _ in response.headers}
+    response.headers.extend([(name, value) for name, value in headers if name.lower() not in present])
