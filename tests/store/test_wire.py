@@ -1,0 +1,108 @@
+"""Statements by libpq: values arrive as they are, and whatever a connection forgets is prepared again."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import wire
+from fhir_server.store.database import Session, Store
+from tests.databases import PostgresqlDatabases
+from tests.postgres import Cluster
+
+_ECHO = b"SELECT $1::bigint, $2::double precision, $3::text, $4::boolean, $5::bytea"
+
+
+@pytest.fixture
+def store(postgres_cluster: Cluster) -> Iterator[Store]:
+    made = PostgresqlDatabases(postgres_cluster)
+    opened = Store(made.empty(), pool_size=1)
+    yield opened
+    opened.close()
+    made.close()
+
+
+def _asked(session: Session, statement: bytes, *values: object) -> list[tuple[object, ...]]:
+    return wire.run(session.driver, session.info, statement, values).fetchall()
+
+
+def test_values_come_back_as_they_were_sent(store: Store) -> None:
+    rows = [
+        (0, 0.1, "", False, b""),
+        (-(2**63), float("inf"), "a'\\;$1 é \U0001d518\n", True, bytes(range(256))),
+        (2**63 - 1, 5e-324, "x" * 100_000, None, None),
+        (None, None, None, None, None),
+    ]
+    with store.read() as session:
+        for row in rows:
+            assert _asked(session, _ECHO, *row) == [row]
+        with pytest.raises(psycopg.DataError, match="NUL"):
+            _asked(session, _ECHO, 1, 1.0, "cut\0off", True, b"")
+        with pytest.raises(TypeError):
+            _asked(session, _ECHO, 1, 1.0, [], True, b"")
+        answer = wire.run(session.driver, session.info, b"SELECT 1 AS one, 2 AS two WHERE $1", (False,))
+        assert (answer.description, answer.rowcount, answer.fetchall()) == ([("one",), ("two",)], 0, [])
+
+
+def test_a_statement_that_the_connection_forgot_is_prepared_again(store: Store) -> None:
+    def again() -> None:
+        for opened in (store.read, store.glance):
+            with opened() as session:
+                assert _asked(session, b"SELECT $1::int", 7) == [(7,)]
+
+    again()
+    with suppress(ZeroDivisionError), store.write() as session:
+        # The driver makes the connection forget what is prepared, for it has prepared something itself.
+        psycopg.RawCursor(session.driver).execute("SELECT 2", prepare=True)
+        raise ZeroDivisionError
+    again()
+    with store.write() as session:
+        psycopg.RawCursor(session.driver).execute("SELECT 2", prepare=True)
+        with suppress(ZeroDivisionError), session.connection.begin_nested():
+            raise ZeroDivisionError
+    again()
+    with store.glance() as session:
+        wire.command(session.driver, b"DEALLOCATE ALL")
+    with store.glance() as session:
+        assert _asked(session, b"SELECT $1::int", 7) == [(7,)]
+    again()
+
+
+def test_only_the_statements_used_last_are_kept(store: Store) -> None:
+    with store.glance() as session:
+        for number in range(250):
+            assert _asked(session, b"SELECT $1::int + %d" % number, 1) == [(1 + number,)]
+        kept = session.connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one()
+        assert kept <= 101
+        assert _asked(session, b"SELECT $1::int + 0", 1) == [(1,)]
+
+
+def test_reads_of_one_transaction_share_a_snapshot_and_change_nothing(store: Store) -> None:
+    with store.write() as session:
+        session.connection.execute(text("CREATE TABLE t (n int)"))
+    with store.read() as session, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        _asked(session, b"INSERT INTO t VALUES (1)")
+    with store.read() as session:
+        assert _asked(session, b"SELECT count(*) FROM t") == [(0,)]
+        with psycopg.connect(store.engine.url.render_as_string(False).replace("+psycopg", "")) as other:
+            other.execute("INSERT INTO t VALUES (1)")
+        assert _asked(session, b"SELECT count(*) FROM t") == [(0,)]
+        assert session.connection.execute(text("SELECT count(*) FROM t")).scalar_one() == 0
+    with store.glance() as session:
+        assert _asked(session, b"SELECT count(*) FROM t") == [(1,)]
+        assert session.connection.execute(text("SELECT count(*) FROM t")).scalar_one() == 1
+
+
+def test_a_lost_connection_is_told_once_and_replaced(store: Store) -> None:
+    with store.glance() as session:
+        lost = session.driver.info.backend_pid
+    with psycopg.connect(store.engine.url.render_as_string(False).replace("+psycopg", ""), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (lost,))
+    with pytest.raises(FhirError) as refused, store.read() as session:
+        _asked(session, b"SELECT 1")
+    assert refused.value.kind is Kind.UNAVAILABLE
+    with store.read() as session:
+        assert _asked(session, b"SELECT 1") == [(1,)]
