@@ -1,5 +1,6 @@
 """Fixtures and switches for every test: databases, a browser, Hypothesis profiles, no skips in CI."""
 
+import gc
 import os
 import shutil
 import sys
@@ -57,6 +58,12 @@ def pytest_configure(config: pytest.Config) -> None:
         _keep_bytecode()
         os.environ[RUN_VARIABLE] = str(os.getpid())
         sweep_abandoned()
+
+
+def pytest_collection_finish() -> None:
+    """Spare every full collection of garbage what the imports made: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
