@@ -23,6 +23,7 @@ OWN_LOG: Final = frozenset({"/access-log", "/access-log.json", "/access-log/proo
 """What shows a patient the log of their own record, to which each request adds; so does their first page."""
 _VARIABLE: Final = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
 _FORM_TOKEN: Final = re.compile(r'name="csrf_token" value="([^"]+)"')
+_REQUEST: Final = "https://fhir-server.example.org/CodeSystem/appointment-request"
 _ALLERGY: Final = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
 _CODING: Final = {
     "coding": [{"system": "http://snomed.info/sct", "code": "91936005", "display": "Allergy"}],
@@ -49,7 +50,7 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "carer_invitation_id": ("nowhere",),
     "parent_invitation_id": ("nowhere",),
     "choice": ("carol", "nowhere"),
-    "request_id": ("nowhere",),
+    "request_id": ("a-com", "a-com-mh", "b-com", "nowhere"),
     "account_id": ("account-professional", "nowhere"),
     "token": ("nowhere",),
     "batch_id": ("nowhere",),
@@ -66,12 +67,12 @@ def furnish(world: World) -> None:
     """Add what pages show, of each kind one that is general and one that is not, for both patients."""
     for patient, prefix in ((ANN, "a"), (BOB, "b")):
         for end, label in (("", "general"), ("-mh", "mental-health")):
-            for body in _shown(patient):
+            for body in _shown(patient, f"{prefix}-app{end}"):
                 logical_id = f"{prefix}-{str(body['resourceType']).lower()[:3]}{end}"
                 world.server.put({**body, "id": logical_id, "meta": labelled(label)}, world.trust)
 
 
-def _shown(patient: str) -> list[Json]:
+def _shown(patient: str, appointment_id: str) -> list[Json]:
     return [
         {"resourceType": "Appointment", "status": "booked", "start": "2026-12-01T10:00:00Z",
          "end": "2026-12-01T10:20:00Z", "participant": [{"actor": ref(patient), "status": "accepted"}]},
@@ -82,6 +83,9 @@ def _shown(patient: str) -> list[Json]:
          "medicationCodeableConcept": _CODING},
         {"resourceType": "Immunization", "status": "completed", "patient": ref(patient), "vaccineCode": _CODING,
          "occurrenceDateTime": "2026-01-01"},
+        {"resourceType": "Communication", "status": "completed", "subject": ref(patient), "sender": ref(patient),
+         "category": [{"coding": [{"system": _REQUEST, "code": "change"}]}], "sent": "2026-01-02T10:00:00Z",
+         "about": [ref(f"Appointment/{appointment_id}")], "payload": [{"contentString": appointment_id}]},
     ]  # fmt: skip
 
 
