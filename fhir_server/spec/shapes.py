@@ -111,7 +111,7 @@ class Shape:
             for child in alternatives:
                 segment = f"{element.name}.ofType({child.type})" if element.choice else element.name
                 members[child.json_name] = _Member(segment, _member_check(definitions, child))
-                if child.type in PRIMITIVES:
+                if child.type in PRIMITIVES and not _is_attribute(self._context, child):
                     check = extensions_check(
                         shape_of(definitions, _PRIMITIVE_EXTENSIONS).check, element, child.json_name
                     )
@@ -175,6 +175,12 @@ def _check_extension(value: Json, place: Place, run: Run) -> None:
     check_extension(value, place, run)
 
 
+def _is_attribute(context: str, child: Child) -> bool:
+    """Return whether XML has this as an attribute: it has no id or extensions, in JSON neither."""
+    name = child.element.name
+    return (name == "id" and child.type == "string") or (context == "Extension" and name == "url")
+
+
 def _accept(_value: Any, _owner: Json, _place: Place, _run: Run) -> None:
     """Accept what was looked at before."""
 
@@ -192,7 +198,7 @@ def _member_check(definitions: Definitions, child: Child) -> Check:
     element = child.element
     if child.type == "xhtml":
         return check_xhtml
-    if element.name == "id" and child.type == "string":
+    if _is_attribute("", child):
         return check_element_id
     if primitive := PRIMITIVES.get(child.type):
         codes = definitions.value_set(element.binding) if child.type == "code" and element.binding else None

@@ -51,6 +51,8 @@ VALUES: tuple[tuple[str, str, str, tuple[Any, ...]], ...] = (
     (PATIENT, "name.0.family", "name[0].family", ("", ["x"], 1, "\u0007", None)),
     (PATIENT, "name.0.use", "name[0].use", ("Official", "main", 1)),
     (PATIENT, "name.0.id", "name[0].id", ("a b", "", 1)),
+    (PATIENT, "name.0._id", "name[0]._id", ({"extension": [{"url": "http://x.test", "valueString": "x"}]},)),
+    (PATIENT, "extension", "extension[0]", ([{"url": "http://x.test", "_url": {"id": "x"}, "valueString": "x"}],)),
     (PATIENT, "name", "name[1].id", ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}],)),
     (
         PATIENT,
