@@ -161,7 +161,12 @@ class Copies:
     def take_back(self, copy: Copy) -> None:
         """Keep the copy for another test, or drop it where it cannot be put right."""
         copy.uses_count += 1
-        if copy.uses_count >= _USES_COUNT or not copy.go_back():
+        try:
+            is_kept = copy.uses_count < _USES_COUNT and copy.go_back()
+        except psycopg.Error:
+            # A test took a table away, or the connection.
+            is_kept = False
+        if not is_kept:
             self._drop(copy)
             return
         self._idle.append(copy)
