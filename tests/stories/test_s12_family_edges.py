@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.databases import Databases
-from tests.stories.site import Site, running, seeded
+from tests.stories.site import Site, running, seeded_on_sqlite
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -27,10 +25,10 @@ BORN = 1976
 
 
 @pytest.fixture
-def site(databases: Databases, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Return a running server for which Amelia, of the demo's patients, is still a child."""
-    url, keys = seeded(databases, tmp_path_factory)
-    with running(url, keys, tmp_path, child_until_years=80) as made:
+    url, keys, folder = seeded_on_sqlite(tmp_path_factory)
+    with running(url, keys, folder, child_until_years=80) as made:
         yield made
 
 
