@@ -36,7 +36,7 @@ _PARTS = {
 }
 _FAMILIES = frozenset({"family", "name", "phonetic"})
 _PEOPLE = frozenset({"Patient", "Person", "Practitioner", "RelatedPerson"})
-_LATER = re.compile(r"(?<=\w)[\s\-\u2010-\u2013]+(?=\w)")
+_LATER = re.compile(r"(?<=[^\s\-\u2010-\u2013])[\s\-\u2010-\u2013]+(?=\S)")
 _LATER_LIMIT = 8
 _LAST = chr(0x10FFFF)
 _ASCII_PUNCTUATION = {code: None for code in range(128) if unicodedata.category(chr(code)).startswith("P")}
