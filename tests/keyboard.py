@@ -41,6 +41,7 @@ class Keyboard:
         """Insist on the page that a step leads to: its heading, and a title that begins with the same words."""
         expect(self.page.get_by_role("heading", level=1)).to_contain_text(title)
         expect(self.page).to_have_title(_begins(title))
+        self.page.wait_for_load_state()
 
     def told(self, *problems: str) -> None:
         """Insist that mistakes are announced: in the title, by an alert with the focus, and at their fields."""
@@ -53,6 +54,8 @@ class Keyboard:
 
     def reach(self, control: Locator) -> None:
         """Press Tab until a control has the focus, and insist that one sees it; of radio buttons any of the group."""
+        # A key that is pressed while a page's scripts begin may be lost.
+        self.page.wait_for_load_state()
         wanted = control.element_handle()
         for _ in range(_MOST_TABS):
             if self.page.evaluate(_AT, wanted):

@@ -133,6 +133,7 @@ def the_privacy_officer_answers(keys: Keyboard) -> None:
     row = page.get_by_role("row").filter(has_text="I was at work that day")
     expect(row).to_contain_text(EMERGENCY)
     keys.follow(row.get_by_role("link"), "A patient does not recognise this")
+    keys.send(page.get_by_role("button", name="Answer the patient"))
     keys.told("answer")
     keys.tick(page.get_by_role("radio").first)
     keys.write(page.get_by_label("Your answer"), ANSWER)
