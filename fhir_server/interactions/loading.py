@@ -32,6 +32,8 @@ from fhir_server.store.load_parts import Part
 ACTION = "load-resources"
 _ROUNDS = 8
 """So many resources are left out of a transaction one by one; where more are refused, it is halved."""
+_DATABASE_FAULTS = frozenset({Kind.UNAVAILABLE, Kind.TIMEOUT})
+"""What says nothing about a resource: nothing is noted as done."""
 _CONFLICTS = 3
 """So often somebody else, such as another process of the same load, may have been there first."""
 
@@ -49,8 +51,8 @@ def load(part: Part, texts: Sequence[Text], principal: Principal, context: Conte
         context: The server.
 
     Raises:
-        FhirError: FORBIDDEN (403) for who may not choose ids; UNAVAILABLE (503) where the database cannot be reached:
-            then these lines are not done.
+        FhirError: FORBIDDEN (403) for who may not choose ids; UNAVAILABLE or TIMEOUT (503) where the database does
+            not answer: then these lines are not done.
     """
     if not policy.chooses_ids(principal):
         raise FhirError(Kind.FORBIDDEN, "Only the operator and an organisation's own system load resources")
@@ -96,7 +98,7 @@ class _Loading:
                 refused.append(found.entry.refused(found.error))
                 waiting.remove(found.entry)
             except FhirError as error:
-                if error.kind is Kind.UNAVAILABLE or not waiting:
+                if error.kind in _DATABASE_FAULTS or not waiting:
                     raise
                 if error.kind is Kind.CONFLICT and conflicts < _CONFLICTS:
                     conflicts += 1
@@ -146,7 +148,7 @@ class _Loading:
         try:
             bundle.process(interaction, self.principal, self.context, perform, beside=note)
         except FhirError as error:
-            if error.kind is Kind.UNAVAILABLE:
+            if error.kind in _DATABASE_FAULTS:
                 raise
             done = replace(part, refused=(*part.refused, entry.refused(error)))
             with self.context.store.write() as session:
