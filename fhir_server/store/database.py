@@ -208,6 +208,9 @@ class Store:
     def _end(self, session: Session) -> None:
         """End a transaction that has read."""
         driver: Any = session.pooled.driver_connection
+        if driver is None:
+            # It was lost, and SQLAlchemy has thrown it away.
+            return
         if not self.is_postgresql:
             driver.rollback()
         elif not wire.is_idle(driver):
@@ -265,7 +268,8 @@ class Store:
 
 def _forget_statements(connection: Connection, *_: object) -> None:
     """Forget what a connection has prepared: the driver makes it forget that when it rolls back."""
-    if not wire.is_idle(connection.connection.driver_connection):  # type: ignore[arg-type]
+    # One that was lost has nothing to forget; to ask for its driver would hide the loss behind an error of its own.
+    if not connection.invalidated and not wire.is_idle(connection.connection.driver_connection):  # type: ignore[arg-type]
         connection.info.pop(wire.NAMES, None)
 
 

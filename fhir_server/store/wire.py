@@ -82,9 +82,11 @@ def run(driver: psycopg.Connection[Any], known: MutableMapping[Any, Any], text: 
     postgresql = driver.pgconn
     was_idle = is_idle(driver)
     result = postgresql.exec_prepared(_name(driver, known, text), parameters, formats, _BINARY)
-    if was_idle and result.error_field(pq.DiagnosticField.SQLSTATE) == _GONE:
+    if result.error_field(pq.DiagnosticField.SQLSTATE) == _GONE:
+        # Within a transaction, which has failed with this, it is the next one that prepares anew.
         known.pop(NAMES, None)
-        result = postgresql.exec_prepared(_name(driver, known, text), parameters, formats, _BINARY)
+        if was_idle:
+            result = postgresql.exec_prepared(_name(driver, known, text), parameters, formats, _BINARY)
     _check(postgresql, result)
     loader = known.get(_LOADER)
     if loader is None:

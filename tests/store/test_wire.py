@@ -96,13 +96,54 @@ def test_reads_of_one_transaction_share_a_snapshot_and_change_nothing(store: Sto
         assert session.connection.execute(text("SELECT count(*) FROM t")).scalar_one() == 1
 
 
-def test_a_lost_connection_is_told_once_and_replaced(store: Store) -> None:
+def test_a_transaction_that_finds_its_statements_forgotten_fails_alone(store: Store) -> None:
     with store.glance() as session:
-        lost = session.driver.info.backend_pid
-    with psycopg.connect(store.engine.url.render_as_string(False).replace("+psycopg", ""), autocommit=True) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 5000)", (lost,))
-    with pytest.raises(FhirError) as refused, store.read() as session:
-        _asked(session, b"SELECT 1")
-    assert refused.value.kind is Kind.UNAVAILABLE
+        assert _asked(session, b"SELECT $1::int", 7) == [(7,)]
+        wire.command(session.driver, b"DEALLOCATE ALL")
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName), store.read() as session:
+        _asked(session, b"SELECT $1::int", 7)
     with store.read() as session:
-        assert _asked(session, b"SELECT 1") == [(1,)]
+        assert _asked(session, b"SELECT $1::int", 7) == [(7,)]
+
+
+def _run_by_core(session: Session) -> None:
+    session.connection.execute(text("SELECT 1"))
+
+
+def _run_in_savepoint(session: Session) -> None:
+    with session.connection.begin_nested():
+        _run_by_core(session)
+
+
+def _run_by_driver(session: Session) -> None:
+    psycopg.RawCursor(session.driver).execute(b"SELECT 1")
+
+
+def _run_by_wire(session: Session) -> None:
+    _asked(session, b"SELECT 1")
+
+
+def test_a_lost_connection_is_told_once_and_replaced(store: Store) -> None:
+    url = store.engine.url.render_as_string(False).replace("+psycopg", "")
+    ways = [
+        (store.read, _run_by_wire),
+        (store.read, _run_by_core),
+        (store.glance, _run_by_wire),
+        (store.glance, _run_by_core),
+        (store.write, _run_by_core),
+        (store.write, _run_in_savepoint),
+        (store.write, _run_by_driver),
+    ]
+    with psycopg.connect(url, autocommit=True) as other:
+        for at, (opened, run) in enumerate(ways):
+            for is_begun in (False, True):
+                with store.glance() as session:
+                    lost = session.driver.info.backend_pid
+                with pytest.raises(FhirError) as refused, opened() as session:  # noqa: PT012 - lost in the middle
+                    if is_begun:
+                        run(session)
+                    other.execute("SELECT pg_terminate_backend(%s, 5000)", (lost,))
+                    run(session)
+                assert refused.value.kind is Kind.UNAVAILABLE, (at, is_begun)
+                with store.read() as session:
+                    assert _asked(session, b"SELECT 1") == [(1,)], (at, is_begun)
