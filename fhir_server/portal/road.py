@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -150,8 +151,15 @@ class Road:
 
     def create(self, resource: Mapping[str, Any], *, if_none_exist: tuple[Parameter, ...] = ()) -> str:
         """Store a new resource, unless one is found by `if_none_exist`, and return its logical id."""
+        return self._create(resource, if_none_exist).id
+
+    def create_first(self, resource: Mapping[str, Any], if_none_exist: tuple[Parameter, ...]) -> bool:
+        """Store a new resource, unless one is found by `if_none_exist`, and return whether it was stored."""
+        return self._create(resource, if_none_exist).status == HTTPStatus.CREATED
+
+    def _create(self, resource: Mapping[str, Any], if_none_exist: tuple[Parameter, ...]) -> Outcome:
         kind = str(resource["resourceType"])
-        return self._perform(Interaction(Code.CREATE, type=kind, resource=resource, if_none_exist=if_none_exist)).id
+        return self._perform(Interaction(Code.CREATE, type=kind, resource=resource, if_none_exist=if_none_exist))
 
     def create_together(
         self,

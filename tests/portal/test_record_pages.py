@@ -275,3 +275,42 @@ def test_a_page_of_one_record_shows_nothing_of_another_to_somebody_who_may_see_b
         unknown = other.replace(path.rpartition("/")[2].removesuffix(".ics"), "nobodys")
         assert helen.open(other).status_code == helen.open(unknown).status_code == 404, path
     assert helen.open("/patients/amelia-hart/letters/amelia-hart-letter-16").status_code == 200
+
+
+def test_two_people_of_one_appointment_are_each_answered_and_nobody_is_by_what_another_sends(server: Server) -> None:
+    gp, op = Person(server, GP), server.operator()
+    system = "https://fhir-server.example.org/CodeSystem/appointment-request"
+    general = {"security": [{"system": "https://fhir-server.example.org/CodeSystem/privacy-label", "code": "general"}]}
+    people = [{"reference": f"Patient/{name}"} for name in ("amelia-hart", "kwame-boateng")]
+    start = server.clock() + timedelta(days=3)
+    both = {
+        "resourceType": "Appointment",
+        "meta": general,
+        "status": "booked",
+        "start": start.isoformat(),
+        "end": (start + timedelta(hours=1)).isoformat(),
+        "participant": [{"actor": each, "status": "accepted"} for each in people],
+    }
+    about = [{"reference": f"Appointment/{server.post('Appointment', op, both)['id']}"}]
+
+    def sent(subject: dict[str, str], code: str, **more: object) -> str:
+        body = {
+            "resourceType": "Communication", "meta": general, "status": "completed", "subject": subject,
+            "category": [{"coding": [{"system": system, "code": code}]}], "about": about,
+            "sent": server.clock().isoformat(), **more,
+        }  # fmt: skip
+        return str(server.post("Communication", op, body)["id"])
+
+    mine, theirs = (sent(each, "change") for each in people)
+    # An answer of another person's record says nothing of mine.
+    sent(people[1], "accepted", inResponseTo=[{"reference": f"Communication/{mine}"}])
+    listed = gp.get("/patients/appointment-requests")
+    assert [f"/patients/appointment-requests/{each}" in listed for each in (mine, theirs)] == [True, True]
+    assert "is in the person" in gp.follow(gp.send(f"/patients/appointment-requests/{mine}", {"verdict": "declined"}))
+    listed = gp.get("/patients/appointment-requests")
+    assert [f"/patients/appointment-requests/{each}" in listed for each in (mine, theirs)] == [False, True]
+
+    # Who answers at the same moment as a colleague is not told that theirs is in the record.
+    sent(people[1], "declined", identifier=[{"system": system, "value": f"urn:appointment-request:{theirs}:1"}])
+    late = gp.send(f"/patients/appointment-requests/{theirs}", {"verdict": "accepted"})
+    assert "answered this already" in gp.follow(late)

@@ -68,41 +68,49 @@ def answer_appointment_request(request_id: str) -> str | Response:
     if problems:
         return make_response(_form(found, tuple(problems)), 400)
     try:
-        _save(way, found, verdict, message)
+        is_ours = _save(way, found, verdict, message)
     except FhirError as error:
         if error.kind is not Kind.FORBIDDEN:
             raise
         return make_response(_form(found, (Problem(_REFUSED),)), 403)
-    return redirect(f"{_LIST}?done=sent", 303)
+    return redirect(f"{_LIST}?done={'sent' if is_ours else 'known'}", 303)
 
 
-def _save(way: Road, found: Waiting, verdict: str, message: str) -> None:
+def _save(way: Road, found: Waiting, verdict: str, message: str) -> bool:
+    """Save an answer and tell the patient; return False where another's came first, and stands."""
     asked = way.read("Communication", found.asked.id)
     by = {"reference": way.principal.subject, "display": way.principal.name}
     answer, same = reply(verdict, message, asked, by=by, version=found.asked.version, now=way.now)
     # Of two answers at once the second waits, and finds the first.
-    way.create(answer, if_none_exist=same)
+    if not way.create_first(answer, same):
+        return False
     with way.context.store.write() as session:
         carers.tell(session, found.asked.patient, way.now)
+    return True
 
 
 def _waiting(way: Road) -> tuple[tuple[Waiting, ...], bool]:
     """Return the requests that wait, and whether there are more than are looked at."""
     codes = ",".join(f"{SYSTEM}|{code}" for code in (*KINDS, *ANSWERS))
     found = way.search("Communication", ("category", codes), ("_sort", "-sent"), ("_count", str(_MOST)))
-    asked = {each.appointment_id: each for each in standing(found.matches).values() if each.answer is None}
-    appointments = {str(each["id"]): each for each in _read(way, "Appointment", asked)}
-    ahead = {visit.id: visit for visit in diary(appointments.values(), way.now).upcoming if not visit.called_off}
+    # INVARIANT: person by person. Two may ask about one appointment, and nobody answers what another person asked.
+    by_person: dict[str, list[dict[str, Any]]] = {}
+    for each in found.matches:
+        by_person.setdefault(reference(each.get("subject")), []).append(each)
+    asked = [one for of_one in by_person.values() for one in standing(of_one).values() if one.answer is None]
+    appointments = {str(each["id"]): each for each in _read(way, "Appointment", {one.appointment_id for one in asked})}
+    ahead = (visit for visit in diary(appointments.values(), way.now).upcoming if not visit.called_off)
     today = way.now.astimezone(LONDON).date()
     people = {
         f"Patient/{each['id']}": person(each, today)
-        for each in _read(way, "Patient", {each.patient.partition("/")[2] for each in asked.values()})
+        for each in _read(way, "Patient", {one.patient.partition("/")[2] for one in asked})
     }
     # Who cannot see the appointment learns nothing of it from what was asked about it.
     return tuple(
-        Waiting(asked[visit.id], people[asked[visit.id].patient], visit)
-        for visit in ahead.values()
-        if asked[visit.id].patient in people and _is_of(appointments[visit.id], asked[visit.id].patient)
+        Waiting(one, people[one.patient], visit)
+        for visit in ahead
+        for one in asked
+        if one.appointment_id == visit.id and one.patient in people and _is_of(appointments[visit.id], one.patient)
     ), bool(found.next_page)
 
 
