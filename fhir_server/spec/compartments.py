@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fhir_server.spec.definitions import Definitions, SearchParameter
 
-_PURPOSE = "owning parameters"
+_PURPOSE = "owning"
 _PATIENTS_ONLY = ".where(resolve() is Patient)"
 
 
@@ -15,9 +15,9 @@ def owning_parameters(definitions: Definitions, resource_type: str) -> frozenset
     (https://hl7.org/fhir/R4/compartmentdefinition-patient.html), and those that find no other elements, such as
     `patient` beside `subject`. None of Patient itself: its `link` is about two records.
     """
-    found: frozenset[int] | None = definitions.compiled.get((resource_type, _PURPOSE))
+    found: frozenset[int] | None = definitions.compiled.get((_PURPOSE, resource_type))
     if found is None:
-        found = definitions.compiled[resource_type, _PURPOSE] = _owning_parameters(definitions, resource_type)
+        found = definitions.compiled[_PURPOSE, resource_type] = _owning_parameters(definitions, resource_type)
     return found
 
 

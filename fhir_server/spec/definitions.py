@@ -24,6 +24,10 @@ from fhir_server.spec.routes import Route, find_routes, root
 ARTEFACT = Path(__file__).with_name("r4.msgpack")
 
 
+_OF_PARAMETERS = frozenset({"nodes", "composites", "owning"})
+"""For which purposes `Definitions.compiled` rests on search parameters."""
+
+
 class DefinitionsError(Exception):
     """The definitions are missing, or a search parameter of our own contradicts them."""
 
@@ -332,7 +336,7 @@ def with_additions(definitions: Definitions, extra: Iterable[Mapping[str, Any]])
     if not additions:
         return definitions
     # What is compiled of types serves on; what is compiled of their search parameters does not.
-    kept = {key: made for key, made in definitions.compiled.items() if key[0] not in {"nodes", "composites"}}
+    kept = {key: made for key, made in definitions.compiled.items() if key[0] not in _OF_PARAMETERS}
     made = replace(definitions, _parameters=definitions._parameters + additions, _by_type={}, compiled=kept)  # noqa: SLF001
     _check_additions(made, made._parameters)  # noqa: SLF001 - its own kind
     return made

@@ -11,6 +11,7 @@ from fhir_server.search.model import SearchRequest
 from fhir_server.search.parse import parse
 from fhir_server.search.within import patient_of
 from fhir_server.spec.compartments import owning_parameters
+from fhir_server.spec.definitions import with_additions
 from fhir_server.spec.extract import nodes
 from fhir_server.store.keys import reference_key
 from tests.databases import Databases
@@ -108,6 +109,23 @@ def test_a_parameter_that_names_records_finds_nothing_in_what_is_not_of_the_reco
                 assert {reference_key("Patient", text.partition("/")[2]) for text in texts} <= owners, parameter.url
                 found += len(texts)
     assert found > len(DEFINITIONS.compartment_parameters("Patient", "Observation"))
+
+
+def test_a_parameter_of_the_operators_own_names_a_record_where_it_finds_nothing_else() -> None:
+    def own(code: str, expression: str) -> Json:
+        url = f"https://record.example/{code}"
+        return {"url": url, "code": code, "base": ["Observation"], "type": "reference", "expression": expression}
+
+    before = owning_parameters(DEFINITIONS, "Observation")
+    ways = {
+        "whose": "Observation.subject",
+        "about": "Observation.subject | Observation.focus",
+        "in": "Observation.focus",
+    }
+    made = with_additions(DEFINITIONS, [own(code, expression) for code, expression in ways.items()])
+    known = made.search_parameters("Observation")
+    assert owning_parameters(made, "Observation") == {*before, known["whose"].key}
+    assert owning_parameters(DEFINITIONS, "Observation") == before
 
 
 def _of_patients(value: Any, numbers: Iterator[int]) -> Any:
