@@ -19,11 +19,12 @@ from fhir_server.access.decide import decide, gate
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.interactions import audit, bundle, conditional, finishing, references, road, writing
 from fhir_server.interactions.job import Job, Pending
-from fhir_server.interactions.load_texts import Entry, Text, groups, missing, parse, within
+from fhir_server.interactions.load_texts import Entry, Refused, Text, groups, missing, parse, within
 from fhir_server.interactions.model import Code, Context, Interaction, Trace
 from fhir_server.interactions.perform import perform
 from fhir_server.search import scopes
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.spec.primitives import PRIMITIVES
 from fhir_server.store import belonging, events, load_parts
 from fhir_server.store.database import Session
 from fhir_server.store.keys import reference_key
@@ -67,7 +68,9 @@ def load(part: Part, texts: Sequence[Text], principal: Principal, context: Conte
         if group and group[0].is_transaction:
             done.append(loading.post(own, group[0]))
         else:
-            done += loading.store(own, group)
+            stored = loading.store(own, group)
+            loading.record_refusals(stored)
+            done += stored
         first = last + 1
     return done
 
@@ -84,6 +87,28 @@ class _RefusedError(Exception):
 class _Loading:
     principal: Principal
     context: Context
+    refusals: dict[tuple[int, str], tuple[Entry, FhirError]] = field(default_factory=dict)
+    """By line and place what was refused, perhaps in a transaction that was tried again."""
+
+    def record_refusals(self, done: Sequence[Part]) -> None:
+        """Write the AuditEvent of each refusal of somebody else's than the operator's own, as on the road."""
+        if self.principal.caller is Caller.OPERATOR:
+            return
+        final = {each for part in done for each in part.refused}
+        for entry, error in self.refusals.values():
+            if entry.refused(error) in final:
+                interaction = _interaction(entry.resource)
+                road.record_refusal(interaction, self.principal, self.context, Trace(), error)
+        self.refusals.clear()
+
+    def _current(self) -> Context:
+        """Return the server with the search parameters and profiles that an operator has put in force by now."""
+        context = self.context
+        return replace(context, definitions=context.live()) if context.live else context
+
+    def _refuse(self, entry: Entry, error: FhirError) -> Refused:
+        self.refusals[entry.line, entry.where] = entry, error
+        return entry.refused(error)
 
     def store(self, part: Part, entries: Sequence[Entry]) -> list[Part]:
         """Store resources in one transaction, or in more where what is stored already refuses many of them."""
@@ -95,7 +120,7 @@ class _Loading:
             try:
                 return [self._store_once(replace(part, refused=tuple(refused)), waiting)]
             except _RefusedError as found:
-                refused.append(found.entry.refused(found.error))
+                refused.append(self._refuse(found.entry, found.error))
                 waiting.remove(found.entry)
             except FhirError as error:
                 if error.kind in _DATABASE_FAULTS or not waiting:
@@ -106,7 +131,7 @@ class _Loading:
                 if middle is not None:
                     break
                 # What is in one line stands and falls together.
-                refused.append(waiting[0]._replace(where="").refused(error))
+                refused.append(self._refuse(waiting[0]._replace(where=""), error))
                 waiting = []
             middle = _middle(waiting)
         border = waiting[middle].line
@@ -117,9 +142,9 @@ class _Loading:
         return [*self.store(halves[0], waiting[:middle]), *self.store(halves[1], waiting[middle:])]
 
     def _store_once(self, part: Part, entries: Sequence[Entry]) -> Part:
-        refused = list(part.refused)
-        with self.context.store.write() as session:
-            batch = _Batch.open(session, self.principal, self.context, entries)
+        refused, context = list(part.refused), self._current()
+        with context.store.write() as session:
+            batch = _Batch.open(session, self.principal, context, entries)
             loaded_count = 0
             for entry in entries:
                 try:
@@ -128,7 +153,7 @@ class _Loading:
                 except FhirError as error:
                     if batch.is_touched_by(entry):
                         raise _RefusedError(entry, error) from error
-                    refused.append(entry.refused(error))
+                    refused.append(self._refuse(entry, error))
             finishing.finish(batch.job)
             done = replace(part, loaded_count=loaded_count, refused=tuple(sorted(refused)))
             # INVARIANT: after `finish`: an event names the patient by an id that may only just have been stored.
@@ -146,7 +171,7 @@ class _Loading:
             load_parts.note(session, done)
 
         try:
-            bundle.process(interaction, self.principal, self.context, perform, beside=note)
+            bundle.process(interaction, self.principal, self._current(), perform, beside=note)
         except FhirError as error:
             if error.kind in _DATABASE_FAULTS:
                 raise
@@ -170,7 +195,6 @@ class _Batch:
 
     @classmethod
     def open(cls, session: Session, principal: Principal, context: Context, entries: Sequence[Entry]) -> _Batch:
-        context = replace(context, definitions=context.live()) if context.live else context
         narrow = partial(scopes.narrowing, context.definitions, context.fhir_base)
         decision = decide(session, principal, narrow, context.now(), "u")
         job = Job(session, principal, context, decision, Trace(), Pending())
@@ -179,8 +203,7 @@ class _Batch:
     def add(self, entry: Entry) -> None:
         resource = entry.resource
         kind, logical_id = resource["resourceType"], resource.get("id", "")
-        if not isinstance(logical_id, str):
-            raise FhirError(Kind.MALFORMED, "The id of a resource is text", (f"{kind}.id",))
+        writing.body_of(Interaction(Code.CREATE, kind, resource=resource))
         if entry.may_be_conditional and references.has_conditional(resource):
             resource = references.rewrite(resource, {}, self._find, self.job.definitions)
         job = self.job
@@ -219,6 +242,14 @@ class _Batch:
         if match is None:
             raise missing(kind)
         return match.id
+
+
+def _interaction(resource: Mapping[str, Any]) -> Interaction:
+    """Return what is refused, under its id where it has a possible one."""
+    logical_id = resource.get("id")
+    if not isinstance(logical_id, str) or not PRIMITIVES["id"].accepts(logical_id):
+        return Interaction(Code.CREATE, resource["resourceType"], resource=resource)
+    return Interaction(Code.UPDATE, resource["resourceType"], logical_id, resource=resource)
 
 
 def _key(resource: Mapping[str, Any]) -> int:

@@ -50,10 +50,12 @@ def test_plain_and_compressed_lines_bundles_and_single_resources_are_loaded(run:
 
 def test_what_is_refused_is_named_by_line_and_the_rest_is_loaded(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "mixed.ndjson"
-    path.write_bytes(_lines(_patient(1), _patient(2, gender="unheard-of"), _patient(3)) + b"nonsense\n[]\n{}\n")
+    nameless = {"resourceType": "Patient", "id": ""}
+    broken = b"nonsense\n[]\n{}\n" + _lines(nameless)
+    path.write_bytes(_lines(_patient(1), _patient(2, gender="unheard-of"), _patient(3)) + broken)
     result = run("load", str(path), expected=1)
-    assert "2 resources loaded, 4 refused" in result.output
-    for line in (2, 4, 5, 6):
+    assert "2 resources loaded, 5 refused" in result.output
+    for line in (2, 4, 5, 6, 7):
         assert f"mixed.ndjson:{line}: " in result.output
 
 
@@ -104,11 +106,21 @@ def test_several_processes_load_what_one_does(run: Run, tmp_path: Path) -> None:
     assert "patients.ndjson:451: " in result.stderr
 
 
-def test_an_organisation_loads_as_itself(run: Run, tmp_path: Path) -> None:
+def test_an_organisation_loads_as_itself_and_each_refusal_is_on_the_log(
+    run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
     path = tmp_path / "mixed.ndjson"
-    path.write_bytes(_lines(_patient(1), {"resourceType": "Organization", "id": "other"}))
+    organization = {"resourceType": "Organization", "id": "other"}
+    path.write_bytes(_lines(_patient(1), organization, _patient(2, gender="x"), _patient(3, id="no id of FHIR")))
     result = run("load", str(path), "--organization", "Organization/trust", expected=1)
-    assert "1 resources loaded, 1 refused" in result.output
+    assert "1 resources loaded, 3 refused" in result.output
+    engine = create_engine(environment["FHIR_SERVER_DATABASE_URL"])
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT content FROM audit_event ORDER BY seq"))
+        found = [json.loads(content) for (content,) in rows]
+    engine.dispose()
+    assert [each["outcome"] for each in found] == ["0", "4", "4", "4"]
+    assert "no id of FHIR" not in json.dumps(found)
 
 
 @pytest.mark.parametrize("name", ["data.csv", "data.ndjson.zst", "data.ndjson.gz"])
