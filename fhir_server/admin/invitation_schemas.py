@@ -101,9 +101,10 @@ class ParentInvitation(Schema):
 
 
 class ParentInvitations(Schema):
-    """The newest invitations of parents."""
+    """A page of invitations of parents, newest first."""
 
     invitations = fields.List(fields.Nested(ParentInvitation))
+    next = fields.String(metadata=_said("Value of `after` for the next page; absent on the last"))
 
 
 class InvitationsFile(Schema):

@@ -8,6 +8,7 @@ from flask_smorest import Blueprint
 
 from fhir_server import web
 from fhir_server.admin import invitation_schemas as schemas
+from fhir_server.admin.paging import parted
 from fhir_server.admin.parsing import StrictParser
 from fhir_server.admin.rights import audit, person_of
 from fhir_server.admin.routes import keep_out_of_caches, refuse
@@ -35,14 +36,17 @@ def authorise() -> None:
 
 
 @blueprint.route("/parent-invitations", methods=["GET"])
+@blueprint.arguments(schemas.PageQuery, location="query")
 @blueprint.response(200, schemas.ParentInvitations)
-def list_parent_invitations() -> dict[str, Any]:
-    """List the newest invitations of parents by the organisation."""
+@blueprint.alt_response(422, schema=Refusal)
+def list_parent_invitations(query: dict[str, Any]) -> dict[str, Any]:
+    """List the invitations of parents by the organisation, newest first."""
     here, (principal, account) = context(), person_of(*_COORDINATOR)
     with here.store.read() as session:
-        found = parents.listed(session, account.organization)
-    audit(principal, f"{len(found)} invitations")
-    return {"invitations": [_shown(one) for one in found]}
+        found = parents.listed(session, account.organization, after=query["after"], limit=query["count"] + 1)
+    listed, more = parted(found, query["count"])
+    audit(principal, f"{len(listed)} invitations")
+    return {"invitations": [_shown(one) for one in listed]} | more
 
 
 @blueprint.route("/parent-invitations", methods=["POST"])

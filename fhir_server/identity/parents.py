@@ -27,7 +27,6 @@ from fhir_server.store.database import Session
 
 INVITE: Final = Limit("invite-parent", 60, timedelta(hours=1))
 """Per coordinator; each e-mail counts, one sent again too."""
-LISTED: Final = 500
 _NOT_YET: Final = "Patient/unknown"
 
 
@@ -122,19 +121,15 @@ def refuse(session: Session, coordinator: Account, details: Checked, patient: st
         text = "This person has an account. They invite family themselves, under Sharing"
         raise FhirError(Kind.DUPLICATE, text, ("nhs_number",))
     # Of other organisations' invitations nobody is told.
-    same = (
-        each
-        for each in rows.of_organization(session, coordinator.organization, LISTED)
-        if (each.patient, each.email) == (patient, details.parent.email)
-    )
+    same = rows.of_parent(session, coordinator.organization, patient, details.parent.email)
     if any(state_of(each, now) not in {State.ENDED, State.EXPIRED} for each in same):
         text = "You have invited them for this child already. You can send the invitation again from the list"
         raise FhirError(Kind.DUPLICATE, text, ("email",))
 
 
-def listed(session: Session, organization: str) -> tuple[CarerInvitation, ...]:
-    """Return the newest invitations of parents by an organisation."""
-    return rows.of_organization(session, organization, LISTED) if organization else ()
+def listed(session: Session, organization: str, *, after: str = "", limit: int) -> tuple[CarerInvitation, ...]:
+    """Return the invitations of parents by an organisation, newest first, from the one after an id on."""
+    return rows.of_organization(session, organization, after=after, limit=limit) if organization else ()
 
 
 def found(session: Session, organization: str, invitation_id: str) -> CarerInvitation:
@@ -146,6 +141,23 @@ def found(session: Session, organization: str, invitation_id: str) -> CarerInvit
     invitation = rows.by_id(session, invitation_id)
     if invitation is None or not organization or invitation.organization != organization:
         raise FhirError(Kind.NOT_FOUND, "There is no such invitation")
+    return invitation
+
+
+def renewable(
+    session: Session, organization: str, invitation_id: str, until_years: int, now: datetime
+) -> CarerInvitation:
+    """Return one invitation that may be sent again.
+
+    Raises:
+        FhirError: NOT_FOUND (404) as `found`, for one that was taken up or ended, and where the child decides alone by
+            now: by age, or with an account.
+    """
+    invitation = found(session, organization, invitation_id)
+    decides = last_day_of_childhood(invitation.birth_date, until_years, now.date()) is None
+    is_over = invitation.completed_at is not None or invitation.cancelled_at is not None
+    if is_over or decides or accounts.by_reference(session, invitation.patient):
+        raise FhirError(Kind.NOT_FOUND, "There is no such invitation that waits")
     return invitation
 
 

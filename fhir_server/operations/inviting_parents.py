@@ -89,14 +89,13 @@ def resend(context: Context, by: Rights, invitation_id: str) -> None:
     """Send a parent a new link and a new code; the old ones no longer work.
 
     Raises:
-        FhirError: NOT_FOUND (404), also for one that was taken up or ended; THROTTLED (429).
+        FhirError: NOT_FOUND (404) as `parents.renewable`; THROTTLED (429).
     """
     _count(context, by.coordinator)
     with context.store.write() as session:
-        found = parents.found(session, by.coordinator.organization, invitation_id)
-        if found.completed_at is not None or found.cancelled_at is not None:
-            raise FhirError(Kind.NOT_FOUND, "There is no such invitation that waits")
-        carers.resend(session, found, context.now())
+        now = context.now()
+        found = parents.renewable(session, by.coordinator.organization, invitation_id, by.until_years, now)
+        carers.resend(session, found, now)
         said = f"carer-invitation {found.id}"
         action = "resend-parent-invitation"
         record_administration(context, by.principal, action=action, description=said, session=session)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, select, tuple_, update
 
 from fhir_server.store.carer_tables import carer_invitation, carer_link
 from fhir_server.store.database import Session
@@ -90,11 +90,21 @@ def waiting(session: Session, patient: str) -> tuple[CarerInvitation, ...]:
     return tuple(_from_row(row) for row in rows)
 
 
-def of_organization(session: Session, organization: str, limit: int) -> tuple[CarerInvitation, ...]:
-    """Return the parents whom the coordinators of an organisation invited, newest first."""
+def of_organization(session: Session, organization: str, *, after: str = "", limit: int) -> tuple[CarerInvitation, ...]:
+    """Return the parents whom an organisation invited, newest first, from the one after an id on."""
     statement = select(carer_invitation).where(_ROW.organization == organization)
-    newest = statement.order_by(_ROW.created_at.desc(), _ROW.id).limit(limit)
+    last = by_id(session, after) if after else None
+    if last is not None and last.organization == organization:
+        statement = statement.where(tuple_(_ROW.created_at, _ROW.id) < (to_us(last.created_at), last.id))
+    newest = statement.order_by(_ROW.created_at.desc(), _ROW.id.desc()).limit(limit)
     return tuple(_from_row(row) for row in session.connection.execute(newest))
+
+
+def of_parent(session: Session, organization: str, patient: str, email: str) -> tuple[CarerInvitation, ...]:
+    """Return what an organisation sent to one address for one patient, whatever became of it."""
+    statement = select(carer_invitation).where(_ROW.patient == patient, _ROW.email == email)
+    rows = session.connection.execute(statement.where(_ROW.organization == organization))
+    return tuple(_from_row(row) for row in rows)
 
 
 def relatives(session: Session, patient: str) -> tuple[str, ...]:

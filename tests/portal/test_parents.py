@@ -8,6 +8,11 @@ from datetime import timedelta
 import pytest
 
 from fhir_server.interactions.audit_parts import ADMINISTRATION
+from fhir_server.store import accounts, closures
+from fhir_server.store import carers as rows
+from fhir_server.store.accounts import Account
+from fhir_server.store.carers import CarerInvitation
+from fhir_server.store.database import Session
 from tests.portal.conftest import AMELIA, COORDINATOR, PASSWORDS, Person
 from tests.portal.test_carers import sent
 from tests.server import Server
@@ -33,6 +38,12 @@ def opened(server: Server, **more: str) -> int:
     code = sent(server, "carer-code", "+447700900321")[-1]["code"]
     form = BORN | {"code": code, "password": PASSWORD, "agreement": "yes"} | more
     return Person(server).send(link(server), form, page=link(server)).status_code
+
+
+def account_of(session: Session) -> Account:
+    found = accounts.by_email(session, COORDINATOR)
+    assert found is not None
+    return found
 
 
 def label(code: str) -> dict[str, object]:
@@ -75,13 +86,17 @@ def test_a_parent_sees_the_child_until_the_birthday_and_as_long_as_nobody_ends_i
     assert "on its way" in nadia.follow(nadia.send(INVITE, form))
     assert sent(server, "news", MARY)
     assert nadia.send(INVITE, FORM).status_code == 409
+    ole = re.search(rf'action="({LIST}/[0-9a-f-]+/resend)"', nadia.get(LIST))
+    assert ole is not None
 
     now = server.clock.at
     server.clock.at = now.replace(year=2035, month=6, day=1, hour=20)
     assert "Chickenpox" in Person(server, MARY).get("/record/conditions")
     server.clock.at = now.replace(year=2035, month=6, day=2, hour=1)
     assert "No record is shared with you now" in Person(server, MARY).get("/choose-record")
-    assert "Ended by age" in Person(server, COORDINATOR).get(LIST)
+    grown = Person(server, COORDINATOR)
+    assert "Ended by age" in grown.get(LIST)
+    assert grown.send(ole[1], {}).status_code == 404, "whoever decides alone invites family themselves"
     server.clock.at = now + timedelta(minutes=1)
 
     nadia = Person(server, COORDINATOR)
@@ -143,9 +158,42 @@ def test_nobody_is_let_in_on_doubt(server: Server, nadia: Person) -> None:
     assert "no longer work" in nadia.follow(nadia.send(resend[1], {}))
     new = {f"/carer/{each['token']}" for each in sent(server, "parent-invitation", MARY)} - {old}
     assert Person(server).open(old).status_code == 410
+    with server.store.write() as session:
+        (account,) = accounts.by_reference(session, "Patient/amelia-hart")
+        child = rows.of_organization(session, account_of(session).organization, limit=1)[0].patient
+        closures.move(session, account.id, child)
+    assert nadia.send(resend[1], {}).status_code == 404, "the child has an account by now"
     assert "It has ended" in nadia.follow(nadia.send(resend[1].replace("resend", "end"), {}))
     assert Person(server).open(new.pop()).status_code == 410
     assert nadia.send(resend[1], {}).status_code == 404
     server.clock.advance(minutes=11)
     assert "/sign-in/again" in nadia.send(INVITE, FORM).location
     Person(server, AMELIA).get(LIST, 403)
+
+
+def test_every_invitation_is_found_page_by_page_however_many_there_are(server: Server, nadia: Person) -> None:
+    with server.store.write() as session:
+        coordinator = account_of(session)
+        for number in range(102):
+            here = number < 101
+            rows.add(
+                session,
+                CarerInvitation(
+                    id=f"i{number:03}", patient="Patient/x", reference=f"RelatedPerson/{number}", consent_id="c",
+                    name=f"Parent {number:03}", email=MARY, mobile="+447700900321", invited_by=coordinator.id,
+                    created_at=server.clock(), expires_at=server.clock() + timedelta(days=1),
+                    organization=coordinator.organization if here else "Organization/other", birth_date="2019-06-02",
+                ),
+                token_hash=f"t{number}",
+                code_hash="h",
+            )  # fmt: skip
+    seen: list[str] = []
+    place = LIST
+    while place:
+        page = nadia.get(place)
+        seen += re.findall(r"<span>(Parent [0-9]{3})<", page)
+        older = re.search(rf'href="({LIST}\?after=[^"]+)" rel="next"', page)
+        place = older[1] if older else ""
+    assert seen == [f"Parent {number:03}" for number in reversed(range(101))], "each once, none of another organisation"
+    for unknown in ("i101", "nobody"):
+        assert "Parent 100" in nadia.get(f"{LIST}?after={unknown}"), "the id of another's says nothing"

@@ -23,6 +23,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web.acting import Actor, actor
 
 _REFUSED: Final = frozenset({Kind.INVALID_VALUE, Kind.DUPLICATE, Kind.BUSINESS_RULE, Kind.CONFLICT, Kind.THROTTLED})
+_PAGE_COUNT: Final = 50
 _FIELD: Final = {"birth_date": "born-day", "nhs_number": "nhs-number"}
 _ORDER: Final = (
     "given", "family", "born-day", "born-month", "born-year", "nhs-number", "name", "email", "mobile", "evidence", "",
@@ -70,10 +71,13 @@ def parents() -> str:
     """List the parents whom coordinators of the organisation invited."""
     me = actor()
     with me.context.store.read() as session:
-        found = identity.listed(session, me.account.organization)
+        after = request.args.get("after", "")
+        found = identity.listed(session, me.account.organization, after=after, limit=_PAGE_COUNT + 1)
     return render_template(
         "portal/organisation/parents.html",
-        rows=[_row(each, me) for each in found],
+        rows=[_row(each, me) for each in found[:_PAGE_COUNT]],
+        first="/organisation/parents" if after else "",
+        more=f"/organisation/parents?after={found[_PAGE_COUNT - 1].id}" if len(found) > _PAGE_COUNT else "",
         notice=_NOTICE.get(request.args.get("done", ""), ""),
     )
 
