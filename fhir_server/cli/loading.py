@@ -78,8 +78,7 @@ def load(
     files = sources(paths)
     report = _Report(refusals)
     with opened() as (_, context), progress() as shown:
-        if not resume:
-            _forget(context.store, files)
+        _forget(context.store, files, but_unchanged=resume)
         count = _process_count(files, processes) if context.store.is_postgresql else 1
         submitting = _pool(count, organization) if count > 1 else nullcontext(_here(Loader(context, organization)))
         with submitting as submit:
@@ -92,10 +91,10 @@ def load(
         raise click.exceptions.Exit(1)
 
 
-def _forget(store: Store, files: Iterable[Source]) -> None:
+def _forget(store: Store, files: Iterable[Source], *, but_unchanged: bool = False) -> None:
     with store.write() as session:
         for source in files:
-            load_parts.forget(session, source.name)
+            load_parts.forget(session, source.name, but_mark=source.mark() if but_unchanged else "")
 
 
 def _process_count(files: list[Source], wanted: int) -> int:

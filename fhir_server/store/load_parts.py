@@ -62,6 +62,7 @@ def done(session: Session, file: str, mark: str) -> list[Part]:
     ]  # fmt: skip
 
 
-def forget(session: Session, file: str) -> None:
-    """Keep no longer what was done of a file, for a load that starts anew or has ended."""
-    session.connection.execute(delete(load_part).where(load_part.c.file == file))
+def forget(session: Session, file: str, *, but_mark: str = "") -> None:
+    """Keep no longer what was done of a file, for a load that starts anew or has ended; but of the one so marked."""
+    row = load_part.c
+    session.connection.execute(delete(load_part).where(row.file == file, row.mark != but_mark))

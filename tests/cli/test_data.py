@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, text
 
 from fhir_server.store import load_parts
 from fhir_server.store.database import Session
+from fhir_server.store.job_tables import load_part
 from fhir_server.store.load_parts import Part
 from tests.cli.conftest import Run
 
@@ -96,6 +97,19 @@ def test_a_killed_load_goes_on_to_the_line_and_tells_every_refusal(
     told = [json.loads(each)["entity"][0]["name"] for each in acts]
     assert told == [f"lines {first} to {first + 1} of patients.ndjson: {count} Patient"
                     for first, count in ((2, 2), (4, 1), (6, 2), (8, 2), (10, 2))]  # fmt: skip
+
+
+def test_a_file_that_was_changed_since_a_killed_load_is_loaded_anew(
+    run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "patients.ndjson"
+    path.write_bytes(_lines(_patient(1), _patient(2)))
+    engine = create_engine(environment["FHIR_SERVER_DATABASE_URL"])
+    with engine.begin() as connection:
+        values = {"file": str(path.resolve()), "mark": "of then", "first_line": 1, "last_line": 2}
+        connection.execute(insert(load_part).values(**values, loaded_count=2, refused="[]"))
+    engine.dispose()
+    assert json.loads(run("load", str(path), "--continue", "--json").stdout)["loaded"] == 2
 
 
 def test_several_processes_load_what_one_does(run: Run, tmp_path: Path) -> None:
