@@ -37,6 +37,7 @@ _CATALOGS = (
     "pg_statistic",
     "pg_extension",
     "pg_depend",
+    "pg_largeobject_metadata",
 )
 """Where a change of anything but rows leaves a trace; a copy with one is not used again."""
 

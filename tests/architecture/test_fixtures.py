@@ -79,6 +79,7 @@ def test_a_copy_whose_rows_changed_goes_back(postgres_cluster: Cluster, statemen
         "ALTER TABLE none DROP CONSTRAINT none_id_fkey",
         "GRANT SELECT ON word TO PUBLIC",
         "ANALYZE word",
+        "SELECT lo_create(0)",
     ],
 )
 def test_a_copy_of_which_more_than_rows_changed_is_not_used_again(postgres_cluster: Cluster, statement: str) -> None:
