@@ -8,7 +8,7 @@ from datetime import datetime
 
 from fhir_server.access import policy, purposes
 from fhir_server.access.closure import closure
-from fhir_server.access.principal import Caller, Principal
+from fhir_server.access.principal import PRIVACY_OFFICER, Caller, Principal
 from fhir_server.access.scopes import Clinical
 from fhir_server.access.visibility import Gate, ScopeFilter
 from fhir_server.spec.outcome import FhirError, Kind
@@ -21,7 +21,6 @@ from fhir_server.store.visibility import RowCondition
 Narrow = Callable[[str, tuple[tuple[str, str], ...]], RowCondition | None]
 """Returns what the parameters of a granular scope on a type let through; None where they cannot be enforced."""
 
-_PRIVACY_OFFICER = "privacy-officer"
 _REVIEWS = (type_key("Task"),)
 _REVIEWED = (*_REVIEWS, type_key("Consent"))
 """What a privacy officer reads of every record: who may see it, and reviews of emergencies, to close them."""
@@ -94,7 +93,7 @@ def decide(session: Session, principal: Principal, narrow: Narrow, now: datetime
         rare=principal.has_rare,
         shielded=principal.caller in _FAMILY,
         emergencies=tuple(access.patient for access in emergencies),
-        reviewed_types=_REVIEWED if principal.role == _PRIVACY_OFFICER else (),
+        reviewed_types=_REVIEWED if principal.role == PRIVACY_OFFICER else (),
         own_data_types=own_data_types,
         scopes=readable_scopes,
     )
@@ -152,7 +151,7 @@ def _writable(principal: Principal, readable: Gate) -> Gate:
         return replace(readable, action=WRITE, own_only=True, emergencies=())
     if principal.caller is Caller.ORGANIZATION or principal.role == "coordinator":
         return replace(empty, organizations=readable.organizations)
-    return replace(empty, reviewed_types=_REVIEWS if principal.role == _PRIVACY_OFFICER else ())
+    return replace(empty, reviewed_types=_REVIEWS if principal.role == PRIVACY_OFFICER else ())
 
 
 def author_of(principal: Principal) -> int:

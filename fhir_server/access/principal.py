@@ -9,8 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 from fhir_server.access.scopes import Scopes
+
+PRIVACY_OFFICER: Final = "privacy-officer"
+"""The role of who reviews how records were used."""
 
 
 class Caller(Enum):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from fhir_server.access import scopes
 from fhir_server.access.closure import closure_of
-from fhir_server.access.principal import Caller, Principal
+from fhir_server.access.principal import PRIVACY_OFFICER, Caller, Principal
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import memberships
 from fhir_server.store import tokens as rows
@@ -150,7 +150,7 @@ def for_account(session: Session, account: Account, auth_time: datetime, session
         organization=account.organization,
         scopes=scopes.EVERYTHING,
         patient="",
-        purpose="PATRQT" if subject.startswith("Patient/") else "TREAT",
+        purpose=_purpose(_caller(subject), account.role),
         client_id=PORTAL,
         role=account.role,
         name=account.name,
@@ -160,6 +160,13 @@ def for_account(session: Session, account: Account, auth_time: datetime, session
         session_id=session_id,
     )
     return _with_closure(principal, _standing(session, principal, now))
+
+
+def _purpose(caller: Caller, role: str) -> str:
+    """Return what a portal's user looks at records for, as the log says it."""
+    if caller is Caller.STAFF:
+        return "HCOMPL" if role == PRIVACY_OFFICER else "PATADMIN"
+    return "PATRQT" if caller is Caller.PATIENT else "TREAT"
 
 
 def operator(now: datetime, name: str = "operator") -> Principal:

@@ -169,8 +169,9 @@ def test_an_organisation_that_is_not_stored_is_acted_for_by_nobody(session: Sess
 
 def test_an_account_at_the_portal_has_all_of_its_user(session: Session) -> None:
     rows = (
-        (STAFF, "account:desk", Caller.STAFF, "TREAT", TRUST),
-        (replace(STAFF, organization=""), "account:desk", Caller.STAFF, "TREAT", ""),
+        (STAFF, "account:desk", Caller.STAFF, "PATADMIN", TRUST),
+        (replace(STAFF, organization=""), "account:desk", Caller.STAFF, "PATADMIN", ""),
+        (replace(STAFF, role="privacy-officer"), "account:desk", Caller.STAFF, "HCOMPL", TRUST),
         (replace(STAFF, reference="Patient/ann"), "Patient/ann", Caller.PATIENT, "PATRQT", TRUST),
         (replace(STAFF, reference=DR, may_break_glass=True), DR, Caller.PROFESSIONAL, "TREAT", TRUST),
     )
@@ -180,7 +181,7 @@ def test_an_account_at_the_portal_has_all_of_its_user(session: Session) -> None:
             subject, caller, purpose, organization,
         )  # fmt: skip
         assert (found.scopes, found.patient, found.client_id, found.trusted) == (scopes.EVERYTHING, "", PORTAL, False)
-        assert (found.role, found.name, found.session_id) == ("service-desk", "Desk", "session")
+        assert (found.role, found.name, found.session_id) == (account.role, "Desk", "session")
         assert found.may_break_glass is account.may_break_glass
     doctor = tokens.for_account(session, replace(STAFF, reference=DR), START, "session", START)
     assert set(_keys(DR, TRUST)) <= set(doctor.actors)
