@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, insert, text
 
+from fhir_server import settings
+from fhir_server.assembly import make_context
+from fhir_server.cli.load_batch import Loader
+from fhir_server.interactions.load_texts import Text
 from fhir_server.store import load_parts
-from fhir_server.store.database import Session
+from fhir_server.store.database import Session, Store
 from fhir_server.store.job_tables import load_part
 from fhir_server.store.load_parts import Part
 from tests.cli.conftest import Run
@@ -110,6 +114,30 @@ def test_a_file_that_was_changed_since_a_killed_load_is_loaded_anew(
         connection.execute(insert(load_part).values(**values, loaded_count=2, refused="[]"))
     engine.dispose()
     assert json.loads(run("load", str(path), "--continue", "--json").stdout)["loaded"] == 2
+
+
+def test_a_transaction_that_a_process_of_the_pool_posts_is_found_by_parameters_of_the_operators_own(
+    run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    own = {
+        "resourceType": "SearchParameter", "url": "https://record.example/called", "name": "Called", "status": "active",
+        "description": "x", "code": "called", "base": ["Patient"], "type": "string", "expression": "Patient.name.text",
+    }  # fmt: skip
+    path = tmp_path / "own.ndjson"
+    path.write_bytes(_lines(own))
+    run("load", str(path))
+    patient = {"resource": _patient(1, name=[{"text": "Zebedee"}]), "request": {"method": "PUT", "url": "Patient/p1"}}
+    bundle = _lines({"resourceType": "Bundle", "type": "transaction", "entry": [patient]})
+    store = Store(environment["FHIR_SERVER_DATABASE_URL"])
+    context = make_context(settings.load(environment), store)
+    (done,) = Loader(context, "").load(Part("f", "m", 1, 1), [Text(1, bundle)])
+    assert (done.loaded_count, done.refused) == (1, ())
+    assert context.live is not None
+    key = context.live().search_parameters("Patient")["called"].key
+    with store.read() as session:
+        found = session.connection.execute(text("SELECT count(*) FROM index_string WHERE param = :key"), {"key": key})
+        assert found.scalar_one() == 1
+    store.close()
 
 
 def test_several_processes_load_what_one_does(run: Run, tmp_path: Path) -> None:
