@@ -148,8 +148,14 @@ def check(
     wrong = {
         "evidence": not SHORTEST_EVIDENCE <= len(evidence) <= _LONGEST_TEXT
         and f"Say how you checked who it is, in {SHORTEST_EVIDENCE} characters or more",
-        "practitioner": not _is_there(session, "Practitioner", practitioner)
-        and "Enter the person's entry in the directory, like Practitioner/123",
+        "practitioner": (
+            not _is_there(session, "Practitioner", practitioner)
+            and "Enter the person's entry in the directory, like Practitioner/123"
+        )
+        or (
+            _has_account(session, practitioner)
+            and "This person has an account. If they cannot sign in, help them with that one"
+        ),
         "organization": not _is_there(session, "Organization", organization)
         and "Enter the organisation's entry in the directory, like Organization/123",
     }
@@ -235,7 +241,7 @@ def set_up(
         if of_link(session, token, now) is None or accounts.by_email(session, request.email) is not None:
             return ""
         # INVARIANT: one person never gets two accounts, by two links or by a link and a smartcard.
-        if any(account.active for account in accounts.by_reference(session, request.practitioner)):
+        if _has_account(session, request.practitioner):
             return ""
         made = create_account(
             session,
@@ -253,6 +259,10 @@ def set_up(
         queue(session, Notice.ACCOUNT_READY, made.email, now)
         noted(session, made)
     return None
+
+
+def _has_account(session: Session, practitioner: str) -> bool:
+    return any(account.active for account in accounts.by_reference(session, practitioner))
 
 
 def close_message(session: Session, message_id: str, desk: Account, now: datetime) -> None:

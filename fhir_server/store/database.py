@@ -264,6 +264,11 @@ class Store:
             if "statement timeout" in str(error):
                 raise FhirError(Kind.TIMEOUT, f"This takes longer than {_STATEMENT_TIMEOUT_S} seconds") from error
             raise FhirError(Kind.UNAVAILABLE, "The database cannot be reached") from error
+        except sqlite3.DatabaseError as error:
+            # Its subclasses are about statements; by itself it says that the file is no database (any more).
+            if type(error) is not sqlite3.DatabaseError:
+                raise
+            raise FhirError(Kind.UNAVAILABLE, "The database cannot be read") from error
 
 
 def _forget_statements(connection: Connection, *_: object) -> None:

@@ -24,7 +24,7 @@ MESSAGE = {"name": "Ann", "email": "ann@example.org", "topic": "I cannot sign in
 CHECK = {
     "step": "check",
     "evidence": "Looked her up in the register and called",
-    "practitioner": "Practitioner/priya-raman",
+    "practitioner": "Practitioner/new-doctor",
     "organization": "Organization/brentmoor-hospitals",
 }
 
@@ -36,7 +36,8 @@ def queued(server: Server, kind: str) -> list[dict[str, str]]:
 
 
 def ask(server: Server) -> str:
-    """Ask for an account as a stranger; return the address of the request in the queue."""
+    """Ask for an account as a stranger who is in the directory; return the address of the request in the queue."""
+    server.put({"resourceType": "Practitioner", "id": "new-doctor"}, server.operator())
     answer = Person(server).send("/contact/account", ASKED, page="/contact/account")
     assert (answer.status_code, "We have your message" in answer.text) == (200, True), answer.text
     link = re.search(r"/service-desk/requests/[0-9a-f-]{36}", Person(server, DESK).get("/service-desk/requests"))
@@ -48,6 +49,8 @@ def test_a_professional_asks_two_people_agree_and_the_link_works_once(server: Se
     path = ask(server)
     gareth, sandra = Person(server, DESK), Person(server, ADMIN)
     assert sandra.send(path, {"step": "approve"}).status_code == 422
+    taken = gareth.send(path, CHECK | {"practitioner": "Practitioner/priya-raman"})
+    assert (taken.status_code, "This person has an account." in taken.text) == (422, True)
     assert gareth.send(path, CHECK).status_code == 303
     assert gareth.send(path, {"step": "approve"}).status_code == 403
     assert sandra.send(path, {"step": "approve"}).status_code == 303

@@ -318,9 +318,7 @@ def test_any_number_can_be_stored_and_found_in_its_unit(databases: Databases, va
     made.close()
 
 
-@pytest.mark.parametrize(
-    "value", ["x", "5|mg", "5|a|b|c", "gtx|a|b", "+5", ".5", "5.", "0x1", "NaN", "1e999", "\u0661"]
-)
+@pytest.mark.parametrize("value", ["x", "5|a|b|c", "gtx|a|b", "+5", ".5", "5.", "0x1", "NaN", "1e999", "\u0661"])
 def test_what_is_no_quantity_is_refused_by_name(world: World, value: str) -> None:
     with pytest.raises(FhirError, match="value-quantity"):
         world.ids("Observation", ("value-quantity", value))
