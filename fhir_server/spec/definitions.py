@@ -130,6 +130,7 @@ class Definitions:
     _types: dict[str, TypeDefinition] = field(default_factory=dict)
     _by_type: dict[str, Mapping[str, SearchParameter]] = field(default_factory=dict)
     _value_sets: dict[str, _ValueSet] = field(default_factory=dict)
+    _known_routes: dict[tuple[str, str, bool], tuple[Route, ...]] = field(default_factory=dict)
     # INVARIANT: only `spec` keeps compiled functions here, one entry per resource type or element path and purpose.
     compiled: dict[tuple[str, Hashable], Any] = field(default_factory=dict)
     unready: frozenset[str] = frozenset()
@@ -253,10 +254,14 @@ class Definitions:
         return self._routes(resource_type, expression, whole_extensions=True)
 
     def _routes(self, resource_type: str, expression: str, *, whole_extensions: bool) -> tuple[Route, ...]:
+        # Expressions are those of parameters, of which there are so many.
+        key = (resource_type, expression, whole_extensions)
+        if (known := self._known_routes.get(key)) is not None:
+            return known
         paths_ = [each for each in paths.parse(expression) if isinstance(each, paths.Path)]
         start = root(resource_type)
         found = (find_routes(self, each, start, whole_extensions=whole_extensions) for each in paths_)
-        return tuple(dict.fromkeys(route for routes in found for route in routes))
+        return self._known_routes.setdefault(key, tuple(dict.fromkeys(route for routes in found for route in routes)))
 
     def parameter_type(self, url: str) -> str:
         """Return the type of the search parameter of this URL, "" where there is none."""
