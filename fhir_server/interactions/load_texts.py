@@ -82,7 +82,7 @@ def groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 def reason_of(error: FhirError) -> str:
     """Return what a refusal says, with the element where its text does not name it, and how much more is wrong."""
-    named = error.issues[0].expression if error.issues else ()
+    named = error.issues[0].expression
     where = "".join(f" ({each})" for each in named[:1] if each not in str(error.diagnostics))
     more = f" [and {len(error.issues) - 1} more]" if len(error.issues) > 1 else ""
     return f"{error.diagnostics}{where}{more}"
