@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,33 +48,56 @@ class Admission:
         self._app = app
         self._room = room
         self._refused = refused
-        self._free = threading.Semaphore(room.at_once)
         self._lock = threading.Lock()
-        self._waiting_count = 0
+        self._running_count = 0
+        # Each waits for a lock of its own, so that turns are taken in order: one semaphore for all lets whoever comes
+        # just then go first, and under load somebody always does.
+        self._waiting: deque[threading.Lock] = deque()
+
+    @property
+    def waiting_count(self) -> int:
+        """Return how many requests wait for their turn."""
+        return len(self._waiting)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if environ.get("PATH_INFO") in _ALWAYS:
             return self._app(environ, start_response)
-        # Who comes when others wait does not go before them.
-        if (self._waiting_count or not self._free.acquire(blocking=False)) and not self._wait():
+        if not self._enter():
             return self._refuse(environ, start_response)
         try:
             # What is streamed afterwards is no work of the record's any more.
             return self._app(environ, start_response)
         finally:
-            self._free.release()
+            self._leave()
 
-    def _wait(self) -> bool:
+    def _enter(self) -> bool:
+        """Take a place, at once or in turn; return False where there is none in time."""
         with self._lock:
-            if self._waiting_count >= self._room.waiting:
+            if self._running_count < self._room.at_once:
+                self._running_count += 1
+                return True
+            if len(self._waiting) >= self._room.waiting:
                 return False
-            self._waiting_count += 1
-        try:
-            return self._free.acquire(timeout=self._room.patience_s)
-        finally:
-            with self._lock:
-                self._waiting_count -= 1
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        if turn.acquire(timeout=self._room.patience_s):
+            return True
+        with self._lock:
+            if turn not in self._waiting:
+                # Its turn came while it gave up.
+                return True
+            self._waiting.remove(turn)
+            return False
+
+    def _leave(self) -> None:
+        """Give the place to who has waited longest, or free it."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._running_count -= 1
 
     def _refuse(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         self._refused()

@@ -16,7 +16,7 @@ TWO = "urn:uuid:6b1fa2bd-7e9a-4d0c-9d6d-3e2c8b6f0a12"
 ELSEWHERE = "https://other.test/fhir/Patient/77"
 PATIENT = {"resourceType": "Patient", "identifier": [{"system": "http://a.test/s", "value": "1"}]}
 _THREADS = 16
-_EACH = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 12
+_EACH = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 12
 
 
 @pytest.fixture

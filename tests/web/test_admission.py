@@ -38,7 +38,7 @@ def test_what_is_too_much_is_refused_and_the_rest_answered_in_the_end() -> None:
     for thread in threads[2:]:
         thread.start()
     # A sixth is refused once the three wait; before that it would wait itself.
-    while guarded._waiting_count < 3:
+    while guarded.waiting_count < 3:
         threading.Event().wait(0.005)
     answer = Client(guarded).get("/fhir/Patient")
     assert (answer.status_code, answer.headers["Retry-After"], len(refused)) == (503, "2", 1)
@@ -50,6 +50,39 @@ def test_what_is_too_much_is_refused_and_the_rest_answered_in_the_end() -> None:
     assert [each.status_code for each in answers] == [200] * 5
     # Nothing was lost: as many run at once as before.
     assert Client(guarded).get("/fhir/Patient").status_code == 200
+
+
+def test_turns_come_in_order_though_others_ask_all_the_time() -> None:
+    began: list[str] = []
+    app, is_over = Slow(), threading.Event()
+
+    def noting(environ: Any, start_response: Any) -> Iterable[bytes]:
+        began.append(environ["PATH_INFO"])
+        return app(environ, start_response)
+
+    guarded = Admission(noting, Room(at_once=1, waiting=64, patience_s=20), lambda: None)
+
+    def push() -> None:
+        while not is_over.is_set():
+            Client(guarded).get("/fhir/pushing")
+
+    waiting = [threading.Thread(target=Client(guarded).get, args=(f"/fhir/{number}",)) for number in range(6)]
+    waiting[0].start()
+    assert app.running.acquire(timeout=20)
+    for number, thread in enumerate(waiting[1:]):
+        thread.start()
+        while guarded.waiting_count <= number:
+            threading.Event().wait(0.005)
+    pushing = [threading.Thread(target=push) for _ in range(4)]
+    for thread in pushing:
+        thread.start()
+    app.go.set()
+    for thread in waiting:
+        thread.join()
+    is_over.set()
+    for thread in pushing:
+        thread.join()
+    assert began[: len(waiting)] == [f"/fhir/{number}" for number in range(6)]
 
 
 def test_who_waits_longer_than_the_patience_is_refused_and_a_probe_never() -> None:
