@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
+from fhir_server.admin.parsing import Asked
 from fhir_server.admin.schemas import PAGE_LIMIT
 from fhir_server.identity.app_decisions import LONGEST_REASON, MOST_REQUESTS_PER_MINUTE, STEPS
 
@@ -66,13 +67,8 @@ class AppQuery(Schema):
     count = fields.Integer(load_default=100, validate=validate.Range(1, PAGE_LIMIT))
 
 
-class NewDecision(Schema):
+class NewDecision(Asked):
     """What an administrator decides."""
-
-    class Meta:
-        """Refuse what is not known: a misspelt limit would be none."""
-
-        unknown = RAISE
 
     step = fields.String(required=True, validate=validate.OneOf(STEPS))
     organization = fields.String(
@@ -88,13 +84,8 @@ class NewDecision(Schema):
     )
 
 
-class NewApp(Schema):
+class NewApp(Asked):
     """Metadata of RFC 7591 §2; what is not known is refused."""
-
-    class Meta:
-        """Refuse what is not known: a misspelt field would be a limit not set."""
-
-        unknown = RAISE
 
     client_name = fields.Raw(required=True)
     description = fields.Raw()

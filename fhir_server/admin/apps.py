@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from flask import request
-from flask_smorest import Blueprint
 
 from fhir_server.admin import app_schemas as schemas
-from fhir_server.admin.parsing import StrictParser
+from fhir_server.admin.door import door
 from fhir_server.admin.rights import administrator, audit, person_of
-from fhir_server.admin.routes import keep_out_of_caches, refuse
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import app_decisions, app_metadata, app_registry, limits
 from fhir_server.identity.app_decisions import Decision
@@ -23,19 +21,15 @@ from fhir_server.web import context
 
 _DEVELOPER = "developer"
 
-blueprint = Blueprint("apps", __name__, url_prefix="/api/v1", description="Apps: registration and approval")
-blueprint.ARGUMENTS_PARSER = StrictParser()
-blueprint.errorhandler(Exception)(refuse)
-blueprint.after_request(keep_out_of_caches)
 
-
-@blueprint.before_request
-def authorise() -> None:
-    """Let nobody else get as far as the parser."""
+def _let_in() -> None:
     if request.path.startswith("/api/v1/my-apps"):
         person_of(_DEVELOPER)
     else:
         administrator()
+
+
+blueprint = door("apps", __name__, "Apps: registration and approval", _let_in)
 
 
 @blueprint.route("/apps", methods=["GET"])

@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from fhir_server.admin import desk_schemas as schemas
+from fhir_server.admin.door import door
 from fhir_server.admin.invitation_schemas import PageQuery
 from fhir_server.admin.paging import parted
-from fhir_server.admin.parsing import StrictParser
 from fhir_server.admin.rights import audit, person_of
-from fhir_server.admin.routes import keep_out_of_caches, refuse
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import desk_help, person_cases
 from fhir_server.identity.person_cases import CaseKind, PersonCase, Proposal, Typed
@@ -24,16 +21,7 @@ from fhir_server.web import context
 _DESK = ("service-desk",)
 _DECIDERS = ("service-desk", "admin")
 
-blueprint = Blueprint("desk", __name__, url_prefix="/api/v1", description="Joined records and deaths")
-blueprint.ARGUMENTS_PARSER = StrictParser()
-blueprint.errorhandler(Exception)(refuse)
-blueprint.after_request(keep_out_of_caches)
-
-
-@blueprint.before_request
-def authorise() -> None:
-    """Let nobody else get as far as the parser."""
-    person_of(*_DECIDERS)
+blueprint = door("desk", __name__, "Joined records and deaths", lambda: person_of(*_DECIDERS))
 
 
 @blueprint.route("/person-cases", methods=["GET"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
+from fhir_server.admin.parsing import Asked
 from fhir_server.identity.person_cases import LONGEST_EVIDENCE, SHORTEST_EVIDENCE, CaseKind
 
 _NUMBER = validate.Length(1, 80)
@@ -13,13 +14,8 @@ def _said(text: str) -> dict[str, str]:
     return {"description": text}
 
 
-class NewPersonCase(Schema):
+class NewPersonCase(Asked):
     """A proposal about somebody's records."""
-
-    class Meta:
-        """Refuse what is not known."""
-
-        unknown = RAISE
 
     kind = fields.String(
         required=True,
@@ -40,13 +36,8 @@ class NewPersonCase(Schema):
     )
 
 
-class Address(Schema):
+class Address(Asked):
     """Whom to help."""
-
-    class Meta:
-        """Refuse what is not known."""
-
-        unknown = RAISE
 
     email = fields.String(required=True, validate=validate.Length(1, 320), metadata=_said("E-mail address"))
 

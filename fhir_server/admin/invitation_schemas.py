@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
+from fhir_server.admin.parsing import Asked
 from fhir_server.admin.schemas import PAGE_LIMIT
 from fhir_server.identity.invitations import State
 from fhir_server.identity.parents import Evidence
@@ -16,13 +17,8 @@ def _said(text: str) -> dict[str, str]:
     return {"description": text}
 
 
-class NewInvitation(Schema):
+class NewInvitation(Asked):
     """Whom to invite."""
-
-    class Meta:
-        """Refuse what is not known: a misspelt field would be a detail not checked."""
-
-        unknown = RAISE
 
     given = fields.String(required=True, validate=_LINE, metadata=_said("First names"))
     family = fields.String(required=True, validate=_LINE, metadata=_said("Last name"))
@@ -65,13 +61,8 @@ class Invitations(Schema):
     next = fields.String(metadata=_said("Value of `after` for the next page; absent on the last"))
 
 
-class NewParentInvitation(Schema):
+class NewParentInvitation(Asked):
     """Which parent to invite, and for which child."""
-
-    class Meta:
-        """Refuse what is not known: a misspelt field would be a detail not checked."""
-
-        unknown = RAISE
 
     given = fields.String(required=True, validate=_LINE, metadata=_said("First names of the child"))
     family = fields.String(required=True, validate=_LINE, metadata=_said("Last name of the child"))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from fhir_server import web
 from fhir_server.admin import invitation_schemas as schemas
+from fhir_server.admin.door import door
 from fhir_server.admin.paging import parted
-from fhir_server.admin.parsing import StrictParser
 from fhir_server.admin.rights import audit, person_of
-from fhir_server.admin.routes import keep_out_of_caches, refuse
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import parents
 from fhir_server.identity.carers import Carer, Invitation
@@ -23,16 +20,7 @@ from fhir_server.web import context
 
 _COORDINATOR = ("coordinator",)
 
-blueprint = Blueprint("parents", __name__, url_prefix="/api/v1", description="Parents of children")
-blueprint.ARGUMENTS_PARSER = StrictParser()
-blueprint.errorhandler(Exception)(refuse)
-blueprint.after_request(keep_out_of_caches)
-
-
-@blueprint.before_request
-def authorise() -> None:
-    """Let nobody else get as far as the parser."""
-    person_of(*_COORDINATOR)
+blueprint = door("parents", __name__, "Parents of children", lambda: person_of(*_COORDINATOR))
 
 
 @blueprint.route("/parent-invitations", methods=["GET"])

@@ -17,6 +17,15 @@ _LIMIT_BYTES = 256 * 1024
 _NAME_LIMIT = 64
 
 
+class Asked(Schema):
+    """What a caller sends: nothing but the fields that are known, for a misspelt one would be left out unseen."""
+
+    class Meta:
+        """Say so in the OpenAPI document, too."""
+
+        unknown = RAISE
+
+
 class StrictParser(FlaskParser):
     """Refuses unknown fields and parameters, deep nesting, members given twice and other media types."""
 

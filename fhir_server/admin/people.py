@@ -8,14 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, make_response, request
-from flask_smorest import Blueprint
 
 from fhir_server.access.principal import Principal
 from fhir_server.admin import invitation_schemas as schemas
+from fhir_server.admin.door import door
 from fhir_server.admin.paging import parted
-from fhir_server.admin.parsing import StrictParser
 from fhir_server.admin.rights import audit, person_of
-from fhir_server.admin.routes import keep_out_of_caches, refuse
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import account_requests, invitation_files, invitations
 from fhir_server.identity.invitations import Invitation, Person
@@ -27,16 +25,7 @@ _COORDINATOR = ("coordinator",)
 _INVITERS = ("coordinator", "admin")
 _DECIDERS = ("service-desk", "admin")
 
-blueprint = Blueprint("people", __name__, url_prefix="/api/v1", description="Invitations and requests for accounts")
-blueprint.ARGUMENTS_PARSER = StrictParser()
-blueprint.errorhandler(Exception)(refuse)
-blueprint.after_request(keep_out_of_caches)
-
-
-@blueprint.before_request
-def authorise() -> None:
-    """Let nobody else get as far as the parser."""
-    person_of(*_INVITERS, *_DECIDERS)
+blueprint = door("people", __name__, "Invitations and requests for accounts", lambda: person_of(*_INVITERS, *_DECIDERS))
 
 
 @blueprint.route("/invitations", methods=["GET"])

@@ -5,56 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from flask import Response
-from flask_smorest import Blueprint
 
-from fhir_server.access.principal import Principal
 from fhir_server.admin import schemas
+from fhir_server.admin.door import door
 from fhir_server.admin.extension import current
 from fhir_server.admin.paging import parted
-from fhir_server.admin.parsing import StrictParser, refusal_of
 from fhir_server.admin.rights import administrator, audit
 from fhir_server.identity import app_registry
 from fhir_server.spec.key_sets import check_key_set
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import accounts, oauth_clients
 from fhir_server.store.condition import condition
-from fhir_server.web import context, render_error
-from fhir_server.web.bearer import caller
+from fhir_server.web import context
 
-blueprint = Blueprint("admin", __name__, url_prefix="/api/v1", description="Clients, accounts, state of the server")
-blueprint.ARGUMENTS_PARSER = StrictParser()
-
-
-@blueprint.before_request
-def authorise() -> None:
-    """Let nobody else get as far as the parser."""
-    administrator()
-
-
-@blueprint.errorhandler(Exception)
-def refuse(error: Exception) -> Response:
-    """Answer an error as JSON, after the AuditEvent of a caller who is known."""
-    response = render_error(refusal_of(error))
-    try:
-        principal: Principal | None = caller()
-    except FhirError:
-        principal = None
-        response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
-    try:
-        if principal is not None:
-            audit(principal, status=response.status_code)
-    except FhirError as unwritten:
-        response = render_error(unwritten)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-@blueprint.after_request
-def keep_out_of_caches(response: Response) -> Response:
-    """Let no cache keep an answer."""
-    response.headers["Cache-Control"] = "no-store"
-    return response
+blueprint = door("admin", __name__, "Clients, accounts, state of the server", administrator)
 
 
 @blueprint.route("/clients", methods=["GET"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
+from fhir_server.admin.parsing import Asked
 from fhir_server.identity.accounts import Role
 
 _KINDS = ("public", "secret", "jwks")
@@ -23,13 +24,8 @@ class Refusal(Schema):
     message = fields.String(metadata=_said("What is wrong, naming the element"))
 
 
-class NewClient(Schema):
+class NewClient(Asked):
     """A client to register."""
-
-    class Meta:
-        """Refuse what is not known: a misspelt field would be a right not restricted."""
-
-        unknown = RAISE
 
     name = fields.String(required=True, validate=validate.Length(1, 200), metadata=_said("Shown to people"))
     kind = fields.String(

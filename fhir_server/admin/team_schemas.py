@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
+from fhir_server.admin.parsing import Asked
 from fhir_server.identity.care_teams import LONGEST_NAME
 
 
@@ -11,24 +12,14 @@ def _said(text: str) -> dict[str, str]:
     return {"description": text}
 
 
-class TeamName(Schema):
+class TeamName(Asked):
     """What a team is called."""
-
-    class Meta:
-        """Refuse what is not known."""
-
-        unknown = RAISE
 
     name = fields.String(required=True, validate=validate.Length(1, LONGEST_NAME), metadata=_said("Patients see it"))
 
 
-class NewMember(Schema):
+class NewMember(Asked):
     """Whom to add."""
-
-    class Meta:
-        """Refuse what is not known."""
-
-        unknown = RAISE
 
     account_id = fields.String(required=True, metadata=_said("`id` of a professional of the organisation"))
 
@@ -55,13 +46,8 @@ class Teams(Schema):
     teams = fields.List(fields.Nested(Team))
 
 
-class NewProfessional(Schema):
+class NewProfessional(Asked):
     """A colleague to invite."""
-
-    class Meta:
-        """Refuse what is not known."""
-
-        unknown = RAISE
 
     given = fields.String(required=True)
     family = fields.String(required=True)

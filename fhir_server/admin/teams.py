@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from fhir_server.access.principal import Principal
 from fhir_server.admin import team_schemas as schemas
-from fhir_server.admin.parsing import StrictParser
+from fhir_server.admin.door import door
 from fhir_server.admin.rights import audit, person_of
-from fhir_server.admin.routes import keep_out_of_caches, refuse
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import care_teams, leaving
 from fhir_server.identity.care_teams import Team
@@ -21,16 +18,7 @@ from fhir_server.web import context
 
 _COORDINATOR = ("coordinator",)
 
-blueprint = Blueprint("teams", __name__, url_prefix="/api/v1", description="Care teams and professionals")
-blueprint.ARGUMENTS_PARSER = StrictParser()
-blueprint.errorhandler(Exception)(refuse)
-blueprint.after_request(keep_out_of_caches)
-
-
-@blueprint.before_request
-def authorise() -> None:
-    """Let nobody else get as far as the parser."""
-    person_of(*_COORDINATOR)
+blueprint = door("teams", __name__, "Care teams and professionals", lambda: person_of(*_COORDINATOR))
 
 
 @blueprint.route("/teams", methods=["GET"])
