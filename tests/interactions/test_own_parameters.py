@@ -14,72 +14,27 @@ from fhir_server.search.parse import parse
 from fhir_server.spec.definitions import load
 from fhir_server.spec.outcome import FhirError
 from fhir_server.spec.own_parameters import check, extended
-from fhir_server.web.extension import Web
+from tests.interactions.an_own_parameter import (
+    EYES,
+    base_of,
+    forget,
+    index_all,
+    parameter,
+    part,
+    patient_with,
+    put,
+)
 from tests.server import Server
 
 Json = dict[str, Any]
-EYES = "http://example.org/eyes"
-
-
-def _parameter(**changes: Any) -> Json:
-    return {
-        "resourceType": "SearchParameter",
-        "id": "eyes",
-        "url": "http://example.org/SearchParameter/eyes",
-        "name": "Eyes",
-        "status": "active",
-        "description": "Colour of the eyes",
-        "code": "eyes",
-        "base": ["Patient"],
-        "type": "string",
-        "expression": f"Patient.extension('{EYES}')",
-        **changes,
-    }
-
-
-def _patient(logical_id: str, colour: str) -> Json:
-    return {
-        "resourceType": "Patient",
-        "id": logical_id,
-        "extension": [{"url": EYES, "valueString": colour}],
-    }
-
-
-def _part(name: str, expression: str) -> Json:
-    return {"definition": f"http://hl7.org/fhir/SearchParameter/{name}", "expression": expression}
-
-
-def _parts(second: tuple[str, str]) -> list[Json]:
-    """Return the parts of a composite over extensions, the first of which is in order."""
-    return [_part("individual-gender", "url"), _part(*second)]
-
-
-def _base(server: Server) -> Any:
-    web: Web = server.app.extensions["fhir"]
-    return web.base
-
-
-def _forget(server: Server) -> None:
-    """Let the process look at the database at its next request, as it does a second later."""
-    _base(server).live._checked_at_s = float("-inf")
-
-
-def _index(server: Server) -> None:
-    while own_parameters.index_due(_base(server)):
-        pass
-
-
-def _put(server: Server, token: str, **changes: Any) -> None:
-    server.put(_parameter(**changes), token)
-    _forget(server)
 
 
 def test_a_parameter_is_refused_until_all_is_indexed_and_then_finds_old_and_new(server: Server) -> None:
     token = server.operator()
     for number in range(130):
-        server.put(_patient(f"old{number}", "Blue" if number % 2 else "brown"), token)
+        server.put(patient_with(f"old{number}", "Blue" if number % 2 else "brown"), token)
     assert "not supported" in server.get("Patient?eyes=blue", token, 400)["issue"][0]["diagnostics"]
-    _put(server, token)
+    put(server, token)
     for path in (
         "Patient?eyes=blue",
         "Observation?subject:Patient.eyes=blue",
@@ -88,12 +43,12 @@ def test_a_parameter_is_refused_until_all_is_indexed_and_then_finds_old_and_new(
     ):
         said = server.get(path, token, 400)["issue"][0]["diagnostics"]
         assert "is being indexed" in said or "cannot order" in said
-    assert own_parameters.index_due(_base(server)) == 0, "other processes have not heard of it yet"
-    server.put(_patient("between", "blue"), token)
+    assert own_parameters.index_due(base_of(server)) == 0, "other processes have not heard of it yet"
+    server.put(patient_with("between", "blue"), token)
     server.clock.advance(seconds=6)
-    _index(server)
-    _forget(server)
-    server.put(_patient("new", "BLUE"), token)
+    index_all(server)
+    forget(server)
+    server.put(patient_with("new", "BLUE"), token)
     found = server.ids("Patient?eyes=blue&_count=200", token)
     assert found == {f"Patient/old{n}" for n in range(130) if n % 2} | {"Patient/between", "Patient/new"}
     server.put({"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "t"},
@@ -121,23 +76,23 @@ def test_a_composite_finds_parts_that_stand_together_and_keeps_the_parameters_it
     server.put(_lens("b", ("left", 5), ("right", 2)), token)
     server.put({"resourceType": "Patient", "id": "none"}, token)
     power = {
-        **_parameter(type="quantity", expression=f"Patient.extension('{EYES}').extension('power').value.as(Quantity)"),
+        **parameter(type="quantity", expression=f"Patient.extension('{EYES}').extension('power').value.as(Quantity)"),
         "id": "power", "code": "lens-power", "url": "http://example.org/SearchParameter/power",
     }  # fmt: skip
     made = {
         "type": "composite",
         "component": [
-            {**_part("individual-gender", "extension('side').value")},
+            {**part("individual-gender", "extension('side').value")},
             {"definition": f"{power['url']}|1", "expression": "extension('power').value.as(Quantity)"},
         ],
     }
-    assert "component[1].definition" in server.call("PUT", "SearchParameter/eyes", token, _parameter(**made)).text
+    assert "component[1].definition" in server.call("PUT", "SearchParameter/eyes", token, parameter(**made)).text
     server.put(power, token)
-    _put(server, token, **made)
+    put(server, token, **made)
     assert "being indexed" in server.get("Patient?eyes=left$gt3", token, 400)["issue"][0]["diagnostics"]
     server.clock.advance(seconds=6)
-    _index(server)
-    _forget(server)
+    index_all(server)
+    forget(server)
     server.put(_lens("c", ("left", 7)), token)
     server.put({"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "t"},
                 "subject": {"reference": "Patient/b"}}, token)  # fmt: skip
@@ -165,7 +120,7 @@ def test_a_composite_finds_parts_that_stand_together_and_keeps_the_parameters_it
     server.put({**power, "description": "Dioptres"}, token)
     server.call("DELETE", "SearchParameter/eyes", token)
     assert server.call("DELETE", "SearchParameter/power", token).status_code in {200, 204}
-    _forget(server)
+    forget(server)
     server.get("Patient?lens-power=1", token, 400)
 
 
@@ -190,7 +145,7 @@ def test_a_parameter_of_any_type_is_searched_chained_sorted_and_followed_as_thos
         if kind in {"token", "date", "quantity", "reference"}:
             expression = f"Patient.extension('{EYES}-{kind}').value.as({name[5:]})"
         url = f"http://example.org/SearchParameter/{kind}"
-        server.put(_parameter(id=f"own-{kind}", url=url, code=f"own-{kind}", type=kind, expression=expression), token)
+        server.put(parameter(id=f"own-{kind}", url=url, code=f"own-{kind}", type=kind, expression=expression), token)
     for number in (0, 1):
         extensions = [{"url": f"{EYES}-{kind}", each[0]: each[2 + number]} for kind, each in values.items()]
         server.put({"resourceType": "Patient", "id": f"p{number}", "extension": extensions}, token)
@@ -199,8 +154,8 @@ def test_a_parameter_of_any_type_is_searched_chained_sorted_and_followed_as_thos
     server.put({"resourceType": "Patient", "id": "p2"}, token)
     server.clock.advance(seconds=6)
     for _ in values:
-        _index(server)
-    _forget(server)
+        index_all(server)
+    forget(server)
     for kind, (_, value, _, _) in values.items():
         code = f"own-{kind}"
         assert server.ids(f"Patient?{code}={value}", token) == {"Patient/p1"}, kind
@@ -217,49 +172,49 @@ def test_a_parameter_of_any_type_is_searched_chained_sorted_and_followed_as_thos
 
 def test_progress_is_for_the_operator(server: Server) -> None:
     token = server.operator()
-    server.put(_patient("p", "blue"), token)
+    server.put(patient_with("p", "blue"), token)
     assert server.get("$reindex", token) == {"resourceType": "Parameters"}
-    _put(server, token)
+    put(server, token)
 
     def told() -> list[Any]:
         parts = server.get("$reindex", token)["parameter"][0]["part"]
         return [next(value for name, value in part.items() if name != "name") for part in parts]
 
-    assert told() == [_parameter()["url"], "eyes", "indexing", 0]
+    assert told() == [parameter()["url"], "eyes", "indexing", 0]
     server.clock.advance(seconds=6)
-    _index(server)
-    assert told() == [_parameter()["url"], "eyes", "ready", 1]
+    index_all(server)
+    assert told() == [parameter()["url"], "eyes", "ready", 1]
     server.get("$reindex", server.token("Patient/p"), 403)
 
 
 def test_taking_it_back_by_status_or_deletion_makes_it_unknown(server: Server) -> None:
     token = server.operator()
-    server.put(_patient("p", "blue"), token)
+    server.put(patient_with("p", "blue"), token)
     for take_back in (
-        lambda: server.put(_parameter(status="retired"), token),
+        lambda: server.put(parameter(status="retired"), token),
         lambda: server.call("DELETE", "SearchParameter/eyes", token),
     ):
-        _put(server, token)
+        put(server, token)
         server.clock.advance(seconds=6)
-        _index(server)
-        _forget(server)
+        index_all(server)
+        forget(server)
         assert server.ids("Patient?eyes=blue", token) == {"Patient/p"}
         take_back()
-        _forget(server)
+        forget(server)
         assert "not supported" in server.get("Patient?eyes=blue", token, 400)["issue"][0]["diagnostics"]
 
 
 def test_another_definition_is_indexed_anew(server: Server) -> None:
     token = server.operator()
-    server.put({**_patient("p", "blue"), "name": [{"text": "Green"}]}, token)
-    _put(server, token)
+    server.put({**patient_with("p", "blue"), "name": [{"text": "Green"}]}, token)
+    put(server, token)
     server.clock.advance(seconds=6)
-    _index(server)
-    _put(server, token, expression="Patient.name.text")
+    index_all(server)
+    put(server, token, expression="Patient.name.text")
     assert "being indexed" in server.get("Patient?eyes=green", token, 400)["issue"][0]["diagnostics"]
     server.clock.advance(seconds=6)
-    _index(server)
-    _forget(server)
+    index_all(server)
+    forget(server)
     assert server.ids("Patient?eyes=green", token) == {"Patient/p"}
     assert server.ids("Patient?eyes=blue", token) == set()
 
@@ -268,91 +223,24 @@ def test_every_process_hears_of_it_and_a_reindex_keeps_it(server: Server) -> Non
     token = server.operator()
     other = Current(load(), server.store)
     assert "eyes" not in other().search_parameters("Patient")
-    server.put(_patient("p", "blue"), token)
-    _put(server, token)
+    server.put(patient_with("p", "blue"), token)
+    put(server, token)
     deadline = time.monotonic() + 10
     while "eyes" not in other().search_parameters("Patient") and time.monotonic() < deadline:
         time.sleep(0.05)
     assert "eyes" in other().search_parameters("Patient")
     server.clock.advance(seconds=6)
-    _index(server)
-    _forget(server)
-    base = _base(server)
+    index_all(server)
+    forget(server)
+    base = base_of(server)
     assert sum(rebuild(replace(base, definitions=Current(base.definitions, server.store)())))
     assert server.ids("Patient?eyes=blue", token) == {"Patient/p"}
-
-
-@pytest.mark.parametrize(
-    "changes,element",
-    [
-        ({"code": "family"}, "code"),
-        ({"code": "_own"}, "code"),
-        ({"code": "date", "base": ["Patient"]}, "code"),
-        ({"code": "a.b"}, "code"),
-        ({"expression": "Patient.name.where(use = "}, "expression"),
-        ({"expression": "Patient.nothing"}, "expression"),
-        ({"expression": "Observation.status"}, "expression"),
-        ({"expression": "Patient.name.replaceMatches('a', 'b')"}, "expression"),
-        ({"expression": "Patient.name", "type": "quantity"}, "expression"),
-        ({"expression": f"Patient.extension('{EYES}')", "type": "number"}, "expression"),
-        ({"expression": "Patient.birthDate", "type": "reference"}, "expression"),
-        ({"type": "special"}, "type"),
-        ({"type": "composite"}, "component"),
-        ({"type": "composite", "component": [_part("individual-gender", "gender")]}, "component"),
-        ({"type": "composite", "component": _parts(("individual-shade", "gender"))}, "component[1].definition"),
-        ({"type": "composite", "component": _parts(("Group-characteristic-value", "name"))}, "component[1].definition"),
-        ({"type": "composite", "component": _parts(("individual-phonetic", "nothing"))}, "component[1].expression"),
-        (
-            {"type": "composite", "component": _parts(("individual-birthdate", "valueString"))},
-            "component[1].expression",
-        ),
-        (
-            {"type": "composite", "component": _parts(("individual-phonetic", "x.trace('a')"))},
-            "component[1].expression",
-        ),
-        (
-            {"type": "composite", "component": _parts(("individual-phonetic", "url")), "expression": "Patient.gone"},
-            "expression",
-        ),
-    ],
-)
-def test_what_cannot_be_in_force_is_refused_naming_the_element(server: Server, changes: Json, element: str) -> None:
-    token = server.operator()
-    refused = server.call("PUT", "SearchParameter/eyes", token, _parameter(**changes))
-    assert refused.status_code == 422, refused.text
-    assert f"SearchParameter.{element}" in refused.text
-    server.put(_parameter(**{**changes, "status": "draft"}), token)
-    server.put({**_patient("p", "blue"), "name": [{"family": "a"}], "birthDate": "2000-01-01"}, token)
-
-
-def test_without_an_expression_or_with_the_code_of_another_it_is_refused(server: Server) -> None:
-    token = server.operator()
-    nowhere = {name: value for name, value in _parameter().items() if name != "expression"}
-    assert server.call("PUT", "SearchParameter/eyes", token, nowhere).status_code == 422
-    _put(server, token)
-    again = _parameter(id="more", url="http://example.org/SearchParameter/more")
-    assert server.call("PUT", "SearchParameter/more", token, again).status_code == 422
-    server.put({**again, "base": ["Practitioner"], "expression": "Practitioner.name"}, token)
-
-
-def test_only_the_operator_adds_parameters(server: Server) -> None:
-    token = server.token("Organization/g")
-    server.put({"resourceType": "Organization", "id": "g", "name": "G"}, server.operator())
-    server.call("POST", "SearchParameter", token, {n: v for n, v in _parameter().items() if n != "id"})
-    _forget(server)
-    assert "not supported" in server.get("Patient?eyes=a", server.operator(), 400)["issue"][0]["diagnostics"]
-
-
-def test_definitions_of_fhir_itself_are_stored_without_effect(server: Server) -> None:
-    official = {"code": "name", "url": "http://hl7.org/fhir/SearchParameter/Patient-name", "expression": "Patient.name"}
-    server.put(_parameter(**official), server.operator())
-    assert server.get("$reindex", server.operator()) == {"resourceType": "Parameters"}
 
 
 @pytest.mark.parametrize("kind", ["string", "token", "reference", "date", "uri"])
 def test_values_of_another_type_than_the_parameter_has_stop_no_write(server: Server, kind: str) -> None:
     token = server.operator()
-    _put(server, token, type=kind)
+    put(server, token, type=kind)
     values: Mapping[str, Any] = {
         "String": "a", "Boolean": True, "Decimal": 1.5, "Integer": 1, "Date": "2000", "DateTime": "2000-01-01",
         "Period": {"start": "2000"}, "Quantity": {"value": 1}, "Coding": {"code": "a"}, "Code": "a",
@@ -369,7 +257,7 @@ def test_values_of_another_type_than_the_parameter_has_stop_no_write(server: Ser
 
 
 def test_a_parameter_of_every_type_of_resource_is_known_to_all() -> None:
-    resource = _parameter(base=["DomainResource"], type="token", expression="DomainResource.language", code="tongue")
+    resource = parameter(base=["DomainResource"], type="token", expression="DomainResource.language", code="tongue")
     with pytest.raises(FhirError):
         parse(load(), "Patient", [("tongue", "de")], fhir_base="http://x")
     made = extended(load(), [resource], frozenset())
@@ -385,18 +273,18 @@ def test_the_capability_statement_names_a_parameter_once_it_can_be_searched_with
         (patient,) = [each for each in server.get(path, "")["rest"][0]["resource"] if each["type"] == "Patient"]
         return [each["definition"] for each in patient["searchParam"] if each["name"] == "eyes"]
 
-    server.put(_patient("p", "blue"), token)
+    server.put(patient_with("p", "blue"), token)
     assert named() == []
-    _put(server, token)
+    put(server, token)
     assert named() == []
     server.clock.advance(seconds=6)
-    _index(server)
-    _forget(server)
+    index_all(server)
+    forget(server)
     assert named() == ["http://example.org/SearchParameter/eyes"]
     assert b'"eyes"' in server.call("GET", "metadata").data
     assert b'value="eyes"' in server.call("GET", "metadata", headers={"Accept": "application/fhir+xml"}).data
     assert server.ids("Patient?eyes=blue", token) == {"Patient/p"}
     server.call("DELETE", "SearchParameter/eyes", token)
-    _forget(server)
+    forget(server)
     assert named() == []
     assert b'value="eyes"' not in server.call("GET", "metadata", headers={"Accept": "application/fhir+xml"}).data
