@@ -19,7 +19,8 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.In: (ast.NotIn,), ast.NotIn: (ast.In,),
 }  # fmt: skip
 _CALLS = {"and_": "or_", "or_": "and_", "true": "false", "false": "true", "any": "all", "all": "any",
-          "in_": "not_in", "not_in": "in_", "min": "max", "max": "min"}  # fmt: skip
+          "in_": "not_in", "not_in": "in_", "min": "max", "max": "min", "bit_and": "bit_or", "bit_or": "bit_and",
+          "bitwise_and": "bitwise_or", "outerjoin": "join"}  # fmt: skip
 _BINARY: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.LShift: ast.RShift,
 }  # fmt: skip
@@ -115,12 +116,14 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
             yield node.operand
         case ast.BinOp() if type(node.op) in _BINARY:
             yield ast.BinOp(node.left, _BINARY[type(node.op)](), node.right)
-        case ast.Constant(value=bool() as value):
-            yield ast.Constant(not value)
         case ast.Constant(value=int() as value):
-            yield ast.Constant(value + 1)
+            yield ast.Constant(not value if isinstance(value, bool) else value + 1)
         case ast.IfExp():
             yield from (node.body, node.orelse)
+        case ast.List() | ast.Set() if len(node.elts) > 1:
+            yield from (type(node)(elts=_without(node.elts, each)) for each in node.elts)
+        case ast.Return(value=ast.Tuple(elts=values)):
+            yield from (ast.Return(ast.Tuple(_without(values, each), ast.Load())) for each in values)
         case ast.Call():
             yield from _calls(node)
         case ast.If() if not isinstance(node.test, _TESTED_ALREADY):
@@ -138,7 +141,7 @@ def _of_comparison(node: ast.Compare) -> Iterator[ast.AST]:
 
 def _of_bool(node: ast.BoolOp) -> Iterator[ast.AST]:
     yield ast.BoolOp(ast.And() if isinstance(node.op, ast.Or) else ast.Or(), node.values)
-    rests = ([each for each in node.values if each is not left] for left in node.values)
+    rests = (_without(node.values, left) for left in node.values)
     yield from (rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest) for rest in rests)
 
 
@@ -150,6 +153,10 @@ def _calls(node: ast.Call) -> Iterator[ast.AST]:
         if isinstance(node.func, ast.Attribute):
             function = ast.Attribute(node.func.value, other)
         yield ast.Call(function, node.args, node.keywords)
-    if name in {"and_", "or_", "where"} and len(node.args) > 1:
+    if name in {"and_", "or_", "where", "case"} and len(node.args) > 1:
         for left_out in node.args:
-            yield ast.Call(node.func, [each for each in node.args if each is not left_out], node.keywords)
+            yield ast.Call(node.func, _without(node.args, left_out), node.keywords)
+
+
+def _without(nodes: list[ast.expr], left_out: ast.expr) -> list[ast.expr]:
+    return [each for each in nodes if each is not left_out]

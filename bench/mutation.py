@@ -43,6 +43,7 @@ TESTS = (
     "tests/access",
     *(f"tests/consent/test_{name}.py" for name in _CONSENT),
     *(f"tests/http/test_access_{name}.py" for name in _HTTP),
+    "tests/smart/test_rfc9449.py",
 )
 """What decides about the gate, the quick among the tests: each reads like a rule of access.md."""
 _ON_POSTGRESQL = ("test_agreement", "test_codes_gate", "test_gate_cases", "test_memberships")

@@ -45,7 +45,7 @@ class Proof:
     Attributes:
         key_thumbprint: SHA-256 thumbprint of the key that was proven (RFC 7638), which tokens name as `jkt`.
         jti: Its name, to be accepted once.
-        until: After this instant it would be refused anyway, aware UTC.
+        until: After this instant it is refused anyway, even where a server's clock is off as much as a client's may be.
     """
 
     key_thumbprint: str
@@ -138,14 +138,14 @@ def _instant(value: object) -> datetime | None:
         return None
 
 
-def _normal(url: str) -> tuple[str, str, int | None, str] | None:
+def _normal(url: str) -> tuple[str, str | None, int | None, str] | None:
     """Return what two spellings of one address share (RFC 3986 §6.2.2, §6.2.3); query and fragment do not count."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return None
-    if not parts.scheme or not parts.hostname or parts.username is not None:
+    if parts.username is not None:
         return None
     return parts.scheme, parts.hostname, port, unquote(parts.path) or "/"
 
