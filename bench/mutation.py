@@ -44,9 +44,10 @@ TESTS = (
     *(f"tests/consent/test_{name}.py" for name in _CONSENT),
     *(f"tests/http/test_access_{name}.py" for name in _HTTP),
     "tests/smart/test_rfc9449.py",
+    "tests/store/test_visibility.py",
 )
 """What decides about the gate, the quick among the tests: each reads like a rule of access.md."""
-_ON_POSTGRESQL = ("test_agreement", "test_codes_gate", "test_gate_cases", "test_memberships")
+_ON_POSTGRESQL = ("test_agreement", "test_codes_gate", "test_gate_cases", "test_memberships", "test_visibility")
 """What runs on both databases, for the parts of the gate that are of PostgreSQL only; the rest on SQLite."""
 EQUIVALENT = Path("tests/access/equivalent_mutants.toml")
 

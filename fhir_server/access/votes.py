@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, FromClause, Integer, and_, case, func, literal_column, or_
 
-NO_LEVEL: Final = 7
-"""`grants.Grant.confidentiality` of a node that confidentiality does not limit."""
+from fhir_server.access.consent import NO_CONFIDENTIALITY
+
 _UNSURE: Final = 1 << 62
 """Beyond every label: some provision cannot be added up."""
 NO: Final = literal_column("0", Integer)
@@ -39,7 +39,7 @@ class Sum(NamedTuple):
 def sum_of(node: FromClause) -> Sum:
     """Return the aggregates over rows of `consent_grant` that are in force for the caller."""
     nothing, unsure = _mask(0), _mask(_UNSURE)
-    plain = and_(node.c.rare.is_(False), node.c.confidentiality == literal_column(str(NO_LEVEL)))
+    plain = and_(node.c.rare.is_(False), node.c.confidentiality == literal_column(str(NO_CONFIDENTIALITY)))
     leaf = or_(node.c.permit.is_(True), node.c.ends == node.c.position)
     permits = and_(node.c.permit.is_(True), plain)
     permitted = case((permits, node.c.labels), else_=nothing)

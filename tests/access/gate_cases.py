@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fhir_server.access import labels
+from fhir_server.access.consent import NO_CONFIDENTIALITY
 from fhir_server.access.rare import AUTHORS
 from fhir_server.access.verdict import Reason, Record
 from fhir_server.access.visibility import Gate, ScopeFilter
@@ -25,7 +26,6 @@ ANN, BOB, DR, OTHER, TRUST, CARER, LETTER, TEAM = map(
 )  # fmt: skip
 CONSENT, TASK, PATIENT, OBSERVATION = map(type_key, ("Consent", "Task", "Patient", "Observation"))
 KEY = key_of_reference("Observation/r")
-LIMITLESS = 7
 CODE, LOINC, SNOMED = 11, 12, 13
 
 
@@ -47,8 +47,9 @@ def permit(**more: Any) -> Grant:
     """Return a grant to the doctor for what is general, changed as told."""
     plain = Grant(
         consent=1, node="Consent.provision", position=0, ends=0, permit=True, patient=ANN, actor=DR, valid_from=0,
-        valid_to=2 * AT, purposes=1, purpose=0, actions=READ | WRITE, labels=labels.GENERAL, confidentiality=LIMITLESS,
-        rare=False, type=0, code=0, system=0, data_from=None, data_to=None, meaning=0, target=0, blocks_emergency=False,
+        valid_to=2 * AT, purposes=1, purpose=0, actions=READ | WRITE, labels=labels.GENERAL,
+        confidentiality=NO_CONFIDENTIALITY, rare=False, type=0, code=0, system=0, data_from=None, data_to=None,
+        meaning=0, target=0, blocks_emergency=False,
     )  # fmt: skip
     return replace(plain, **more)
 
@@ -330,5 +331,9 @@ _ABOUT = (
     Case(R.NO_PERMIT, READER, HISTORY, (only(type=type_key("Provenance")),)),
     Case(R.DENIED, READER, LOOSE_FILE, never(data_from=0, data_to=999)),
 )
-CASES = (*_ABOUT, *_SCOPES, *_AUTHORS, *_OWNERS, *_PERMITS, *_DENIALS, *_EMERGENCIES, *_WRITES, *_VALUES)
+TABLE = {
+    "content": _ABOUT, "scopes": _SCOPES, "authors": _AUTHORS, "owners": _OWNERS, "permits": _PERMITS,
+    "denials": _DENIALS, "emergencies": _EMERGENCIES, "writes": _WRITES, "values": _VALUES,
+}  # fmt: skip
+CASES = tuple(case for part in TABLE.values() for case in part)
 VISIBLE = frozenset({R.OPERATOR, R.OWN_DATA, R.DIRECTORY, R.REVIEW, R.OWNER, R.CONSENT, R.EMERGENCY})

@@ -1,0 +1,77 @@
+"""What `readable` keeps between requests: statements without values, and not too many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import ColumnElement, FromClause, select
+from sqlalchemy.exc import StatementError
+
+from fhir_server.access.visibility import Gate
+from fhir_server.store.database import Session, Store
+from fhir_server.store.visibility import ONE_PATIENT, Look, Rules, execute, readable
+from tests.access.gate_cases import ANN, BOB, NEIGHBOUR, OWNER, READER, RESULT
+from tests.consent.storing import put
+from tests.databases import Databases
+from tests.server import create_schema
+
+KEPT = 32
+
+
+class _Counted(Gate):
+    """A gate that counts how often a statement is built for its shape."""
+
+    __slots__ = ()
+    built = 0
+
+    def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
+        type(self).built += 1
+        return Gate.predicate(self, row, rules)
+
+
+@pytest.fixture
+def session(databases: Databases) -> Iterator[Session]:
+    store = Store(databases.prepared("schema", create_schema))
+    with store.write() as made:
+        yield made
+    store.close()
+
+
+def test_callers_of_one_shape_share_a_statement_and_no_value(session: Session) -> None:
+    put(session, RESULT, "Observation/r")
+    put(session, replace(NEIGHBOUR, patients=(BOB,)), "Observation/neighbour")
+    bobs = replace(OWNER, own=BOB)
+    keys = select(readable(OWNER).c.key)
+
+    assert bobs.shape == OWNER.shape
+    assert execute(session, OWNER, keys).scalars().all() == [RESULT.key]
+    assert execute(session, bobs, keys).scalars().all() == [NEIGHBOUR.key]
+    with pytest.raises(StatementError, match="value is required"):
+        session.connection.execute(keys)
+
+
+def test_whose_grants_are_looked_at_has_to_be_said(session: Session) -> None:
+    settled = select(readable(READER, ("Observation",), look=Look.LIKELY, of_one=True).c.settled)
+
+    with pytest.raises(StatementError, match="value is required"):
+        execute(session, READER, settled)
+    if session.is_postgresql:
+        assert execute(session, READER, settled, {ONE_PATIENT: ANN}).all() == []
+
+
+def test_the_statements_asked_for_last_are_kept() -> None:
+    gates = [_Counted(at_us=0, reviewed_types=(number,)) for number in range(KEPT + 1)]
+
+    def count(*asked: Gate) -> int:
+        before = _Counted.built
+        for gate in asked:
+            readable(gate)
+        return _Counted.built - before
+
+    assert count(*gates[:KEPT]) == KEPT
+    assert count(gates[0]) == 0
+    assert count(gates[KEPT]) == 1
+    assert count(gates[KEPT], gates[0], *gates[2:KEPT]) == 0, "none that was asked for since went"
+    assert count(gates[1]) == 1, "the one that nobody had asked for longest did"
