@@ -81,8 +81,10 @@ class Tests:
             self._share_cluster(session)
         definitions.load()
         self._leave_an_application()
-        # INVARIANT: before freezing, after which they are no longer listed.
+        # INVARIANT: frozen objects are not listed, and an application that was built froze all there was.
+        gc.unfreeze()
         self._functions = [each for each in gc.get_objects() if isinstance(each, FunctionType)]
+        assert change in self._functions, "what is not listed is not changed, and every mutant lives"
         # What is loaded is shared with every fork: nothing walks over it to look for garbage.
         gc.collect()
         gc.freeze()
