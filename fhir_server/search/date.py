@@ -38,7 +38,7 @@ def interval_of(kind: str, value: Any) -> tuple[int, int] | None:
                 return period_interval(value)
             case "Timing":
                 return timing_interval(value)
-            case _ if isinstance(value, str):
+            case "date" | "dateTime" | "instant":
                 start, end = date_interval(value)
                 # "A fixed point in time with an interval smaller than the precision of the system"; so is a time with
                 # a fraction of a second, however many zeros it is searched with.

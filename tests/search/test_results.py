@@ -45,6 +45,7 @@ RESOURCES: list[Json] = [
         "resourceType": "Composition", "id": "in", "title": "Inside", "subject": {"reference": "Patient/p1"}}}]},
     {"resourceType": "ChargeItem", "id": "h1", "status": "billable", "code": {"text": "hour"}, "subject": {},
      "quantity": {"value": 2, "system": "http://unitsofmeasure.org", "code": "h"}},
+    {"resourceType": "Procedure", "id": "r1", "status": "completed", "subject": {}, "performedString": "2019"},
 ]  # fmt: skip
 
 
@@ -146,6 +147,9 @@ def test_a_quantity_with_a_comparator_stands_for_all_it_may_be(world: World) -> 
         ("Bundle", "composition.patient.family", ("zorro",), ("baker",)),
         # The end of a quantity may be left off.
         ("ChargeItem", "quantity", ("2|http://unitsofmeasure.org", "2|"), ("2|urn:x", "3|http://unitsofmeasure.org")),
+        # A text is no date, whatever it looks like.
+        ("Procedure", "date:missing", ("true",), ("false",)),
+        ("Procedure", "date", (), ("2019", "ne2018", "gt2018")),
     ],
 )
 def test_values_are_read_as_their_type_says(
