@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from fhir_server.access.consent import NO_CONFIDENTIALITY
 from fhir_server.access.facts import record_of
 from fhir_server.access.rare import BINARY, PROVENANCE
 from fhir_server.access.verdict import Record, Verdict, Vote, verdict
-from fhir_server.access.visibility import NOTHING, Gate
+from fhir_server.access.visibility import NOTHING, Gate, ScopeFilter
 from fhir_server.store import grants, index_tables, tables
 from fhir_server.store.database import Session, Store
-from fhir_server.store.grants import READ, Grant
+from fhir_server.store.grants import READ, WRITE, Grant
 from fhir_server.store.keys import key_of_reference, type_key
-from fhir_server.store.visibility import HISTORY_RULES, ONE_PATIENT, Look, execute, readable
+from fhir_server.store.visibility import HISTORY_RULES, ONE_PATIENT, RULES, Look, execute, readable
 from tests.access.gate_cases import (
+    ANN,
     AT,
     BOB,
     CASES,
+    DR,
+    HERE,
     NEIGHBOUR,
     OBSERVATION,
+    OTHER,
     READER,
     RESULT,
     SHARED,
     TABLE,
+    TASK,
     TEAM,
+    TRUST,
     VISIBLE,
+    WRITER,
     Case,
     deny,
     permit,
@@ -199,6 +209,28 @@ def test_gates_of_many_keys_have_few_shapes() -> None:
 
     assert [count(keys) for keys in range(6)] == [0, 1, 2, 4, 4, 8]
     assert Gate(AT, actors=(1, 2, 3)).shape == Gate(AT + 1, actors=(4, 5, 6, 7)).shape != Gate(AT, actors=(1, 2)).shape
+
+
+def test_gates_of_one_shape_have_one_text() -> None:
+    changes: tuple[dict[str, Any], ...] = (
+        {"everything": True}, {"own": BOB}, {"actors": (DR,)}, {"actors": (DR, TEAM)}, {"organizations": (TRUST,)},
+        {"organizations": (TRUST, OTHER)}, {"directory": True}, {"purposes": 3}, {"other_purposes": (77,)},
+        {"action": WRITE}, {"rare": False}, {"shielded": True}, {"emergencies": (BOB,)}, {"own_only": True},
+        {"managed_types": (TASK,)}, {"reviewed_types": (TASK,)}, {"own_data_types": (TASK,)}, {"scopes": ()},
+        *({"scopes": (scope,)} for scope in (ScopeFilter(0, 0), ScopeFilter(TASK, 0), ScopeFilter(0, ANN))),
+        {"scopes": (ScopeFilter(0, 0, HERE),)},
+    )  # fmt: skip
+    assert {name for change in changes for name in change} == {each.name for each in fields(Gate)} - {"at_us"}
+    row, subject = tables.resource.alias(), tables.resource.alias()
+    rules = replace(RULES, subject=subject)
+    texts: dict[Hashable, tuple[str, ...]] = {}
+
+    for base in (NOTHING, READER, WRITER):
+        for gate in (base, *(replace(base, **change) for change in changes)):
+            predicate = gate.predicate(row, rules)
+            text = tuple(str(predicate.compile(dialect=each)) for each in (sqlite.dialect(), postgresql.dialect()))
+            assert texts.setdefault(gate.shape, text) == text, gate
+            assert texts[replace(gate, at_us=AT + 1).shape] == text, gate
 
 
 def test_rows_are_of_the_types_asked_and_not_deleted(tmp_path: Path) -> None:
