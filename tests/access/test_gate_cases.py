@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import url
 
 from fhir_server.access.consent import NO_CONFIDENTIALITY
 from fhir_server.access.facts import record_of
@@ -223,12 +223,13 @@ def test_gates_of_one_shape_have_one_text() -> None:
     assert {name for change in changes for name in change} == {each.name for each in fields(Gate)} - {"at_us"}
     row, subject = tables.resource.alias(), tables.resource.alias()
     rules = replace(RULES, subject=subject)
+    dialects = [url.make_url(f"{name}://").get_dialect()() for name in ("sqlite", "postgresql+psycopg")]
     texts: dict[Hashable, tuple[str, ...]] = {}
 
     for base in (NOTHING, READER, WRITER):
         for gate in (base, *(replace(base, **change) for change in changes)):
             predicate = gate.predicate(row, rules)
-            text = tuple(str(predicate.compile(dialect=each)) for each in (sqlite.dialect(), postgresql.dialect()))
+            text = tuple(str(predicate.compile(dialect=each)) for each in dialects)
             assert texts.setdefault(gate.shape, text) == text, gate
             assert texts[replace(gate, at_us=AT + 1).shape] == text, gate
 
