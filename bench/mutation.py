@@ -127,9 +127,11 @@ class Run:
         drawn = random.Random(self._options.seed)
         for path in paths:
             found = [each for each in mutants(path) if not self._options.within or each.within in self._options.within]
-            if self._options.sample and len(found) > self._options.sample:
-                found = sorted(drawn.sample(found, self._options.sample), key=lambda each: each.line)
-            yield from found
+            tried = [each for each in found if each.name not in self._known]
+            print(f"{path}: {len(found)} mutants, {len(found) - len(tried)} explained", flush=True)
+            if self._options.sample and len(tried) > self._options.sample:
+                tried = sorted(drawn.sample(tried, self._options.sample), key=lambda each: each.line)
+            yield from tried
 
     def _chosen(self, mutant: Mutant) -> list[int]:
         """Return the tests for a mutant, in order: what runs its line, or for what runs at import its whole file."""
@@ -148,8 +150,6 @@ class Run:
         return chosen
 
     def _note(self, mutant: Mutant, why: str) -> None:
-        if mutant.name in self._known:
-            return
         self.survived.append(mutant)
         print(f"SURVIVED {mutant.path}:{mutant.line} {mutant.within}: {mutant.change}  ({why})", flush=True)
 
