@@ -87,7 +87,7 @@ def _fill(folder: Path, environment: dict[str, str]) -> None:
     path = folder / "pages.ndjson"
     with path.open("w") as file:
         file.writelines(json.dumps(each) + "\n" for each in _five_years())
-    summary = json.loads(run(environment, "load", str(path), "--json", "--state", str(folder / "pages-progress.json")))
+    summary = json.loads(run(environment, "load", str(path), "--json"))
     if summary["refused"]:
         msg = f"the record was refused: {summary}"
         raise RuntimeError(msg)

@@ -21,6 +21,7 @@ from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.model import Code, Context, Interaction, Outcome
 from fhir_server.interactions.perform import perform
+from fhir_server.portal.models import audit_events
 from fhir_server.spec import json as fhir_json
 from fhir_server.spec.outcome import FhirError, Kind
 
@@ -83,6 +84,12 @@ class Road:
         """Return one page of a search."""
         parameters = (*query, (_CURSOR, page)) if page else query
         return opened(decode(self._perform(Interaction(Code.SEARCH, type=resource_type, query=parameters))))
+
+    def search_log(self, *query: Parameter, page: str = "") -> Found:
+        """Return one page of a search of AuditEvents, of each as much as pages show."""
+        parameters = (*query, (_CURSOR, page)) if page else query
+        outcome = self._perform(Interaction(Code.SEARCH, type="AuditEvent", query=parameters))
+        return opened(audit_events.searchset(outcome.content))
 
     def search_as(self, shape: type[T], resource_type: str, *query: Parameter) -> T:
         """Return of a page of a search what a shape names, and read nothing else: most of an AuditEvent is a list."""

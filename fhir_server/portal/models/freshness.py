@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from fhir_server.portal.models.words import Json, Moment, display, first, items, moment, reference
 
 _WHO: Final = ("performer", "custodian", "author", "asserter", "recorder", "requester", "informationSource", "sender")
+_AT: Final = attrgetter("at")
 _WHEN: Final = ("effectiveDateTime", "issued", "date", "start", "occurrenceDateTime", "authoredOn", "recordedDate")
 
 
@@ -45,12 +47,13 @@ def freshness(resources: Iterable[Json], patient: str) -> tuple[Freshness, ...]:
 
 def source_of(resource: Json, patient: str) -> str:
     """Return who an entry comes from: an organisation, else a person, `Entered by the patient`, "" for unsaid."""
-    named = list(_named(resource))
-    if any(reference(each) == patient for each in named):
-        return "Entered by the patient"
-    organisations = (display(each) for each in named if reference(each).startswith("Organization/"))
-    places = (display(each) for each in named if reference(each).startswith("HealthcareService/"))
-    return first((*organisations, *places, *(display(each) for each in named)))
+    found: dict[str, str] = {}
+    for each in _named(resource):
+        target = reference(each)
+        if target == patient:
+            return "Entered by the patient"
+        found.setdefault(target.partition("/")[0], display(each))
+    return first((found.get("Organization", ""), found.get("HealthcareService", ""), *found.values()))
 
 
 def received(resource: Json) -> Moment | None:
@@ -62,7 +65,9 @@ def received(resource: Json) -> Moment | None:
 def _named(resource: Json) -> Iterable[object]:
     for name in _WHO:
         value = resource.get(name)
-        for each in value if isinstance(value, list) else [value]:
+        if value is None:
+            continue
+        for each in value if isinstance(value, list) else (value,):
             if isinstance(each, dict):
                 yield each.get("actor", each)
     for entry in items(resource, "participant"):
@@ -71,13 +76,14 @@ def _named(resource: Json) -> Iterable[object]:
 
 
 def _of(source: str, entries: list[Json]) -> Freshness:
-    dates = [found for entry in entries if (found := _date(entry))]
-    arrivals = [found for entry in entries if (found := received(entry))]
+    # One at a time: thousands kept together would be looked through by the garbage collector.
+    dates = (found for entry in entries if (found := _date(entry)))
+    arrivals = (found for entry in entries if (found := received(entry)))
     return Freshness(
         source=source,
         count=len(entries),
-        newest=max(dates, key=lambda each: each.at, default=None),
-        received=max(arrivals, key=lambda each: each.at, default=None),
+        newest=max(dates, key=_AT, default=None),
+        received=max(arrivals, key=_AT, default=None),
     )
 
 

@@ -57,18 +57,19 @@ class Moment:
 
     Attributes:
         iso: What it was, for `<time datetime>`.
-        local: In Europe/London; the start of what is not exact.
+        at: Aware, for sorting; the start of what is not exact, in Europe/London.
         exact: How exact it was given.
     """
 
     iso: str
-    local: datetime
+    at: datetime
     exact: Exact
 
     @property
-    def at(self) -> datetime:
-        """Return it in UTC, for sorting; the start of what is not exact."""
-        return self.local.astimezone(UTC)
+    def local(self) -> datetime:
+        """Return it in Europe/London."""
+        # By way of UTC: an hour that the clocks skip or go through twice is the one that sorts right.
+        return self.at.astimezone(UTC).astimezone(LONDON)
 
     @property
     def day(self) -> str:
@@ -122,13 +123,12 @@ def _moment(text: str) -> Moment:
 
 
 def moment_of(instant: datetime, *, iso: str = "") -> Moment:
-    """Return an aware instant as a moment in Europe/London."""
-    # By way of UTC: an hour that the clocks skip or go through twice is the one that sorts right.
-    return Moment(iso or instant.isoformat(), instant.astimezone(UTC).astimezone(LONDON), Exact.TIME)
+    """Return an aware instant as a moment."""
+    return Moment(iso or instant.isoformat(), instant.astimezone(UTC), Exact.TIME)
 
 
 def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), LONDON)
+    return datetime.combine(day, time(), LONDON).astimezone(UTC)
 
 
 def spoken_day(day: date) -> str:

@@ -21,6 +21,7 @@ from fhir_server.portal.views import directory
 from fhir_server.portal.views.whose import Record, open_record
 
 _PER_PAGE: Final = 200
+_FOLDED: Final = 40
 _MOST_EMERGENCIES: Final = 200
 _MOST_PARTIES: Final = 500
 _OWN: Final = "own"
@@ -47,7 +48,7 @@ def access_log() -> str:
         shown, next_page = log_of(record, query=query, page=page)
         # Folded away; not where the list is of somebody else, or goes on.
         if not page and not {"agent", "purpose"} & {name for name, _ in query}:
-            own, _ = own_of(record, query=query)
+            own, _ = own_of(record, query=query, count=_FOLDED)
     asked = questions(record)
     return render_template(
         "portal/access_log.html",
@@ -84,7 +85,7 @@ def accesses(way: Road, ids: tuple[str, ...], patient: str = "") -> dict[str, Ac
     events: list[dict[str, Any]] = []
     for start in range(0, len(ids), 100):
         wanted = ",".join(ids[start : start + 100])
-        events += way.search("AuditEvent", ("_id", wanted), ("_count", "100")).matches
+        events += way.search_log(("_id", wanted), ("_count", "100")).matches
     names = names_of(way, events)
     return {str(event["id"]): access(event, patient, names) for event in events}
 
@@ -104,22 +105,24 @@ def log_of(
     events = [] if page else _emergencies(record, query)
     seen = {event["id"] for event in events}
     others = () if any(name == "agent" for name, _ in query) else (("agent:not", record.reference),)
-    found = record.road.search("AuditEvent", *_query(record, (*query, *others)), ("_count", str(count)), page=page)
+    found = record.road.search_log(*_query(record, (*query, *others)), ("_count", str(count)), page=page)
     events += [event for event in found.matches if event["id"] not in seen]
     return log(events, record.reference, names_of(record.road, events)), found.next_page
 
 
-def own_of(record: Record, *, query: tuple[Parameter, ...] = (), page: str = "") -> tuple[tuple[LogVisit, ...], str]:
+def own_of(
+    record: Record, *, query: tuple[Parameter, ...] = (), page: str = "", count: int = _PER_PAGE
+) -> tuple[tuple[LogVisit, ...], str]:
     """Return one page of the patient's own visits, and the position of the next, "" at the end."""
     asked = _query(record, (*query, ("agent", record.reference)))
-    found = record.road.search("AuditEvent", *asked, ("_count", str(_PER_PAGE)), page=page)
+    found = record.road.search_log(*asked, ("_count", str(count)), page=page)
     events = list(found.matches)
     return log(events, record.reference, names_of(record.road, events)).own, found.next_page
 
 
 def _emergencies(record: Record, query: tuple[Parameter, ...]) -> list[dict[str, Any]]:
     parameters = tuple(dict.fromkeys((*query, _EMERGENCIES)))
-    found = record.road.search("AuditEvent", *_query(record, parameters), ("_count", str(_MOST_EMERGENCIES)))
+    found = record.road.search_log(*_query(record, parameters), ("_count", str(_MOST_EMERGENCIES)))
     return list(found.matches)
 
 
