@@ -75,12 +75,13 @@ def decide() -> Response | BaseResponse:
         if request.form.get("decision") != "allow":
             return _answer(grant, at, person, None)
         scope = wording.chosen(grant.request.scope, frozenset(request.form.getlist("allow")))
-        patient = _chosen_record(scope, records)
+        record = _chosen_record(scope, records)
         if not set(scope.split()) - wording.LAUNCH:
             return _page(grant, person, query, records, error="Tick what the app may do, or choose “Do not allow”")
-        if narrowing.needs_patient(scope.split()) and not patient:
-            return _page(grant, person, query, records, error="Choose whose record the app may open")
-        return _answer(grant, at, person, _yes(person, patient, scope, launched))
+        if narrowing.needs_patient(scope.split()) and record is None:
+            error = "Choose whose record the app may open"
+            return _page(grant, person, query, records, error=error, field="record-1")
+        return _answer(grant, at, person, _yes(person, record, scope, launched))
     except OAuth2Error as error:
         return _refused(error, at)
 
@@ -146,23 +147,25 @@ def _records(grant: CodeGrant, person: SignedIn, launched: Launch | None) -> tup
     return records
 
 
-def _chosen_record(scope: str, records: tuple[Record, ...]) -> str:
+def _chosen_record(scope: str, records: tuple[Record, ...]) -> Record | None:
     if not narrowing.needs_patient(scope.split()):
-        return ""
+        return None
     wanted = request.form.get("record") or (records[0].reference if len(records) == 1 else "")
     # INVARIANT: only a record that the road showed to this person a moment ago; never one that the form names.
-    return next((record.reference for record in records if record.reference == wanted), "")
+    return next((record for record in records if record.reference == wanted), None)
 
 
-def _yes(person: SignedIn, patient: str, scope: str, launched: Launch | None) -> Yes:
+def _yes(person: SignedIn, record: Record | None, scope: str, launched: Launch | None) -> Yes:
+    """Return the decision, of the part of the person that sees the record: the app is nobody more."""
+    principal = record.principal if record else person.principal
     return Yes(
         account_id=person.account.id,
-        subject=person.account.reference,
-        patient=patient,
+        subject=principal.subject,
+        patient=record.reference if record else "",
         scope=scope,
-        purpose=person.principal.purpose,
-        organization=person.principal.organization,
-        may_break_glass=person.account.may_break_glass,
+        purpose=principal.purpose,
+        organization=principal.organization,
+        may_break_glass=principal.may_break_glass,
         auth_time=person.auth_time,
         session_id=person.session_id,
         encounter=launched.encounter if launched else "",
@@ -195,7 +198,15 @@ def _use_up_launch(session: Session, grant: CodeGrant, at: Here, person: SignedI
         raise InvalidRequestError(_NO_LAUNCH, redirect_uri=grant.redirect_uri, state=_state(grant))
 
 
-def _page(grant: CodeGrant, person: SignedIn, query: str, records: tuple[Record, ...], *, error: str = "") -> Response:
+def _page(
+    grant: CodeGrant,
+    person: SignedIn,
+    query: str,
+    records: tuple[Record, ...],
+    *,
+    error: str = "",
+    field: str = "allow-1",
+) -> Response:
     # Browsers hold `form-action` also against the redirect that answers the form.
     web.allow_form_target(grant.redirect_uri)
     again = bool(error)
@@ -209,12 +220,18 @@ def _page(grant: CodeGrant, person: SignedIn, query: str, records: tuple[Record,
         ticked=frozenset(request.form.getlist("allow")) if again else remembered.ticked,
         remembered=remembered,
         records=records,
-        own_record=person.account.reference.startswith("Patient/"),
-        chosen=request.form.get("record", ""),
+        own_record=[record.own for record in records] == [True],
+        chosen=request.form.get("record", "") if again else _current(person, records),
         query=query,
-        errors=[{"text": error, "href": "#allow-1"}] if error else [],
+        errors=[{"text": error, "href": f"#{field}"}] if error else [],
     )
     return make_response(page, 400 if again else 200)
+
+
+def _current(person: SignedIn, records: tuple[Record, ...]) -> str:
+    """Return the record that the person has open in this browser, where that says which of several."""
+    as_now = [record.reference for record in records if record.principal.subject == person.principal.subject]
+    return as_now[0] if len(as_now) == 1 else ""
 
 
 def _refused(error: OAuth2Error, at: Here) -> Response:

@@ -9,6 +9,9 @@ from datetime import datetime
 
 from flask import abort
 
+from fhir_server.access import tokens
+from fhir_server.access.principal import Principal
+from fhir_server.identity import carers
 from fhir_server.interactions.audit_strangers import record_act
 from fhir_server.interactions.model import Context
 from fhir_server.interactions.perform import record_administration
@@ -56,6 +59,18 @@ class Actor:
             description=description or f"account {self.account.id}",
             status=status,
             session=session,
+        )
+
+
+def parts(person: SignedIn, context: Context) -> tuple[Principal, ...]:
+    """Return whoever is signed in as each caller that their account stands for: themselves, then as carer of each.
+
+    INVARIANT: each part is a caller of its own, so that what several may see is never seen by one.
+    """
+    with context.store.read() as session:
+        found = carers.identities(session, person.account.id) or (person.account,)
+        return tuple(
+            tokens.for_account(session, each, person.auth_time, person.session_id, context.now()) for each in found
         )
 
 

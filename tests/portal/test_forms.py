@@ -107,6 +107,7 @@ class Permission:
     scope: str
     id: str = "g"
     client_name: str = "Diary"
+    patient: str = "Patient/1"
     granted_at: datetime = NOW
     last_used_at: datetime | None = None
 

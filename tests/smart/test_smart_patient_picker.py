@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from fhir_server.store import carers
 from tests.server import Server, build
 from tests.smart.world import World, answered, fields
 
@@ -75,7 +76,7 @@ def test_a_carer_chooses_among_the_records_shared_with_them(world: World) -> Non
     browser, page = carer_page(world, app_id)
 
     assert re.findall(r'type="radio" value="([^"]+)"', page.text) == ["Patient/1", "Patient/2"]
-    assert "Ada Byron, born 1991-01-02" in page.text
+    assert "Ada Byron, born 2 January 1991" in page.text
     assert "Cleo" not in page.text
     code = answered(world.decide(browser, page, record="Patient/2"))["code"]
     answer = world.redeem(app_id, code).json or {}
@@ -83,6 +84,40 @@ def test_a_carer_chooses_among_the_records_shared_with_them(world: World) -> Non
     assert answer["patient"] == "2"
     principal = world.principal(answer["access_token"])
     assert (principal.subject, principal.patient) == ("RelatedPerson/carer", "Patient/2")
+
+
+def test_a_carer_of_several_people_lets_an_app_open_one_of_them_as_the_carer_of_that_one(
+    world: World, server: Server
+) -> None:
+    """Each is cared for under a RelatedPerson of its own; the app is nobody more than that one."""
+    operator, app_id = server.operator(), world.client()[0]
+    account = world.person("Patient/3", name="Cleo Marsh")
+    for number in (1, 2):
+        related = f"RelatedPerson/carer-of-{number}"
+        body = {"resourceType": "RelatedPerson", "id": related[14:], "patient": {"reference": f"Patient/{number}"}}
+        server.put(body, operator)
+        server.put(consent(number, actor=related) | {"id": f"carer-{number}"}, operator)
+        with world.store.write() as session:
+            carers.link(session, account.id, related, world.clock())
+    browser = world.browser(account)
+
+    page = world.ask(browser, world.request(app_id, scope="launch/patient patient/*.rs"))
+    assert re.findall(r'type="radio" value="([^"]+)"( checked)?', page.text) == [
+        ("Patient/3", " checked"), ("Patient/1", ""), ("Patient/2", ""),
+    ]  # fmt: skip
+    assert "Cleo Marsh (you)" in page.text
+    answer = world.redeem(app_id, answered(world.decide(browser, page, record="Patient/2"))["code"]).json or {}
+
+    principal = world.principal(answer["access_token"])
+    assert (principal.subject, principal.patient, answer["patient"]) == ("RelatedPerson/carer-of-2", "Patient/2", "2")
+    for number, status in ((2, 200), (1, 404), (3, 404)):
+        assert server.call("GET", f"Patient/{number}", answer["access_token"]).status_code == status, number
+    listed = browser.get("/apps", base_url="http://localhost").text
+    assert ("Whose record" in listed, "Bea Stone" in listed, "Ada Byron" in listed) == (True, True, False)
+    with world.store.write() as session:
+        carers.unlink(session, account.id, "RelatedPerson/carer-of-2", world.clock())
+    again = world.ask(browser, world.request(app_id))
+    assert re.findall(r'type="radio" value="([^"]+)"', again.text) == ["Patient/3", "Patient/1"]
 
 
 def test_a_professional_chooses_among_their_patients_and_the_app_sees_that_one_only(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -45,6 +45,10 @@ class Permission(Protocol):
         """Return the name of the app."""
 
     @property
+    def patient(self) -> str:
+        """Return the literal reference of the record it opens, "" for none."""
+
+    @property
     def scope(self) -> str:
         """Return what was granted."""
 
@@ -69,6 +73,7 @@ class App:
         stays: Whether it keeps its access while it is not open.
         since: When it was connected.
         used: When it was last used, None for never.
+        record: Whose record it opens, "" where it can only be one.
     """
 
     id: str
@@ -78,10 +83,11 @@ class App:
     stays: bool
     since: Moment
     used: Moment | None
+    record: str = ""
 
 
-def app(permission: Permission) -> App:
-    """Return a permission as the page shows it."""
+def app(permission: Permission, names: Mapping[str, str] | None = None) -> App:
+    """Return a permission as the page shows it; `names` are those of records, by reference, where there are several."""
     scopes = parse(permission.scope)
     return App(
         id=permission.id,
@@ -91,6 +97,7 @@ def app(permission: Permission) -> App:
         stays="offline_access" in scopes.other,
         since=moment_of(permission.granted_at),
         used=moment_of(permission.last_used_at) if permission.last_used_at else None,
+        record=(names or {}).get(permission.patient, ""),
     )
 
 

@@ -14,6 +14,7 @@ from fhir_server.portal.models.words import LONDON, moment_of
 from fhir_server.portal.road import road
 from fhir_server.portal.views.account_acts import actor
 from fhir_server.portal.views.account_proofs import protection_of
+from fhir_server.portal.views.caring import record_names
 
 _ROLES = {
     "patient": "Patient",
@@ -63,7 +64,8 @@ def apps() -> str:
     if signed_in is None:
         abort(401)
     grants = connected_apps.connected(web.context().store, signed_in.account.id, road().now)
-    return render_template("portal/apps.html", apps=[app(grant) for grant in grants], removed="removed" in request.args)
+    shown = [app(grant, record_names()) for grant in grants] if grants else []
+    return render_template("portal/apps.html", apps=shown, removed="removed" in request.args)
 
 
 def remove_app(grant_id: str) -> str | Response:
@@ -77,7 +79,7 @@ def remove_app(grant_id: str) -> str | Response:
     if grant is None:
         return redirect("/apps")
     if request.method == "GET":
-        return render_template("portal/remove_app.html", app=app(grant))
+        return render_template("portal/remove_app.html", app=app(grant, record_names()))
     with actor().act("disconnect-app", f"client {grant.client_id} grant {grant.id}") as session:
         connected_apps.disconnect(session, signed_in.account.id, grant_id, now)
     return redirect("/apps?removed=yes", 303)

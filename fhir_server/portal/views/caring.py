@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from fhir_server.access import tokens
 from fhir_server.identity import carers as identity
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.models import sharing as model
@@ -15,7 +14,7 @@ from fhir_server.portal.models.person import Person, person
 from fhir_server.portal.models.words import LONDON
 from fhir_server.portal.road import Road, clerk, road
 from fhir_server.portal.views.whose import act_as
-from fhir_server.web.acting import actor
+from fhir_server.web.acting import actor, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +75,20 @@ def leave_record(choice: str) -> str | Response:
     return act_as(redirect("/choose-record?done=left", 303), "", "")
 
 
+def record_names() -> dict[str, str]:
+    """Return the names of the records that whoever is signed in can open, by reference; none of a single one, own."""
+    choices = _choices()
+    if all(each.own for each in choices):
+        return {}
+    return {f"Patient/{each.person.id}": each.person.name for each in choices}
+
+
 def _choices() -> list[Choice]:
     """Return every record that some part of whoever is signed in can open, their own first."""
     me, here = actor(), road()
-    with here.context.store.read() as session:
-        parts = [
-            tokens.for_account(session, each, me.person.auth_time, me.person.session_id, me.now)
-            for each in identity.identities(session, me.account.id)
-        ]
     today = me.now.astimezone(LONDON).date()
     found = []
-    for principal in parts:
+    for principal in parts(me.person, here.context):
         way = Road(principal, here.context)
         found += [Choice(principal.subject, person(entry, today), way) for entry in way.search_all("Patient")]
     return found
