@@ -23,7 +23,9 @@ Narrow = Callable[[str, tuple[tuple[str, str], ...]], RowCondition | None]
 
 _REVIEWS = (type_key("Task"),)
 _REVIEWED = (*_REVIEWS, type_key("Consent"))
-"""What a privacy officer reads of every record: who may see it, and reviews of emergencies, to close them."""
+"""What a privacy officer reads of every record: who may see it, and what this service asks the office, to close it."""
+_COORDINATED = (type_key("Patient"), type_key("Task"))
+"""What of the data of their organisation a coordinator reads; no person and no feed writes a Task."""
 _FAMILY = frozenset({Caller.PATIENT, Caller.RELATED})
 """Those from whom a record may be withheld by its author or under embargo."""
 
@@ -77,9 +79,10 @@ def decide(session: Session, principal: Principal, narrow: Narrow, now: datetime
     if principal.caller is Caller.PROFESSIONAL:
         authored = (*authored, key_of_reference(principal.subject))
     if principal.caller is Caller.STAFF:
-        # Staff have no clinical rights: a coordinator knows whom the organisation registered, nobody else even that.
+        # Staff have no clinical rights: a coordinator knows whom the organisation registered and what is asked about
+        # its bookings, nobody else even that.
         authored = authored if principal.role == "coordinator" else ()
-        own_data_types = (type_key("Patient"),)
+        own_data_types = _COORDINATED
     actors = () if own else principal.actors
     bits, others = purposes.of_caller(principal.purpose)
     readable = Gate(

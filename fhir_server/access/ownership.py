@@ -15,6 +15,9 @@ from fhir_server.spec.extract import nodes
 from fhir_server.spec.values import parse_reference
 from fhir_server.store.keys import reference_key
 
+APPOINTMENT_REQUEST = "https://fhir-server.example.org/CodeSystem/appointment-request"
+"""Codes of what a patient asks about an appointment, and of the Task by which whoever booked it hears of it."""
+
 # Categories of Observation that nobody has to explain: what is measured, asked or seen at a visit.
 _NO_RESULTS = frozenset({"vital-signs", "social-history", "survey", "exam", "activity", "therapy"})
 
@@ -33,10 +36,17 @@ def patients_of(definitions: Definitions, resource: Mapping[str, Any], fhir_base
         found.update(dict.fromkeys(_patient_keys(links, fhir_base)))
     for _, values in nodes(definitions, resource if isinstance(resource, dict) else dict(resource), codes):
         found.update(dict.fromkeys(_patient_keys((value for _, value in values), fhir_base)))
+    if kind == "Task" and _is_of_appointment(resource):
+        # R4 has no Task in the compartment of a patient; what somebody does about a patient's request belongs there.
+        found.update(dict.fromkeys(_patient_keys((resource.get("for"),), fhir_base)))
     for inner in resource.get("contained", ()):
         found.update(dict.fromkeys(patients_of(definitions, {**inner, "id": ""}, fhir_base)))
     found.pop(reference_key("Patient", ""), None)
     return tuple(found)
+
+
+def _is_of_appointment(task: Mapping[str, Any]) -> bool:
+    return any(coding.get("system") == APPOINTMENT_REQUEST for coding in task.get("code", {}).get("coding", ()))
 
 
 def _patient_keys(values: Iterable[Any], fhir_base: str) -> Iterable[int]:

@@ -19,7 +19,7 @@ from fhir_server.store.keys import type_key
 from fhir_server.store.visibility import RowCondition
 
 _DIRECTORY = frozenset(type_key(name) for name in DIRECTORY_TYPES)
-_CONSENT = type_key("Consent")
+_CONSENT, _TASK = type_key("Consent"), type_key("Task")
 
 
 class Reason(Enum):
@@ -125,7 +125,7 @@ def verdict(gate: Gate, record: Record, grants: Iterable[Grant]) -> Verdict:
         return _may_write(gate, record, list(grants), written_here=written_here)
     if written_here and (record.type in gate.own_data_types if gate.own_data_types else record.type != _CONSENT):
         return Verdict(visible=True, reason=Reason.OWN_DATA)
-    if record.type in gate.reviewed_types:
+    if record.type in gate.reviewed_types and not (record.type == _TASK and record.author):
         return Verdict(visible=True, reason=Reason.REVIEW)
     if not record.patients:
         listed = gate.directory and record.type in _DIRECTORY

@@ -46,6 +46,7 @@ DIRECTORY_TYPES = frozenset(
 )  # fmt: skip
 """Types that anyone signed in may see, when the row names no patient."""
 _DIRECTORY_KEYS = tuple(sorted(type_key(name) for name in DIRECTORY_TYPES))
+_TASK = type_key("Task")
 _NEVER_GRANTED = (type_key("Consent"),)
 """Types that no consent and no emergency discloses: a Consent would tell a grantee what is hidden from it."""
 
@@ -81,7 +82,8 @@ class Gate:
         own_only: Own data and consent must *both* hold (writing by a person).
         managed_types: Types that a patient or proxy may change whoever wrote them (Consent), and for whom every row
             has to be of a record: they write nothing that is nobody's.
-        reviewed_types: Types that a staff role sees in full (Task and Consent for a privacy officer).
+        reviewed_types: Types that a staff role sees in full (Consent and Task for a privacy officer; not the Tasks of
+            an organisation, which nobody asked the privacy office about).
         own_data_types: Types that own data is limited to; empty means every type.
         scopes: None without restriction; else a row must pass one of them.
     """
@@ -151,7 +153,7 @@ class Gate:
         if self.directory:
             ways.append(and_(row.c.patient == 0, row.c.type.in_(_DIRECTORY_KEYS)))
         if self.reviewed_types:
-            ways.append(row.c.type.in_(self.reviewed_types))
+            ways.append(and_(row.c.type.in_(self.reviewed_types), or_(row.c.type != _TASK, row.c.author == 0)))
         if self.own or self.actors or self.emergencies:
             ways.append(and_(row.c.patient != 0, self._all_patients(row, rules)))
         return or_(*ways)

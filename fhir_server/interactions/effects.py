@@ -76,6 +76,8 @@ def written(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
         # Nobody has an account before there is a record.
         if new.version > 1:
             job.pending.lives[new.id] = is_dead(resource)
+    elif new.type == "Communication":
+        job.pending.communications.append((resource, new))
     elif new.type == "SearchParameter":
         own_parameters.written(job, resource, new.key)
     elif new.type == "StructureDefinition":

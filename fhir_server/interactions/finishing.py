@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_server.interactions import deaths, writing
+from fhir_server.interactions import appointment_requests, deaths, writing
 from fhir_server.interactions.job import Job
 
 
@@ -14,4 +14,6 @@ def finish(job: Job) -> None:
     """
     if job.pending.lives:
         deaths.settle(job)
+    if job.pending.communications:
+        appointment_requests.settle(job)
     writing.finish(job)

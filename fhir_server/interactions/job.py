@@ -28,6 +28,8 @@ class Pending:
     """Keys of rows that changed their patients, label or level."""
     lives: dict[str, bool] = field(default_factory=dict)
     """People whose Patient was changed and who may have accounts, by logical id: whether they are recorded as dead."""
+    communications: list[tuple[Mapping[str, Any], NewVersion]] = field(default_factory=list)
+    """Communications that were written, as they were sent, with their version."""
     authors: dict[int, Mapping[str, Any] | None] = field(default_factory=dict)
     """Organizations that write, by key, read once per transaction for the label by source."""
 

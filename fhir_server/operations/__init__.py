@@ -6,6 +6,7 @@ from fhir_server.interactions.model import Operation
 from fhir_server.operations import (
     access_log_proof,
     access_report,
+    answer_appointment_request,
     break_glass,
     close_review,
     disputes,
@@ -24,6 +25,7 @@ from fhir_server.operations import (
 REGISTRY: tuple[Operation, ...] = (
     access_log_proof.OPERATION,
     access_report.OPERATION,
+    answer_appointment_request.OPERATION,
     break_glass.OPERATION,
     close_review.OPERATION,
     *disputes.OPERATIONS,

@@ -48,6 +48,7 @@ MENUS: Final = {
     ),
     "coordinator": (
         ("Invitations", "/organisation"),
+        ("Appointments", "/organisation/appointment-requests"),
         ("Parents", "/organisation/parents"),
         ("Professionals", "/organisation/team"),
         ("Care teams", "/organisation/teams"),

@@ -75,7 +75,7 @@ FAMILY = Gate(AT, actors=(CARER,), directory=True, purposes=1, shielded=True)
 WRITER = replace(READER, action=WRITE, own_only=True)
 OWN_WRITER = replace(OWNER, organizations=(ANN,), action=WRITE, own_only=True, managed_types=(CONSENT,))
 OFFICER = Gate(AT, directory=True, reviewed_types=(TASK, CONSENT))
-COORDINATOR = Gate(AT, organizations=(TRUST,), directory=True, own_data_types=(PATIENT,))
+COORDINATOR = Gate(AT, organizations=(TRUST,), directory=True, own_data_types=(PATIENT, TASK))
 OPERATOR = Gate(AT, everything=True)
 RESCUER = replace(READER, emergencies=(ANN,))
 RESULT = _record("Observation", ANN)
@@ -135,7 +135,12 @@ _AUTHORS = (
     Case(R.NO_PERMIT, COORDINATOR, _record("Patient", ANN, author=OTHER)),
     Case(R.OWN_DATA, replace(COORDINATOR, own_data_types=(CONSENT,)), replace(RULES, author=TRUST)),
     Case(R.REVIEW, OFFICER, _record("Task", ANN)),
+    Case(R.NO_PERMIT, OFFICER, _record("Task", ANN, author=TRUST)),
+    Case(R.OWN_DATA, COORDINATOR, _record("Task", ANN, author=TRUST)),
+    Case(R.NO_PERMIT, COORDINATOR, _record("Task", ANN, author=OTHER)),
+    Case(R.NO_PERMIT, COORDINATOR, _record("Task", ANN)),
     Case(R.REVIEW, OFFICER, RULES),
+    Case(R.REVIEW, OFFICER, replace(RULES, author=ANN)),
     Case(R.NO_PERMIT, OFFICER, RESULT),
     Case(R.DIRECTORY, READER, LISTED),
     Case(R.NO_PERMIT, replace(READER, directory=False), LISTED),

@@ -90,7 +90,7 @@ def test_staff_see_whom_they_registered_or_review_and_nothing_clinical(role: str
     found = _decided(
         caller=Caller.STAFF, subject="account:1", actors=(), role=role, purpose="TREAT http://project|study"
     )
-    plain = Gate(AT, directory=True, purposes=BITS, own_data_types=(PATIENT,))
+    plain = Gate(AT, directory=True, purposes=BITS, own_data_types=(PATIENT, TASK))
     readable, writable = {
         "coordinator": (replace(plain, organizations=(TRUST,)), Gate(AT, organizations=(TRUST,))),
         "privacy-officer": (replace(plain, reviewed_types=(TASK, CONSENT)), Gate(AT, reviewed_types=(TASK,))),

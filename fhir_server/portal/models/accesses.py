@@ -49,7 +49,7 @@ _INFORMATION: Final = {
     "Consent": "sharing choices",
     "AuditEvent": "the access log",
     "Provenance": "where information came from",
-    "Task": "reviews of an emergency access",
+    "Task": "requests that wait for an answer",
 }
 _PURPOSE: Final = {
     "TREAT": "For your care",
@@ -88,6 +88,7 @@ _SPECIAL: Final = {
     "$dispute-access": "Asked the privacy officer about an entry",
     "$access-disputes": "Looked at the answers of the privacy officer",
     "$answer-dispute": "Answered what you asked about an entry",
+    "$answer-appointment-request": "Answered what you asked about an appointment",
     "$disable-sharing": "Switched all sharing off",
     "$enable-sharing": "Switched sharing on again",
 }

@@ -11,15 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from fhir_server.access.ownership import APPOINTMENT_REQUEST
+from fhir_server.interactions.appointment_requests import answer_identifier
 from fhir_server.portal.models import labels
 from fhir_server.portal.models.words import Json, Moment, code_of, display, first, items, moment, reference
 
-SYSTEM: Final = "https://fhir-server.example.org/CodeSystem/appointment-request"
+SYSTEM: Final = APPOINTMENT_REQUEST
 LONGEST: Final = 500
 KINDS: Final = {"change": "Asked for another time", "cancel": "Asked to cancel"}
 """Code of a request, and what the appointment says of it."""
 _TITLES: Final = {"change": "Please change this appointment", "cancel": "Please cancel this appointment"}
-ANSWERS: Final = {"accepted": ("Agreed", "green"), "declined": ("Not possible", "red")}
+ANSWERS: Final = {
+    "accepted": ("Agreed", "green"),
+    "another-time": ("Another time offered", "blue"),
+    "declined": ("Not possible", "red"),
+}
 """Code of an answer, what the appointment says of it, and its colour."""
 _RECIPIENTS: Final = frozenset({"Practitioner", "PractitionerRole", "HealthcareService", "Organization"})
 _TAKEN_BACK: Final = frozenset({"stopped", "not-done", "entered-in-error"})
@@ -104,12 +110,12 @@ def reply(
         version: Of the request, so that a request changed meanwhile is answered anew.
         now: When.
     """
-    name = f"urn:appointment-request:{request['id']}:{version}"
+    name = answer_identifier(request["id"], version)
     marks = items(request.get("meta") or {}, "security")
     found: dict[str, Any] = {
         "resourceType": "Communication",
         "meta": {"security": [dict(mark) for mark in marks]} if marks else {},
-        "identifier": [{"system": SYSTEM, "value": name}],
+        "identifier": [name],
         "inResponseTo": [{"reference": f"Communication/{request['id']}"}],
         "status": "completed",
         "category": [{"coding": [{"system": SYSTEM, "code": verdict}], "text": ANSWERS[verdict][0]}],
@@ -120,7 +126,7 @@ def reply(
         "sender": dict(by),
         "payload": [{"contentString": message}] if message else [],
     }
-    same = (("patient", reference(request["subject"])), ("identifier", f"{SYSTEM}|{name}"))
+    same = (("patient", reference(request["subject"])), ("identifier", f"{SYSTEM}|{name['value']}"))
     return {key: value for key, value in found.items() if value}, same
 
 

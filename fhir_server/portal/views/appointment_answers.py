@@ -60,13 +60,8 @@ def answer_appointment_request(request_id: str) -> str | Response:
         return _form(found, ())
     verdict = request.form.get("verdict", "")
     message = "\n".join(line.strip() for line in request.form.get("message", "").strip().splitlines())
-    problems = []
-    if verdict not in ANSWERS:
-        problems.append(Problem("Choose your answer", "#verdict"))
-    if len(message) > LONGEST:
-        problems.append(Problem(f"Your message must be {LONGEST} characters or fewer", "#message"))
-    if problems:
-        return make_response(_form(found, tuple(problems)), 400)
+    if problems := verdict_problems(verdict, message):
+        return make_response(_form(found, problems), 400)
     try:
         is_ours = _save(way, found, verdict, message)
     except FhirError as error:
@@ -74,6 +69,18 @@ def answer_appointment_request(request_id: str) -> str | Response:
             raise
         return make_response(_form(found, (Problem(_REFUSED),)), 403)
     return redirect(f"{_LIST}?done={'sent' if is_ours else 'known'}", 303)
+
+
+def verdict_problems(verdict: str, message: str) -> tuple[Problem, ...]:
+    """Return what is wrong with an answer to a request about an appointment."""
+    problems = []
+    if verdict not in ANSWERS:
+        problems.append(Problem("Choose your answer", "#verdict"))
+    if verdict == "another-time" and not message:
+        problems.append(Problem("Say which times you can offer", "#message"))
+    if len(message) > LONGEST:
+        problems.append(Problem(f"Your message must be {LONGEST} characters or fewer", "#message"))
+    return tuple(problems)
 
 
 def _save(way: Road, found: Waiting, verdict: str, message: str) -> bool:

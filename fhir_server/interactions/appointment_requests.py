@@ -1,0 +1,222 @@
+"""What a patient asks about an appointment, put before the organisation that booked it: a Task that is its own data.
+
+The request itself is a Communication of the patient's, which shows to whom it is shared with (ADR 0026). Whoever writes
+it, takes it back or answers it, by whichever door: the Task follows, in the transaction of that write.
+
+INVARIANT: whose booking it is, the stored Appointment says, never what somebody sends; and the Task tells what a
+booking desk needs to find the booking and to answer: who, when and with whom, and the message. Not what it is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from fhir_server.access import labels
+from fhir_server.access.decide import author_of
+from fhir_server.access.ownership import APPOINTMENT_REQUEST
+from fhir_server.access.principal import Caller
+from fhir_server.access.visibility import Gate
+from fhir_server.interactions import writing
+from fhir_server.interactions.job import Job
+from fhir_server.search import run
+from fhir_server.spec import json
+from fhir_server.spec.values import date_interval, instant_text, parse_reference
+from fhir_server.store import directory, resources
+from fhir_server.store.instants import from_us, to_us
+from fhir_server.store.keys import hash64, reference_key
+from fhir_server.store.resources import NewVersion, Version
+
+ASKING: Final = frozenset({"change", "cancel"})
+ANSWERS: Final = frozenset({"accepted", "another-time", "declined"})
+"""Codes of CodeSystem/appointment-request: what is asked, and what is answered."""
+_TAKEN_BACK: Final = frozenset({"stopped", "not-done", "entered-in-error"})
+_CALLED_OFF: Final = frozenset({"proposed", "cancelled", "noshow", "fulfilled", "entered-in-error"})
+_FAMILY: Final = frozenset({Caller.PATIENT, Caller.RELATED})
+_WITH: Final = ("Practitioner/", "PractitionerRole/", "Location/", "HealthcareService/")
+_MOST: Final = 50
+_EVERYTHING: Final = Gate(0, everything=True)
+
+
+def settle(job: Job) -> None:
+    """Open, replace or close the Tasks of what this transaction wrote that asks about an appointment, or answers."""
+    is_familys = job.principal.caller in _FAMILY
+    for communication, new in job.pending.communications:
+        code = code_of(communication.get("category", ()))
+        if code in ASKING and is_familys and new.author == author_of(job.principal):
+            _asked(job, communication, code, new)
+        elif code in ANSWERS and not is_familys:
+            _answered(job, communication, code, new)
+
+
+def code_of(concepts: Iterable[Mapping[str, Any]]) -> str:
+    """Return the code of CodeSystem/appointment-request among CodeableConcepts, "" where there is none."""
+    codings = (coding for concept in concepts for coding in concept.get("coding", ()))
+    return next((str(each.get("code", "")) for each in codings if each.get("system") == APPOINTMENT_REQUEST), "")
+
+
+def answer_identifier(request_id: str, version: str) -> dict[str, str]:
+    """Return what the one answer to a version of a request is found by."""
+    return {"system": APPOINTMENT_REQUEST, "value": f"urn:appointment-request:{request_id}:{version}"}
+
+
+def concept(code: str) -> dict[str, Any]:
+    """Return a CodeableConcept of CodeSystem/appointment-request."""
+    return {"coding": [{"system": APPOINTMENT_REQUEST, "code": code}]}
+
+
+def close(job: Job, task: Version, status: str, code: str = "") -> None:
+    """Store the next version of a Task that is over: `cancelled`, or `completed` with the code of the answer."""
+    body = _content(task)
+    body |= {"status": status, "lastModified": instant_text(job.context.now())}
+    stored = writing.assemble(
+        job,
+        body | ({"businessStatus": concept(code)} if code else {}),
+        version=task.version + 1,
+        author=task.author,
+        updated_at=max(to_us(job.context.now()), task.updated_at + 1000),
+    )
+    resources.put(job.session, stored)
+    job.trace.touch(stored.patients, stored.type, stored.id, stored.version)
+
+
+def lock(job: Job, patient: int) -> None:
+    """Let the requests of one patient, and what is answered, come one after the other."""
+    job.session.lock(hash64(f"appointment-requests|{patient}"))
+    job.pending.flush(job.session)
+
+
+def _asked(job: Job, communication: Mapping[str, Any], code: str, new: NewVersion) -> None:
+    """Close the Task of an earlier request about the same appointment, for the newest stands; open one for this."""
+    if len(new.patients) != 1:
+        return
+    lock(job, new.patients[0])
+    if communication.get("status") in _TAKEN_BACK:
+        for task in _open_tasks(job, ("based-on", f"Communication/{new.id}"), new.patients[0]):
+            close(job, task, "cancelled")
+        return
+    subject = _first(job, (communication.get("subject", {}),), "Patient")
+    about = _first(job, communication.get("about", ()), "Appointment")
+    if reference_key("Patient", subject) != new.patients[0]:
+        return
+    appointment = resources.get(job.session, job.decision.readable, "Appointment", about) if about else None
+    if appointment is None or appointment.content is None or appointment.patient != new.patients[0]:
+        return
+    for task in _open_tasks(job, ("focus", f"Appointment/{about}"), new.patients[0]):
+        close(job, task, "cancelled")
+    _open(job, communication, code, appointment, new)
+
+
+def _open(job: Job, communication: Mapping[str, Any], code: str, appointment: Version, new: NewVersion) -> None:
+    booked = _content(appointment)
+    start = str(booked.get("start", ""))
+    organization = directory.organization_content(job.session, appointment.author) if appointment.author else None
+    is_ahead = bool(start) and date_interval(start)[0] > to_us(job.context.now())
+    if organization is None or not is_ahead or booked.get("status") in _CALLED_OFF:
+        return
+    owner = json.decode(organization, len(organization) + 1)
+    found = _task(job, communication, code, booked, owner)
+    now_us = to_us(job.context.now())
+    task = writing.assemble(job, found, version=1, author=appointment.author, updated_at=now_us)
+    resources.put(job.session, task)
+    job.trace.touch(new.patients, task.type, task.id, 1)
+
+
+def _task(
+    job: Job, communication: Mapping[str, Any], code: str, booked: Mapping[str, Any], owner: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the Task; under all four labels, so that nobody with whom less is shared sees it beside the organisation.
+
+    Whom the organisation is told of is who the record says: its own index may know them by another name.
+    """
+    subject = _first(job, (communication["subject"],), "Patient")
+    patient = resources.current(job.session, "Patient", subject)
+    person = _content(patient) if patient is not None and patient.content else {}
+    now = instant_text(from_us(to_us(job.context.now())))
+    said = "\n".join(str(each["contentString"]) for each in communication.get("payload", ()) if "contentString" in each)
+    actors = [each.get("actor", {}) for each in booked.get("participant", ())]
+    with_whom = [str(each["display"]) for each in actors if "display" in each and _is_with(each)]
+    inputs = (
+        _input("start", "valueDateTime", booked["start"]),
+        *(_input("with", "valueString", each) for each in with_whom),
+        *(_input("booking", "valueIdentifier", each) for each in booked.get("identifier", ())),
+        *(_input("birth-date", "valueDate", each) for each in (person.get("birthDate"),) if each),
+        *(_input("message", "valueString", each) for each in (said,) if each),
+    )
+    return {
+        "resourceType": "Task",
+        "id": job.context.new_id(),
+        "meta": {"security": [{"system": labels.SYSTEM, "code": each} for each in labels.BY_CODE]},
+        "basedOn": [{"reference": f"Communication/{communication['id']}"}],
+        "status": "requested",
+        "intent": "order",
+        "code": concept(code),
+        "focus": {"reference": f"Appointment/{booked['id']}"},
+        "for": {"reference": f"Patient/{subject}", "display": _name(person)},
+        "authoredOn": now,
+        "lastModified": now,
+        "requester": _requester(job, person),
+        "owner": {"reference": f"Organization/{owner['id']}", "display": str(owner.get("name", owner["id"]))},
+        "restriction": {"period": {"end": booked["start"]}},
+        "input": list(inputs),
+    }
+
+
+def _answered(job: Job, communication: Mapping[str, Any], code: str, new: NewVersion) -> None:
+    """Close the Task of the request that somebody who may see it has answered."""
+    request = _first(job, communication.get("inResponseTo", ()), "Communication")
+    if not request or len(new.patients) != 1 or communication.get("status") in _TAKEN_BACK:
+        return
+    if resources.get(job.session, job.decision.readable, "Communication", request) is None:
+        return
+    lock(job, new.patients[0])
+    for task in _open_tasks(job, ("based-on", f"Communication/{request}"), new.patients[0]):
+        close(job, task, "completed", code)
+
+
+def _open_tasks(job: Job, named: tuple[str, str], patient: int) -> Iterator[Version]:
+    """Yield the Tasks of a patient's requests that wait, by what they name."""
+    found = run.find(
+        job.session,
+        # INVARIANT: to be closed only, never shown; and of this patient only.
+        _EVERYTHING,
+        "Task",
+        (named, ("status", "requested"), ("code", f"{APPOINTMENT_REQUEST}|")),
+        definitions=job.definitions,
+        fhir_base=job.context.fhir_base,
+        limit=_MOST,
+    )
+    for each in found:
+        task = resources.current(job.session, "Task", each.id)
+        if task is not None and task.content is not None and task.patient == patient:
+            yield task
+
+
+def _requester(job: Job, person: Mapping[str, Any]) -> dict[str, Any]:
+    """Return who asks: the patient by the name of the record, or a carer by theirs."""
+    name = _name(person) if job.principal.caller is Caller.PATIENT else job.principal.name
+    return {"reference": job.principal.subject, "display": name}
+
+
+def _name(person: Mapping[str, Any]) -> str:
+    names = [each for each in person.get("name", ()) if each.get("use") not in {"old", "maiden", "anonymous"}]
+    name = next((each for each in names if each.get("use") == "official"), names[0] if names else {})
+    return str(name.get("text") or " ".join((*name.get("given", ()), str(name.get("family", "")))).strip() or "Unknown")
+
+
+def _is_with(actor: Mapping[str, Any]) -> bool:
+    return str(actor.get("reference", "")).startswith(_WITH)
+
+
+def _first(job: Job, references: Iterable[Mapping[str, Any]], resource_type: str) -> str:
+    """Return the logical id of the first reference to a type, "" where there is none."""
+    found = (parse_reference(str(each.get("reference", "")), job.context.fhir_base) for each in references)
+    return next((each.id for each in found if each.type == resource_type and each.id), "")
+
+
+def _input(code: str, element: str, value: Any) -> dict[str, Any]:
+    return {"type": concept(code), element: value}
+
+
+def _content(version: Version) -> dict[str, Any]:
+    return dict(json.decode(version.content, len(version.content) + 1)) if version.content else {}
