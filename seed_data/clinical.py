@@ -79,6 +79,7 @@ def _condition(person: Person, number: int, profile: HealthProfile, today: dt.da
     code, display = profile.problem
     author = _author(person, profile.label)
     onset = _onset(person, number, today)
+    doctor = directory.professional_of(_department(person, profile))
     yield (
         author.ref,
         {"resourceType": "Condition", "id": f"{person.slug}-condition-{number + 1}"}
@@ -91,6 +92,7 @@ def _condition(person: Person, number: int, profile: HealthProfile, today: dt.da
             "subject": reference(person.ref, person.name),
             "onsetDateTime": onset.isoformat(),
             "recordedDate": onset.isoformat(),
+            "recorder": reference(doctor.ref, doctor.name),
         },
     )
 
@@ -156,8 +158,10 @@ def _allergies(person: Person, today: dt.date) -> Iterator[tuple[str, Resource]]
         "clinicalStatus": hl7("allergyintolerance-clinical", "active", "Active"),
         "verificationStatus": hl7("allergyintolerance-verification", "confirmed", "Confirmed"),
     }
+    doctor = directory.professional_of(directory.practice_department(person.practice))
     recorded = {
         "patient": reference(person.ref, person.name),
+        "recorder": reference(doctor.ref, doctor.name),
         "recordedDate": (today - dt.timedelta(days=rng.randrange(20, 300))).isoformat(),
     }
     author = directory.ORGANISATIONS[person.practice].ref
@@ -220,8 +224,9 @@ def _flags(person: Person, today: dt.date) -> Iterator[tuple[str, Resource]]:
     if person.language and person.position % 2:
         alerts.append(("Interpreter needed at appointments", None))
     for number, (text, label) in enumerate(alerts, 1):
+        author = _author(person, label)
         yield (
-            _author(person, label).ref,
+            author.ref,
             {"resourceType": "Flag", "id": f"{person.slug}-flag-{number}"}
             | labelled(label)
             | {
@@ -230,6 +235,7 @@ def _flags(person: Person, today: dt.date) -> Iterator[tuple[str, Resource]]:
                 "code": {"text": text},
                 "subject": reference(person.ref, person.name),
                 "period": {"start": (today - dt.timedelta(days=240)).isoformat()},
+                "author": reference(author.ref, author.name),
             },
         )
 

@@ -19,10 +19,12 @@ from fhir_server.access.principal import Caller
 from fhir_server.access.visibility import Gate
 from fhir_server.interactions import writing
 from fhir_server.interactions.job import Job
+from fhir_server.notify.outbox import queue
+from fhir_server.notify.templates import Notice
 from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.values import date_interval, instant_text, parse_reference
-from fhir_server.store import directory, resources
+from fhir_server.store import accounts, directory, resources
 from fhir_server.store.instants import from_us, to_us
 from fhir_server.store.keys import hash64, reference_key
 from fhir_server.store.resources import NewVersion, Version
@@ -34,6 +36,7 @@ _TAKEN_BACK: Final = frozenset({"stopped", "not-done", "entered-in-error"})
 _CALLED_OFF: Final = frozenset({"proposed", "cancelled", "noshow", "fulfilled", "entered-in-error"})
 _FAMILY: Final = frozenset({Caller.PATIENT, Caller.RELATED})
 _WITH: Final = ("Practitioner/", "PractitionerRole/", "Location/", "HealthcareService/")
+_COORDINATOR: Final = "coordinator"
 _MOST: Final = 50
 _EVERYTHING: Final = Gate(0, everything=True)
 
@@ -120,6 +123,14 @@ def _open(job: Job, communication: Mapping[str, Any], code: str, appointment: Ve
     task = writing.assemble(job, found, version=1, author=appointment.author, updated_at=now_us)
     resources.put(job.session, task)
     job.trace.touch(new.patients, task.type, task.id, 1)
+    _tell_coordinators(job, f"Organization/{owner['id']}")
+
+
+def _tell_coordinators(job: Job, organization: str) -> None:
+    """Tell an organisation's coordinators that there is something new, and not what, or of whom."""
+    for account in accounts.with_role(job.session, _COORDINATOR):
+        if account.active and account.organization == organization:
+            queue(job.session, Notice.NEWS, account.email, job.context.now())
 
 
 def _task(

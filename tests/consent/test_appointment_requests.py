@@ -154,7 +154,7 @@ def test_an_answer_goes_into_the_record_under_the_labels_of_the_request_and_clos
         assert world.server.get("Communication?_summary=count", token)["total"] == 0
     with world.server.store.write() as session:
         mailed = [each.recipient for each in messages.lease(session, world.server.clock(), timedelta(days=1))]
-    assert mailed == ["ann@example.org"]
+    assert sorted(mailed) == ["ann@example.org", "coordinator-trust@example.org"], "who has to answer, and who asked"
     assert _answer(world, task["id"], nadia).status_code == 422, "a request is answered once"
     log = world.server.get("AuditEvent?_count=50", world.ann)["entry"]
     deeds = [entry["resource"] for entry in log if "coordinator-trust" in str(entry["resource"]["agent"])]

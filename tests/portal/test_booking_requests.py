@@ -55,6 +55,9 @@ def test_a_request_reaches_who_booked_is_answered_once_and_tells_no_more_than_it
     assert "was answered or taken back already" in nadia.follow(nadia.send(waiting[0], given))
     assert waiting[0] in nadia.get(f"{LIST}?show=answered")
     assert "<form method=" not in nadia.get(waiting[0]).partition("<main")[2], "there is nothing to answer any more"
+    home = amelia.get("/")
+    assert "Answers about your appointments" in home
+    assert "Thursday at 10" in home
     shown = amelia.get("/record/appointments")
     assert "Another time offered" in shown
     assert "Thursday at 10" in shown
@@ -93,7 +96,7 @@ def test_a_coordinator_answers_with_the_keyboard_alone(page: Page, site: Site) -
     assert violations(page) == []
     keys.follow(page.get_by_role("link", name="Amelia Hart"), "Asked for another time")
     assert violations(page) == []
-    keys.press(page.get_by_role("button", name="Send the answer"))
+    keys.send(page.get_by_role("button", name="Send the answer"))
     keys.told("Choose your answer")
     assert violations(page) == []
     keys.tick(page.get_by_label("Another time instead"))

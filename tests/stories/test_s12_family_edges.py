@@ -179,7 +179,7 @@ def the_parent_opens_an_account(site: Site, page: Page) -> None:
 
 def a_professional_leaves(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/organisation/team")
-    page.get_by_role("link", name=re.compile("They leave.*Priya Raman")).click()
+    page.get_by_role("link", name=re.compile("End their access.*Priya Raman")).click()
     page.get_by_label("Dr Priya Raman no longer works here").check()
     page.get_by_role("button", name="End their access").click()
     expect(page.get_by_role("alert")).to_contain_text("Their access has ended")

@@ -49,6 +49,11 @@ _INFORMATION: Final = {
     "Consent": "sharing choices",
     "AuditEvent": "the access log",
     "Provenance": "where information came from",
+    "Organization": "the directory of organisations and staff",
+    "Practitioner": "the directory of organisations and staff",
+    "PractitionerRole": "the directory of organisations and staff",
+    "Location": "the directory of organisations and staff",
+    "HealthcareService": "the directory of organisations and staff",
     "Task": "requests that wait for an answer",
 }
 _PURPOSE: Final = {

@@ -9,7 +9,8 @@ from flask import redirect, render_template
 from werkzeug.wrappers import Response
 
 from fhir_server import web
-from fhir_server.portal.models.appointment import diary
+from fhir_server.portal.models.appointment import Visit, diary
+from fhir_server.portal.models.appointment_request import Answer
 from fhir_server.portal.models.audit import Log, LogVisit
 from fhir_server.portal.models.letter import letter
 from fhir_server.portal.models.note import is_note
@@ -17,6 +18,7 @@ from fhir_server.portal.models.result import latest_by_test, newest_first
 from fhir_server.portal.models.words import moment_of
 from fhir_server.portal.views import visits
 from fhir_server.portal.views.access_log import log_of
+from fhir_server.portal.views.appointment_requests import standing
 from fhir_server.portal.views.letters import SENT_TO_ME, unread
 from fhir_server.portal.views.paused_sharing import pauses_of
 from fhir_server.portal.views.whose import Record, open_record
@@ -66,10 +68,12 @@ def _overview(record: Record) -> str:
         "Observation", about, ("category", "laboratory"), asked, ("_sort", "-date"), ("_count", str(_MOST_RESULTS))
     ).matches
     log = log_of(record, count=_EVENTS)[0] if record.own else None
+    answers = _answered(record, upcoming, before or way.now - visits.FIRST_VISIT)
     return render_template(
         "portal/home.html",
         record=record,
         next_visit=upcoming[0] if upcoming else None,
+        answers=answers,
         letters=[entry for entry in letters if entry.id in unopened][:_FEW],
         unread_count=len(unopened),
         unread_words=_unread(len(unopened), len(unopened & notes)),
@@ -82,6 +86,13 @@ def _overview(record: Record) -> str:
         is_paused=record.own and bool(pauses_of(record)),
         new_days=visits.FIRST_VISIT.days,
     )
+
+
+def _answered(record: Record, upcoming: list[Visit], since: datetime) -> list[tuple[Visit, Answer]]:
+    """Return the appointments ahead about which a request was answered lately, each with the answer."""
+    asked = standing(record) if upcoming else {}
+    answers = ((visit, asked[visit.id].answer) for visit in upcoming if visit.id in asked)
+    return [(visit, answer) for visit, answer in answers if answer and answer.sent and answer.sent.at > since]
 
 
 def _unread(count: int, note_count: int) -> str:
