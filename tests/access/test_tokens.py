@@ -158,13 +158,14 @@ def test_each_kind_of_subject_has_the_actors_and_organisations_of_what_is_stored
         assert sorted(found.organizations) == sorted(_keys(*organizations)), (subject, more)
 
 
-def test_an_organisation_that_is_not_stored_is_acted_for_by_nobody(session: Session) -> None:
+def test_an_organisation_that_is_not_stored_is_acted_for_where_the_token_names_it_only(session: Session) -> None:
     key = key_of_reference("PractitionerRole/ghost")
     body = {"resourceType": "PractitionerRole", "practitioner": {"reference": "Practitioner/ghost"},
             "organization": {"reference": "Organization/ghost"}}  # fmt: skip
     memberships.replace(session, key, compile_memberships(body, key, ""))
-    found = _principal(session, "Practitioner/ghost")
-    assert (found.organization, found.organizations) == ("", _keys("Organization/ghost"))
+    for named in ("", "Organization/ghost"):
+        found = _principal(session, "Practitioner/ghost", organization=named)
+        assert (found.organization, found.organizations) == (named, _keys("Organization/ghost"))
 
 
 def test_an_account_at_the_portal_has_all_of_its_user(session: Session) -> None:
