@@ -20,9 +20,10 @@ from fhir_server import assembly, worker
 from fhir_server.admin import install as administration
 from fhir_server.admin.extension import Admin
 from fhir_server.admin.metrics import Metrics
-from fhir_server.admin.observing import observe
+from fhir_server.admin.observing import Watch, observe
 from fhir_server.api import exports
 from fhir_server.api import routes as api
+from fhir_server.api.short_way import ShortWay
 from fhir_server.assembly import audit_signer, configure_logging, make_context
 from fhir_server.identity import ages, ehr_launch
 from fhir_server.identity.agreements import Terms
@@ -101,12 +102,14 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * _MEGABYTE
     app.config["MAX_FORM_MEMORY_SIZE"] = _MEGABYTE
     app.url_map.strict_slashes = False
+    # INVARIANT: what is asked later takes the context from the application, where a test may put another.
+    metrics = Metrics(lambda: waiting_count(_context_of(app).store))
+    watch = Watch(metrics)
+    app.wsgi_app = ShortWay(app, app.wsgi_app, watch.note)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         # INVARIANT: of the header only what our own proxies wrote counts; scheme and host are those of the base URL.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
-    # INVARIANT: what is asked later takes the context from the application, where a test may put another.
-    metrics = Metrics(lambda: waiting_count(_context_of(app).store))
-    observe(app, metrics)
+    observe(app, watch)
     install(app, _web(settings, context))
     authority.install(
         app,

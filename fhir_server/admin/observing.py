@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Mapping
 
 from flask import Flask, Response, g, request
 
@@ -21,7 +22,29 @@ _NO_DOOR = "none"
 _FIXED = frozenset({"metadata", "_history", "_search"})
 
 
-def observe(app: Flask, metrics: Metrics) -> None:
+class Watch:
+    """Notes requests that were answered: what `observe` sees, and what never came to Flask."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        """Count in these metrics."""
+        self._metrics = metrics
+
+    def note(self, door: str, status: int, seconds: float, facts: Callable[[], Mapping[str, object]]) -> None:
+        """Count a request and write its line.
+
+        Args:
+            door: Name of the front door.
+            status: HTTP status.
+            seconds: From the first line of ours to the last.
+            facts: Returns what the line says beside status and time; asked only where there is a line.
+        """
+        self._metrics.observe(door, status, seconds)
+        level = logging.DEBUG if door in _WATCHING else logging.INFO
+        if _LOG.isEnabledFor(level):
+            _LOG.log(level, "request", extra={**facts(), "status": status, "ms": round(seconds * 1_000, 1)})
+
+
+def observe(app: Flask, watch: Watch) -> None:
     """Watch an application; call it before anything else is installed, so that all of a request is seen."""
 
     @app.before_request
@@ -32,21 +55,12 @@ def observe(app: Flask, metrics: Metrics) -> None:
     def end(response: Response) -> Response:
         seconds = time.perf_counter() - g.get("started_s", time.perf_counter())
         door = (request.blueprint or _NO_DOOR).rpartition(".")[2]
-        metrics.observe(door, response.status_code, seconds)
-        level = logging.DEBUG if door in _WATCHING else logging.INFO
-        if _LOG.isEnabledFor(level):
-            _LOG.log(level, "request", extra=_facts(response, seconds))
+        watch.note(door, response.status_code, seconds, _facts)
         return response
 
 
-def _facts(response: Response, seconds: float) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "method": request.method,
-        "route": _route(),
-        "status": response.status_code,
-        "ms": round(seconds * 1_000, 1),
-        "request_id": request_id(),
-    }
+def _facts() -> dict[str, object]:
+    facts: dict[str, object] = {"method": request.method, "route": _route(), "request_id": request_id()}
     if client := known_client():
         facts["client_id"] = client
     return facts
@@ -66,7 +80,7 @@ def _fhir_route(path: str) -> str:
     here = context()
     known = here.definitions.resource_types
     parts = []
-    for part in path.split("/")[:6]:
+    for part in path.strip("/").split("/")[:6]:
         if part in _FIXED or part in known or (part.startswith("$") and part[1:] in here.operations):
             parts.append(part)
         else:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from flask import Request, Response
+from werkzeug.http import parse_accept_header
 
 from fhir_server.spec.outcome import FhirError, Kind
 
@@ -93,13 +95,32 @@ def _members(sent: Iterator[bytes]) -> Iterator[bytes]:
 
 def deflate(request: Request, response: Response) -> None:
     """Compress an answer where the caller takes gzip and it is worth it; raw Binaries stay as they were stored."""
-    if not (response.content_type or "").startswith(_COMPRESSED) or response.is_streamed:
+    if not is_compressible(response.content_type or "") or response.is_streamed:
         return
     response.vary.add("Accept-Encoding")
-    if "Content-Encoding" in response.headers or request.accept_encodings["gzip"] <= 0:
+    if "Content-Encoding" in response.headers:
         return
     content = response.get_data()
-    if len(content) >= _WORTHWHILE_BYTES:
-        # Without a time in it, equal answers are equal bytes.
-        response.set_data(gzip.compress(content, _FASTEST, mtime=0))
+    if is_to_be_compressed(request, content):
+        response.set_data(compressed(content))
         response.headers["Content-Encoding"] = "gzip"
+
+
+def is_compressible(content_type: str) -> bool:
+    """Return whether answers of a type are compressed for who wants that."""
+    return content_type.startswith(_COMPRESSED)
+
+
+def is_to_be_compressed(request: Request, content: bytes) -> bool:
+    """Return whether the caller takes gzip and the content is worth it."""
+    return len(content) >= _WORTHWHILE_BYTES and _takes_gzip(request.headers.get("Accept-Encoding", ""))
+
+
+def compressed(content: bytes) -> bytes:
+    """Return content as gzip; without a time in it, equal answers are equal bytes."""
+    return gzip.compress(content, _FASTEST, mtime=0)
+
+
+@lru_cache(maxsize=64)
+def _takes_gzip(accepted: str) -> bool:
+    return parse_accept_header(accepted)["gzip"] > 0

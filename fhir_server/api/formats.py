@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flask import Request
-from werkzeug.http import parse_options_header
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_options_header
 
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError, Kind
@@ -73,9 +75,10 @@ def negotiate(request: Request, query: Mapping[str, str]) -> Format:
         if found is None or not _is_version(options):
             raise FhirError(Kind.NOT_ACCEPTABLE, f"_format {chosen[:64]} is not supported; use json or xml")
         return found
-    if not request.headers.get("Accept", "").strip():
+    accept = request.headers.get("Accept", "")
+    if not accept.strip():
         return AS_XML if request.mimetype in FHIR_XML_BODIES | {XML_PATCH} else AS_JSON
-    if accepted := _accepted(request):
+    if accepted := _accepted(accept):
         return accepted
     raise FhirError(Kind.NOT_ACCEPTABLE, f"The answer is available as {JSON} and {XML}, of FHIR 4.0")
 
@@ -88,10 +91,11 @@ def negotiate_refusal(request: Request, query: Mapping[str, str]) -> Format:
         return AS_JSON
 
 
-def _accepted(request: Request) -> Format | None:
+@lru_cache(maxsize=256)
+def _accepted(accept: str) -> Format | None:
     """Return what the most specific media ranges rate highest; of equals what they name, then what comes first."""
     rated: dict[str, tuple[int, float, int]] = {}
-    for order, (text, quality) in enumerate(request.accept_mimetypes):
+    for order, (text, quality) in enumerate(parse_accept_header(accept, MIMEAccept)):
         media, options = parse_options_header(text)
         if not _is_version(options):
             continue

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flask import Request, g
+from flask import Request
 
 from fhir_server.api.bodies import read_form, with_body
 from fhir_server.api.formats import AS_JSON, BINARY_AS_RESOURCE, Format, negotiate
@@ -18,6 +18,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 
 _CHANGES = frozenset({Code.UPDATE, Code.PATCH, Code.DELETE})
 _BOOLEAN = frozenset({"true", "false", ""})
+_CONDITIONS = frozenset({"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_NONE_EXIST"})
 _RETURNS = frozenset({"minimal", "representation", "OperationOutcome"})
 _TOTALS = {"count": "accurate", "estimate": "estimate", "none": "none"}
 """Values of `_totalMethod`, by which fhirpy asks for what FHIR calls `_total`."""
@@ -45,9 +46,21 @@ class Wishes:
 
 
 def read_request(
-    request: Request, definitions: Definitions, path: str, *, limit_bytes: int
+    request: Request,
+    definitions: Definitions,
+    path: str,
+    *,
+    limit_bytes: int,
+    presentation: MutableMapping[str, str],
 ) -> tuple[Interaction, Wishes]:
     """Return what the caller asks for and how it wants the answer.
+
+    Args:
+        request: With method, query, headers and body.
+        definitions: For the resource types there are.
+        path: Below the service base, decoded.
+        limit_bytes: Longest body accepted.
+        presentation: Is given how an answer has to look as soon as that is known, for a refusal looks the same way.
 
     Raises:
         FhirError: 4xx naming what is not understood.
@@ -57,8 +70,7 @@ def read_request(
     form = read_form(request, interaction, limit_bytes)
     interaction = replace(interaction, query=(*interaction.query, *_asked(form))) if form else interaction
     # What the URL says goes before what a form says. Refusals are presented as well.
-    presentation = {name: value for name, value in (*form, *query) if name in PRESENTATION}
-    g.fhir_presentation = presentation
+    presentation.update((name, value) for name, value in (*form, *query) if name in PRESENTATION)
     if presentation.get("_pretty", "") not in _BOOLEAN:
         raise FhirError(Kind.INVALID_VALUE, "_pretty is true or false")
     prefer = _prefer(request)
@@ -71,16 +83,17 @@ def read_request(
         tuple(_version(tag) for tag in request.headers.get("If-None-Match", "").split(",") if tag.strip()),
         None if "If-None-Match" in request.headers else request.if_modified_since,
     )
-    interaction = replace(
-        interaction,
-        if_match=_versions(request, "If-Match"),
-        if_none_match=_versions(request, "If-None-Match") if interaction.code in _CHANGES else (),
-        if_none_exist=_if_none_exist(request, interaction),
-        returns=prefer.get("return", ""),
-        handling="lenient" if prefer.get("handling") == "lenient" else "strict",
-        # A HEAD begins nothing.
-        prefers_async="respond-async" in prefer and request.method != "HEAD",
-    )
+    if prefer or not _CONDITIONS.isdisjoint(request.environ):
+        interaction = replace(
+            interaction,
+            if_match=_versions(request, "If-Match"),
+            if_none_match=_versions(request, "If-None-Match") if interaction.code in _CHANGES else (),
+            if_none_exist=_if_none_exist(request, interaction),
+            returns=prefer.get("return", ""),
+            handling="lenient" if prefer.get("handling") == "lenient" else "strict",
+            # A HEAD begins nothing.
+            prefers_async="respond-async" in prefer and request.method != "HEAD",
+        )
     check_parameters(interaction)
     return with_body(request, interaction, definitions, limit_bytes), wishes
 
@@ -123,6 +136,8 @@ def _if_none_exist(request: Request, interaction: Interaction) -> tuple[tuple[st
 
 def _prefer(request: Request) -> dict[str, str]:
     wishes: dict[str, str] = {}
+    if "HTTP_PREFER" not in request.environ:
+        return wishes
     for part in request.headers.get("Prefer", "").replace(";", ",").split(","):
         name, _, value = (each.strip(' \t"') for each in part.partition("="))
         if name.lower() != "return" or value in _RETURNS:

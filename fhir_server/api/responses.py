@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -21,6 +22,15 @@ _WRITES = frozenset({Code.CREATE, Code.UPDATE, Code.PATCH})
 _ACCEPTED = 202
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is held whole: status, the headers that say what it is, content."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    content: bytes
+
+
 def answer(
     interaction: Interaction,
     wishes: Wishes,
@@ -37,30 +47,52 @@ def answer(
         definitions: To write it as XML.
         kept: Where to keep the XML of an answer that is the same for everybody.
     """
-    if interaction.code in _READS and outcome.version and _is_known(wishes, outcome):
-        return _headers(Response(status=304), interaction, outcome)
-    content, content_type = outcome.content, wishes.format.content_type
-    status = outcome.status
-    if interaction.code in _WRITES:
-        content = _written(wishes, outcome)
-    elif interaction.code is Code.DELETE and wishes.returns == "OperationOutcome":
-        content, status = _told("Deleted"), 200
-    elif wishes.binary and outcome.type == "Binary":
-        return _headers(raw_binary(request, outcome.content), interaction, outcome)
+    upload = interaction.upload
+    if wishes.binary and outcome.type == "Binary" and not _is_known(interaction, wishes, outcome):
+        response = raw_binary(request, outcome.content)
+        response.headers.extend(_headers(interaction, outcome))
+        return response
+    content, status = _said(interaction, wishes, outcome)
+    if content and upload is not None and upload.stands_in(content) and not (wishes.format.xml or wishes.pretty):
+        response = _long(upload, content, status, wishes.format.content_type)
+        response.headers.extend(_headers(interaction, outcome))
+        return response
+    made = whole_answer(interaction, wishes, outcome, definitions, kept)
+    response = Response(made.content, made.status)
+    del response.headers["Content-Type"]
+    response.headers.extend(made.headers)
+    return response
+
+
+def whole_answer(
+    interaction: Interaction,
+    wishes: Wishes,
+    outcome: Outcome,
+    definitions: Definitions,
+    kept: dict[bool, bytes] | None = None,
+) -> Answer:
+    """Return an answer in one piece; arguments as of `answer`."""
+    if _is_known(interaction, wishes, outcome):
+        # Of what describes the content only the tag is said again (RFC 9110 §15.4.5).
+        return Answer(304, _headers(interaction, replace(outcome, updated_at=None)), b"")
+    content, status = _said(interaction, wishes, outcome)
     if content and interaction.upload is not None and interaction.upload.stands_in(content):
-        if not (wishes.format.xml or wishes.pretty):
-            return _headers(_long(interaction.upload, content, status, content_type), interaction, outcome)
         content = b"".join(interaction.upload.pieces_of(content))
     if content and wishes.format.xml:
         content = render_xml(definitions, content, pretty=wishes.pretty, kept=kept)
-    elif wishes.pretty and content:
+    elif content and wishes.pretty:
         content = msgspec.json.format(content, indent=2)
-    response = Response(content, status=status)
-    if content:
-        response.content_type = content_type
-    else:
-        response.headers.pop("Content-Type", None)
-    return _headers(response, interaction, outcome)
+    described = [("Content-Type", wishes.format.content_type)] if content else []
+    return Answer(status, described + _headers(interaction, outcome), content)
+
+
+def _said(interaction: Interaction, wishes: Wishes, outcome: Outcome) -> tuple[bytes, int]:
+    """Return the JSON of what is answered, which after a change is what was wished for, and the status."""
+    if interaction.code in _WRITES:
+        return _written(wishes, outcome), outcome.status
+    if interaction.code is Code.DELETE and wishes.returns == "OperationOutcome":
+        return _told("Deleted"), 200
+    return outcome.content, outcome.status
 
 
 def _long(upload: Upload, content: bytes, status: int, content_type: str) -> Response:
@@ -82,8 +114,10 @@ def _told(text: str) -> bytes:
     return json.encode(operation_outcome((Issue("information", "informational", text),)))
 
 
-def _is_known(wishes: Wishes, outcome: Outcome) -> bool:
+def _is_known(interaction: Interaction, wishes: Wishes, outcome: Outcome) -> bool:
     """Return whether the caller has this version already (https://hl7.org/fhir/R4/http.html#cread)."""
+    if interaction.code not in _READS or not outcome.version:
+        return False
     if wishes.none_match:
         return "*" in wishes.none_match or str(outcome.version) in wishes.none_match
     since = wishes.modified_since
@@ -91,19 +125,19 @@ def _is_known(wishes: Wishes, outcome: Outcome) -> bool:
     return since is not None and outcome.updated_at is not None and outcome.updated_at.replace(microsecond=0) <= since
 
 
-def _headers(response: Response, interaction: Interaction, outcome: Outcome) -> Response:
-    headers = response.headers
+def _headers(interaction: Interaction, outcome: Outcome) -> list[tuple[str, str]]:
+    headers = []
     if outcome.version:
-        headers["ETag"] = f'W/"{outcome.version}"'
+        headers.append(("ETag", f'W/"{outcome.version}"'))
     if outcome.updated_at is not None:
-        headers["Last-Modified"] = _http_date(outcome.updated_at)
+        headers.append(("Last-Modified", _http_date(outcome.updated_at)))
     if outcome.location and interaction.code in _WRITES:
-        headers["Location"] = outcome.location
+        headers.append(("Location", outcome.location))
     if outcome.location and outcome.status == _ACCEPTED:
-        headers["Content-Location"] = outcome.location
+        headers.append(("Content-Location", outcome.location))
     # A copy in a cache would outlive a consent that is withdrawn.
-    headers["Cache-Control"] = "private, no-cache" if interaction.code is Code.CAPABILITIES else "no-store"
-    return response
+    headers.append(("Cache-Control", "private, no-cache" if interaction.code is Code.CAPABILITIES else "no-store"))
+    return headers
 
 
 def _http_date(instant: datetime) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from typing import cast
 
 import msgspec
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 
 from fhir_server.api.compression import deflate, discard
 from fhir_server.api.formats import JSON, negotiate_refusal, render_xml
@@ -35,16 +36,16 @@ _REQUEST_HEADERS = (
     "Authorization", "DPoP", "Content-Type", "Accept", "Prefer", "If-Match", "If-None-Match",
     "If-Modified-Since", "If-None-Exist", "Content-Encoding", "X-Security-Context", "X-Request-Id",
 )  # fmt: skip
-_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": ", ".join(_METHODS),
-    "Access-Control-Allow-Headers": ", ".join(_REQUEST_HEADERS),
-    "Access-Control-Expose-Headers": (
-        "ETag, Location, Content-Location, Last-Modified, X-Request-Id, X-Progress, WWW-Authenticate, Retry-After"
+CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", ", ".join(_METHODS)),
+    ("Access-Control-Allow-Headers", ", ".join(_REQUEST_HEADERS)),
+    (
+        "Access-Control-Expose-Headers",
+        "ETag, Location, Content-Location, Last-Modified, X-Request-Id, X-Progress, WWW-Authenticate, Retry-After",
     ),
-    "Access-Control-Max-Age": "600",
-    "Vary": "Accept",
-}.items()
+    ("Access-Control-Max-Age", "600"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class Api:
     terminology_xml: dict[bool, bytes] = field(default_factory=dict)
 
 
+def extension(app: Flask) -> Api:
+    """Return what the composition root gave this room."""
+    return cast("Api", app.extensions[EXTENSION])
+
+
 @blueprint.route("/fhir", methods=_METHODS, provide_automatic_options=False)
 @blueprint.route("/fhir/", methods=_METHODS, provide_automatic_options=False)
 @blueprint.route("/fhir/<path:path>", methods=_METHODS, provide_automatic_options=False)
@@ -76,8 +82,12 @@ def fhir(path: str = "") -> Response:
         allowed = Response(status=204, headers={"Allow": _allowed(path)})
         allowed.headers.pop("Content-Type")
         return allowed
-    api: Api = current_app.extensions[EXTENSION]
-    interaction, wishes = read_request(request, here.definitions, path, limit_bytes=api.body_limit_bytes)
+    api = extension(current_app)
+    presentation: dict[str, str] = {}
+    g.fhir_presentation = presentation
+    interaction, wishes = read_request(
+        request, here.definitions, path, limit_bytes=api.body_limit_bytes, presentation=presentation
+    )
     if interaction.code is Code.CAPABILITIES:
         whole, kept = _statement(api, dict(interaction.query).get("mode") or "full")
         content = cut_down(here.definitions, interaction, whole, "CapabilityStatement")
@@ -143,7 +153,7 @@ def allow_browsers(response: Response) -> Response:
     """Let browser apps of other origins call the API: access is by bearer token, never by cookie."""
     if "Vary" in response.headers:
         response.vary.add("Accept")
-    add_absent(response, _CORS)
+    add_absent(response, (*CORS, ("Vary", "Accept")))
     deflate(request, response)
     return response
 

@@ -56,6 +56,15 @@ def _resolved(here: Context) -> Principal:
         return proof.resolved(here, token)
     if scheme != "bearer" or not token:
         raise FhirError(Kind.UNAUTHENTICATED, "An access token is required")
+    return of_token(here, token)
+
+
+def of_token(here: Context, token: str) -> Principal:
+    """Return who a bearer token stands for.
+
+    Raises:
+        FhirError: UNAUTHENTICATED (401) where it does not hold, or is bound to a key.
+    """
     with here.store.glance() as session:
         return tokens.resolve(session, token, here.now())
 

@@ -111,6 +111,11 @@ def request_id() -> str:
     """Return the id of the present request: the caller's `X-Request-Id` where it is harmless, else a new one."""
     known = g.get("request_id")
     if known is None:
-        offered = request.headers.get("X-Request-Id", "")
-        known = g.request_id = offered if _REQUEST_ID.fullmatch(offered) else current().base.new_id()
+        known = g.request_id = id_of(request, current().base)
     return cast("str", known)
+
+
+def id_of(incoming: Request, base: Context) -> str:
+    """Return the id of a request: the caller's `X-Request-Id` where it is harmless, else a new one."""
+    offered = incoming.headers.get("X-Request-Id", "")
+    return offered if _REQUEST_ID.fullmatch(offered) else base.new_id()

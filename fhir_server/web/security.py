@@ -87,9 +87,7 @@ def safe_next(target: str | None) -> str:
 
 def set_headers(response: Response) -> Response:
     """Add the security headers; a view that set one of them keeps its own."""
-    found = [("X-Request-Id", request_id()), ("X-Content-Type-Options", "nosniff")]
-    if current().is_https:
-        found.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
+    found = _of_every_answer(request_id(), is_https=current().is_https)
     if is_machine(request.path):
         found.append(("Content-Security-Policy", _MACHINE_POLICY))
     else:
@@ -97,6 +95,18 @@ def set_headers(response: Response) -> Response:
         found += (("Content-Security-Policy", policy), *_PAGE_HEADERS)
     add_absent(response, found)
     return response
+
+
+def machine_headers(request_id: str, *, is_https: bool) -> list[tuple[str, str]]:
+    """Return the security headers of an answer to a program."""
+    return [*_of_every_answer(request_id, is_https=is_https), ("Content-Security-Policy", _MACHINE_POLICY)]
+
+
+def _of_every_answer(request_id: str, *, is_https: bool) -> list[tuple[str, str]]:
+    found = [("X-Request-Id", request_id), ("X-Content-Type-Options", "nosniff")]
+    if is_https:
+        found.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
+    return found
 
 
 def add_absent(response: Response, headers: Iterable[tuple[str, str]]) -> None:
