@@ -43,6 +43,16 @@ def _identity(page: Page) -> None:
         page.fill(f"#born-{part}", value)
 
 
+def _ask_for_another_time(page: Page) -> None:
+    ask = page.get_by_role("link", name="Ask to change or cancel").first
+    if page.get_by_text("Asked for another time").count():
+        return
+    ask.click()
+    page.get_by_label("Another time, please").check()
+    page.fill("#message", "I am away that week. Mornings are best.")
+    page.get_by_role("button", name="Send the request").click()
+
+
 def _look_up(page: Page) -> None:
     _identity(page)
     page.get_by_role("button", name="Find").click()
@@ -90,7 +100,7 @@ SHOTS: Final = (
     Shot("sign-in", "", "/sign-in"),
     Shot("home", AMELIA, "/"),
     Shot("record", AMELIA, "/record"),
-    Shot("appointments", AMELIA, "/record/appointments"),
+    Shot("appointments", AMELIA, "/record/appointments", _ask_for_another_time),
     Shot("letters", AMELIA, "/record/letters"),
     Shot("letter", AMELIA, "/record/letters/amelia-hart-letter-16"),
     Shot("results", AMELIA, "/record/results"),
@@ -110,6 +120,7 @@ SHOTS: Final = (
     Shot("look-up", CONSULTANT, "/patients/find", _look_up),
     Shot("emergency", CONSULTANT, "/emergency-access", _in_an_emergency),
     Shot("invitations", COORDINATOR, "/organisation"),
+    Shot("appointment-requests", COORDINATOR, "/organisation/appointment-requests"),
     Shot("reviews", PRIVACY, "/privacy"),
     Shot("service-desk", DESK, "/service-desk"),
     Shot("administration", ADMIN, "/administration/apps"),

@@ -50,6 +50,10 @@ def settle(job: Job) -> None:
             _asked(job, communication, code, new)
         elif code in ANSWERS and not is_familys:
             _answered(job, communication, code, new)
+    for old in job.pending.withdrawn:
+        _close_all(job, ("based-on", f"Communication/{old.id}"), (old.patient,), "cancelled")
+    for booked, new in job.pending.bookings:
+        _rebooked(job, booked, new)
 
 
 def code_of(concepts: Iterable[Mapping[str, Any]]) -> str:
@@ -95,8 +99,7 @@ def _asked(job: Job, communication: Mapping[str, Any], code: str, new: NewVersio
         return
     lock(job, new.patients[0])
     if communication.get("status") in _TAKEN_BACK:
-        for task in _open_tasks(job, ("based-on", f"Communication/{new.id}"), new.patients[0]):
-            close(job, task, "cancelled")
+        _close_all(job, ("based-on", f"Communication/{new.id}"), new.patients, "cancelled")
         return
     subject = _first(job, (communication.get("subject", {}),), "Patient")
     about = _first(job, communication.get("about", ()), "Appointment")
@@ -105,8 +108,7 @@ def _asked(job: Job, communication: Mapping[str, Any], code: str, new: NewVersio
     appointment = resources.get(job.session, job.decision.readable, "Appointment", about) if about else None
     if appointment is None or appointment.content is None or appointment.patient != new.patients[0]:
         return
-    for task in _open_tasks(job, ("focus", f"Appointment/{about}"), new.patients[0]):
-        close(job, task, "cancelled")
+    _close_all(job, ("focus", f"Appointment/{about}"), new.patients, "cancelled")
     _open(job, communication, code, appointment, new)
 
 
@@ -180,16 +182,31 @@ def _answered(job: Job, communication: Mapping[str, Any], code: str, new: NewVer
         return
     if resources.get(job.session, job.decision.readable, "Communication", request) is None:
         return
-    lock(job, new.patients[0])
-    for task in _open_tasks(job, ("based-on", f"Communication/{request}"), new.patients[0]):
-        close(job, task, "completed", code)
+    _close_all(job, ("based-on", f"Communication/{request}"), new.patients, "completed", code)
 
 
-def _open_tasks(job: Job, named: tuple[str, str], patient: int) -> Iterator[Version]:
-    """Yield the Tasks of a patient's requests that wait, by what they name."""
+def _rebooked(job: Job, booked: Mapping[str, Any], new: NewVersion) -> None:
+    """Close the Tasks about an appointment that is at another time now, or off: a system that acts needs no answer."""
+    for task in _open_tasks(job, ("focus", f"Appointment/{new.id}"), new.patients):
+        known = str(_content(task)["restriction"]["period"]["end"])
+        start = str(booked.get("start", ""))
+        if booked.get("status") in _CALLED_OFF or not start or date_interval(start)[0] != date_interval(known)[0]:
+            lock(job, task.patient)
+            close(job, task, "completed")
+
+
+def _close_all(job: Job, named: tuple[str, str], patients: tuple[int, ...], status: str, code: str = "") -> None:
+    for patient in patients:
+        lock(job, patient)
+    for task in _open_tasks(job, named, patients):
+        close(job, task, status, code)
+
+
+def _open_tasks(job: Job, named: tuple[str, str], patients: tuple[int, ...]) -> Iterator[Version]:
+    """Yield the Tasks of these patients' requests that wait, by what they name."""
     found = run.find(
         job.session,
-        # INVARIANT: to be closed only, never shown; and of this patient only.
+        # INVARIANT: to be closed only, never shown; and of these patients only.
         _EVERYTHING,
         "Task",
         (named, ("status", "requested"), ("code", f"{APPOINTMENT_REQUEST}|")),
@@ -199,7 +216,7 @@ def _open_tasks(job: Job, named: tuple[str, str], patient: int) -> Iterator[Vers
     )
     for each in found:
         task = resources.current(job.session, "Task", each.id)
-        if task is not None and task.content is not None and task.patient == patient:
+        if task is not None and task.content is not None and task.patient in patients:
             yield task
 
 

@@ -78,6 +78,8 @@ def written(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
             job.pending.lives[new.id] = is_dead(resource)
     elif new.type == "Communication":
         job.pending.communications.append((resource, new))
+    elif new.type == "Appointment" and new.version > 1:
+        job.pending.bookings.append((resource, new))
     elif new.type == "SearchParameter":
         own_parameters.written(job, resource, new.key)
     elif new.type == "StructureDefinition":
@@ -91,6 +93,8 @@ def deleted(job: Job, old: Version) -> None:
         grants.replace(job.session, old.key, ())
     elif old.type in CONTAINERS:
         memberships.replace(job.session, old.key, ())
+    elif old.type == "Communication":
+        job.pending.withdrawn.append(old)
     elif old.type == "SearchParameter":
         own_parameters.deleted(job, old.key)
     elif old.type == "StructureDefinition":

@@ -14,6 +14,5 @@ def finish(job: Job) -> None:
     """
     if job.pending.lives:
         deaths.settle(job)
-    if job.pending.communications:
-        appointment_requests.settle(job)
+    appointment_requests.settle(job)
     writing.finish(job)

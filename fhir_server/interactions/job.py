@@ -13,7 +13,7 @@ from fhir_server.interactions.model import Context, Trace
 from fhir_server.spec.definitions import Definitions
 from fhir_server.store import resources
 from fhir_server.store.database import Session
-from fhir_server.store.resources import NewVersion
+from fhir_server.store.resources import NewVersion, Version
 
 
 @dataclass(slots=True)
@@ -30,6 +30,10 @@ class Pending:
     """People whose Patient was changed and who may have accounts, by logical id: whether they are recorded as dead."""
     communications: list[tuple[Mapping[str, Any], NewVersion]] = field(default_factory=list)
     """Communications that were written, as they were sent, with their version."""
+    withdrawn: list[Version] = field(default_factory=list)
+    """Communications that were deleted, as they were."""
+    bookings: list[tuple[Mapping[str, Any], NewVersion]] = field(default_factory=list)
+    """Appointments that were changed."""
     authors: dict[int, Mapping[str, Any] | None] = field(default_factory=dict)
     """Organizations that write, by key, read once per transaction for the label by source."""
 

@@ -207,6 +207,29 @@ def test_the_newest_request_stands_and_one_taken_back_is_over(world: World) -> N
     assert _answer(world, task["id"], nadia).status_code == 422
 
 
+def test_a_booking_that_is_moved_or_called_off_needs_no_answer_and_one_that_stays_does(world: World) -> None:
+    nadia, visit = _coordinator(world, TRUST), _booked(world)
+    steps: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+        ({}, {"days": 12}),
+        ({"days": 12}, {"days": 12, "status": "cancelled"}),
+    )
+    for same, changed in steps:
+        _ask(world, visit)
+        _booked(world, comment="Bring your glasses", **same)
+        assert len(_tasks(world, nadia)) == 1, "another word in the booking is no answer"
+        _booked(world, **changed)
+        assert _tasks(world, nadia) == [], changed
+
+
+def test_a_request_that_is_deleted_is_over(world: World) -> None:
+    nadia = _coordinator(world, TRUST)
+    asked = _ask(world, _booked(world))
+    assert len(_tasks(world, nadia)) == 1
+    assert world.server.call("DELETE", f"Communication/{asked['id']}", world.ann).status_code == 204
+    assert _tasks(world, nadia) == []
+    assert len(_tasks(world, nadia, "cancelled")) == 1
+
+
 def test_whoever_sees_the_request_may_answer_and_who_does_not_closes_nothing(world: World) -> None:
     nadia = _coordinator(world, TRUST)
     asked = _ask(world, _booked(world))
