@@ -26,7 +26,7 @@ class Sum(NamedTuple):
     """Masks over the grants in force.
 
     Attributes:
-        permitted: What any permits.
+        permitted: What any permits, 0 where none permits anything.
         denied: What any denies, with a bit more where nobody can tell.
         common: What every one that permits something has.
     """
@@ -40,10 +40,10 @@ def sum_of(node: FromClause) -> Sum:
     """Return the aggregates over rows of `consent_grant` that are in force for the caller."""
     nothing, unsure = _mask(0), _mask(_UNSURE)
     plain = and_(node.c.rare.is_(False), node.c.confidentiality == literal_column(str(NO_CONFIDENTIALITY)))
-    leaf = or_(node.c.permit.is_(True), node.c.ends == node.c.position)
-    permits = and_(node.c.permit.is_(True), plain)
+    permits = node.c.permit.is_(True)
+    leaf = or_(permits, node.c.ends == node.c.position)
     permitted = case((permits, node.c.labels), else_=nothing)
-    denied = case((~and_(plain, leaf), unsure), (node.c.permit.is_(True), nothing), else_=node.c.labels)
+    denied = case((~and_(plain, leaf), unsure), (permits, nothing), else_=node.c.labels)
     return Sum(func.bit_or(permitted), func.bit_or(denied), func.bit_and(case((permits, node.c.labels))))
 
 
@@ -60,7 +60,7 @@ def verdict(row: FromClause, votes: Sum, asked: ColumnElement[bool]) -> ColumnEl
     one = label.bitwise_and(label - literal_column("1")) == 0
     together = or_(one, common.bitwise_and(label) == label)
     return case(
-        (permitted == 0, case((denied >= _mask(_UNSURE), ASK), else_=NO)),
+        (permitted == 0, NO),
         (or_(denied >= _mask(_UNSURE), asked), ASK),
         (denied.bitwise_and(label) != 0, NO),
         (permitted.bitwise_and(label) != label, NO),
