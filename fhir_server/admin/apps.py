@@ -11,7 +11,7 @@ from flask import request
 
 from fhir_server.admin import app_schemas as schemas
 from fhir_server.admin.door import door
-from fhir_server.admin.rights import administrator, audit, person_of
+from fhir_server.admin.rights import administrator, audit, audit_unchanged, person_of
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import app_decisions, app_metadata, app_registry, limits
 from fhir_server.identity.app_decisions import Decision
@@ -42,7 +42,7 @@ def list_apps(query: dict[str, Any]) -> dict[str, Any]:
         found = app_registry.waiting(session, after=query["after"], limit=query["count"] + 1)
         listed = found[: query["count"]]
         shown = [_shown(one, app_registry.lookalikes(session, one.client)) for one in listed]
-    audit(administrator(), f"{len(listed)} apps")
+    audit_unchanged(administrator(), f"{len(listed)} apps")
     return {"apps": shown} | ({"next": listed[-1].client.client_id} if len(found) > len(listed) else {})
 
 
@@ -54,7 +54,7 @@ def read_app(client_id: str) -> dict[str, Any]:
     with context().store.read() as session:
         found = app_registry.found(session, client_id)
         alike = app_registry.lookalikes(session, found.client)
-    audit(administrator(), f"client {found.client.client_id}")
+    audit_unchanged(administrator(), f"client {found.client.client_id}")
     return _shown(found, alike)
 
 
@@ -73,7 +73,7 @@ def decide_app(new: dict[str, Any], client_id: str) -> None:
     decision = Decision(**new, by=principal.subject.removeprefix("account:"), is_operator=principal.trusted)
     with here.store.write() as session:
         app_decisions.decide(session, client_id, decision, here.now())
-        audit(principal, f"client {client_id[:128]}: {decision.step}", status=204, session=session)
+        audit(session, principal, f"client {client_id[:128]}: {decision.step}", status=204)
 
 
 @blueprint.route("/my-apps", methods=["GET"])
@@ -83,7 +83,7 @@ def list_own_apps() -> dict[str, Any]:
     principal, account = person_of(_DEVELOPER)
     with context().store.read() as session:
         found = app_registry.of_owner(session, account)
-    audit(principal, f"{len(found)} apps")
+    audit_unchanged(principal, f"{len(found)} apps")
     return {"apps": [_shown(one) for one in found]}
 
 
@@ -99,7 +99,7 @@ def register_app(new: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, st
         if not limits.allow(session, here.now(), (limits.APP_OWNER, account.id)):
             raise FhirError(Kind.THROTTLED, "Too many registrations. Wait an hour and try again")
         registration, once = app_registry.register(session, metadata, owner=account, now=here.now())
-        audit(principal, f"client {registration.client.client_id}", status=201, session=session)
+        audit(session, principal, f"client {registration.client.client_id}", status=201)
     answer = _shown(registration) | ({"client_secret": once.secret} if once.secret else {})
     return answer, 201, {"Location": f"/api/v1/my-apps/{registration.client.client_id}"}
 
@@ -112,7 +112,7 @@ def read_own_app(client_id: str) -> dict[str, Any]:
     principal, account = person_of(_DEVELOPER)
     with context().store.read() as session:
         found = app_registry.own(session, account, client_id)
-    audit(principal, f"client {client_id}")
+    audit_unchanged(principal, f"client {client_id}")
     return _shown(found)
 
 
@@ -128,7 +128,7 @@ def change_app(new: dict[str, Any], client_id: str) -> dict[str, Any]:
     with here.store.write() as session:
         app_registry.own(session, account, client_id)
         registration, once = app_registry.change(session, client_id, metadata)
-        audit(principal, f"client {client_id}", session=session)
+        audit(session, principal, f"client {client_id}")
     return _shown(registration) | ({"client_secret": once.secret} if once.secret else {})
 
 
@@ -141,7 +141,7 @@ def remove_app(client_id: str) -> None:
     with here.store.write() as session:
         app_registry.own(session, account, client_id)
         app_registry.remove(session, client_id, here.now())
-        audit(principal, f"client {client_id}", status=204, session=session)
+        audit(session, principal, f"client {client_id}", status=204)
 
 
 def _shown(registration: Registration, alike: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fhir_server.admin import desk_schemas as schemas
 from fhir_server.admin.door import door
 from fhir_server.admin.invitation_schemas import PageQuery
 from fhir_server.admin.paging import parted
-from fhir_server.admin.rights import audit, person_of
+from fhir_server.admin.rights import audit, audit_unchanged, person_of
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import desk_help, person_cases
 from fhir_server.identity.person_cases import CaseKind, PersonCase, Proposal, Typed
@@ -34,7 +34,7 @@ def list_person_cases(query: dict[str, Any]) -> dict[str, Any]:
     with context().store.read() as session:
         found = person_cases.open_cases(session, after=query["after"], limit=query["count"] + 1)
     listed, more = parted(found, query["count"])
-    audit(principal, f"{len(listed)} cases")
+    audit_unchanged(principal, f"{len(listed)} cases")
     return {"cases": listed} | more
 
 
@@ -51,7 +51,7 @@ def propose_person_case(new: dict[str, Any]) -> tuple[PersonCase, int]:
         account,
         _proposal(new),
         here.now(),
-        lambda session, case: audit(principal, case.about, status=201, session=session),
+        lambda session, case: audit(session, principal, case.about, status=201),
     )
     return case, 201
 
@@ -83,7 +83,7 @@ def resend_messages(sent: dict[str, Any]) -> None:
     email = _address(account, sent["email"])
     with here.store.write() as session:
         desk_help.send_again(session, email, here.now())
-        audit(principal, f"address {email}", status=204, session=session)
+        audit(session, principal, f"address {email}", status=204)
 
 
 @blueprint.route("/addresses/unlock", methods=["POST"])
@@ -96,7 +96,7 @@ def unlock_account(sent: dict[str, Any]) -> None:
     email = _address(account, sent["email"])
     with here.store.write() as session:
         desk_help.unlock(session, email, here.now())
-        audit(principal, f"address {email}", status=204, session=session)
+        audit(session, principal, f"address {email}", status=204)
 
 
 def _address(account: Account, typed: str) -> str:

@@ -9,7 +9,7 @@ from flask_smorest import Blueprint
 
 from fhir_server.access.principal import Principal
 from fhir_server.admin.parsing import StrictParser, refusal_of
-from fhir_server.admin.rights import audit
+from fhir_server.admin.rights import audit_unchanged
 from fhir_server.spec.outcome import FhirError
 from fhir_server.web import render_error
 from fhir_server.web.bearer import caller
@@ -47,7 +47,7 @@ def _refuse(error: Exception) -> Response:
         response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
     try:
         if principal is not None:
-            audit(principal, status=response.status_code)
+            audit_unchanged(principal, status=response.status_code)
     except FhirError as unwritten:
         response = render_error(unwritten)
     return _keep_out_of_caches(response)

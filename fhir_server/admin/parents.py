@@ -8,7 +8,7 @@ from fhir_server import web
 from fhir_server.admin import invitation_schemas as schemas
 from fhir_server.admin.door import door
 from fhir_server.admin.paging import parted
-from fhir_server.admin.rights import audit, person_of
+from fhir_server.admin.rights import audit_unchanged, person_of
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import parents
 from fhir_server.identity.carers import Carer, Invitation
@@ -33,7 +33,7 @@ def list_parent_invitations(query: dict[str, Any]) -> dict[str, Any]:
     with here.store.read() as session:
         found = parents.listed(session, account.organization, after=query["after"], limit=query["count"] + 1)
     listed, more = parted(found, query["count"])
-    audit(principal, f"{len(listed)} invitations")
+    audit_unchanged(principal, f"{len(listed)} invitations")
     return {"invitations": [_shown(one) for one in listed]} | more
 
 

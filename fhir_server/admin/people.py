@@ -13,7 +13,7 @@ from fhir_server.access.principal import Principal
 from fhir_server.admin import invitation_schemas as schemas
 from fhir_server.admin.door import door
 from fhir_server.admin.paging import parted
-from fhir_server.admin.rights import audit, person_of
+from fhir_server.admin.rights import audit, audit_unchanged, person_of
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import account_requests, invitation_files, invitations
 from fhir_server.identity.invitations import Invitation, Person
@@ -47,7 +47,7 @@ def list_invitations(query: dict[str, Any]) -> dict[str, Any]:
             limit=query["count"] + 1,
         )
     listed, more = parted(found, query["count"])
-    audit(principal, f"{len(listed)} invitations")
+    audit_unchanged(principal, f"{len(listed)} invitations")
     return {"invitations": [_shown(one) for one in listed]} | more
 
 
@@ -74,7 +74,7 @@ def read_invitation(invitation_id: str) -> dict[str, Any]:
     principal, account = person_of(*_INVITERS)
     with context().store.read() as session:
         found = invitations.found(session, _organization(principal, account.organization), invitation_id)
-    audit(principal, f"invitation {found.id}")
+    audit_unchanged(principal, f"invitation {found.id}")
     return _shown(found)
 
 
@@ -87,7 +87,7 @@ def resend_invitation(invitation_id: str) -> None:
     with here.store.write() as session:
         found = invitations.found(session, _organization(principal, account.organization), invitation_id)
         invitations.resend(session, found, here.now())
-        audit(principal, f"invitation {found.id}", status=204, session=session)
+        audit(session, principal, f"invitation {found.id}", status=204)
 
 
 @blueprint.route("/invitations/<invitation_id>/cancel", methods=["POST"])
@@ -99,7 +99,7 @@ def cancel_invitation(invitation_id: str) -> None:
     with here.store.write() as session:
         found = invitations.found(session, _organization(principal, account.organization), invitation_id)
         invitations.cancel(session, found, here.now())
-        audit(principal, f"invitation {found.id}", status=204, session=session)
+        audit(session, principal, f"invitation {found.id}", status=204)
 
 
 @blueprint.route("/invitation-files", methods=["POST"])
@@ -118,7 +118,7 @@ def upload_invitations() -> tuple[dict[str, Any], int, dict[str, str]]:
     with here.store.write() as session:
         batch = invitation_files.upload(session, account, content, here.now())
         shown = _file(batch, invitation_files.counts(session, batch))
-        audit(principal, f"file {batch.id}", status=202, session=session)
+        audit(session, principal, f"file {batch.id}", status=202)
     return shown, 202, {"Location": f"/api/v1/invitation-files/{batch.id}"}
 
 
@@ -131,7 +131,7 @@ def read_invitations_file(file_id: str) -> dict[str, Any]:
     with context().store.read() as session:
         batch = invitation_files.found(session, account, file_id)
         counts = invitation_files.counts(session, batch)
-    audit(principal, f"file {batch.id}")
+    audit_unchanged(principal, f"file {batch.id}")
     return _file(batch, counts)
 
 
@@ -143,7 +143,7 @@ def fetch_invitations_report(file_id: str) -> Response:
     principal, account = person_of(*_COORDINATOR)
     with context().store.read() as session:
         text = invitation_files.report(session, invitation_files.found(session, account, file_id))
-    audit(principal, f"file {file_id[:36]}")
+    audit_unchanged(principal, f"file {file_id[:36]}")
     answer = make_response(text)
     answer.headers["Content-Type"] = "text/csv; charset=utf-8"
     return answer
@@ -159,7 +159,7 @@ def list_account_requests(query: dict[str, Any]) -> dict[str, Any]:
     with context().store.read() as session:
         found = account_requests.open_requests(session, after=query["after"], limit=query["count"] + 1)
     listed, more = parted(found, query["count"])
-    audit(principal, f"{len(listed)} requests")
+    audit_unchanged(principal, f"{len(listed)} requests")
     return {"requests": listed} | more
 
 
@@ -184,7 +184,7 @@ def _decide(request_id: str, *, approved: bool) -> None:
     here, (principal, account) = context(), person_of(*_DECIDERS)
     with here.store.write() as session:
         account_requests.decide(session, account, request_id, approved=approved, now=here.now())
-        audit(principal, f"request {request_id[:36]}", status=204, session=session)
+        audit(session, principal, f"request {request_id[:36]}", status=204)
 
 
 def _organization(principal: Principal, organization: str) -> str:

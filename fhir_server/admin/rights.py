@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request
 
 from fhir_server.access.principal import Principal
-from fhir_server.interactions.perform import record_administration
+from fhir_server.interactions.perform import record_administration, record_without_change
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account
@@ -63,14 +63,22 @@ def is_watcher() -> bool:
     return principal.trusted or principal.role == _ADMIN
 
 
-def audit(principal: Principal, about: str = "", *, status: int = 200, session: Session | None = None) -> None:
-    """Record this use of the API, in the transaction of the change where there is one.
+def audit(session: Session, principal: Principal, about: str = "", *, status: int = 200) -> None:
+    """Record this use of the API, in the transaction of the change."""
+    record_administration(context(), session, principal, action=_action(), description=about, status=status)
+
+
+def audit_unchanged(principal: Principal, about: str = "", *, status: int = 200) -> None:
+    """Record a use of the API that changed nothing.
 
     Raises:
         FhirError: UNAVAILABLE (503) when that fails; then nothing may be disclosed.
     """
-    action = (request.endpoint or "").rpartition(".")[2].replace("_", "-")
-    record_administration(context(), principal, action=action, description=about, status=status, session=session)
+    record_without_change(context(), principal, action=_action(), description=about, status=status)
+
+
+def _action() -> str:
+    return (request.endpoint or "").rpartition(".")[2].replace("_", "-")
 
 
 def _is_full(principal: Principal, level: str) -> bool:

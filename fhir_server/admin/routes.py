@@ -10,7 +10,7 @@ from fhir_server.admin import schemas
 from fhir_server.admin.door import door
 from fhir_server.admin.extension import current
 from fhir_server.admin.paging import parted
-from fhir_server.admin.rights import administrator, audit
+from fhir_server.admin.rights import administrator, audit, audit_unchanged
 from fhir_server.identity import app_registry
 from fhir_server.spec.key_sets import check_key_set
 from fhir_server.spec.outcome import FhirError, Kind
@@ -30,7 +30,7 @@ def list_clients() -> dict[str, Any]:
     """
     with context().store.read() as session:
         found = oauth_clients.clients(session)
-    audit(administrator(), f"{len(found)} clients")
+    audit_unchanged(administrator(), f"{len(found)} clients")
     return {"clients": [_described(client) for client in found]}
 
 
@@ -55,7 +55,7 @@ def register_client(new: dict[str, Any]) -> tuple[dict[str, str], int, dict[str,
         client_id, secret = current().register_client(
             session, **new, jwks=orjson.dumps(keys).decode() if keys is not None else "", now=here.now()
         )
-        audit(principal, f"client {client_id}", status=201, session=session)
+        audit(session, principal, f"client {client_id}", status=201)
     answer = {"client_id": client_id} | ({"client_secret": secret} if secret else {})
     return answer, 201, {"Location": f"/api/v1/clients/{client_id}"}
 
@@ -69,7 +69,7 @@ def read_client(client_id: str) -> dict[str, Any]:
         found = oauth_clients.client(session, client_id)
     if found is None:
         raise _unknown()
-    audit(administrator(), f"client {client_id}")
+    audit_unchanged(administrator(), f"client {client_id}")
     return _described(found)
 
 
@@ -86,7 +86,7 @@ def deactivate_client(client_id: str) -> None:
         if found is None:
             raise _unknown()
         app_registry.end(session, found, context().now())
-        audit(administrator(), f"client {client_id}", status=204, session=session)
+        audit(session, administrator(), f"client {client_id}", status=204)
 
 
 @blueprint.route("/accounts", methods=["GET"])
@@ -98,7 +98,7 @@ def list_accounts(query: dict[str, Any]) -> dict[str, Any]:
     with context().store.read() as session:
         found = accounts.page(session, after=query["after"], role=query.get("role", ""), limit=query["count"] + 1)
     listed, more = parted(found, query["count"])
-    audit(administrator(), f"{len(listed)} accounts")
+    audit_unchanged(administrator(), f"{len(listed)} accounts")
     return {"accounts": listed} | more
 
 
@@ -108,7 +108,7 @@ def read_status() -> dict[str, Any]:
     """Tell how the server is."""
     with context().store.read() as session:
         found = condition(session)
-    audit(administrator())
+    audit_unchanged(administrator())
     return {
         "version": current().version,
         "schema_revision": found.revision,

@@ -7,7 +7,7 @@ from typing import Any
 from fhir_server.access.principal import Principal
 from fhir_server.admin import team_schemas as schemas
 from fhir_server.admin.door import door
-from fhir_server.admin.rights import audit, person_of
+from fhir_server.admin.rights import audit_unchanged, person_of
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import care_teams, leaving
 from fhir_server.identity.care_teams import Team
@@ -28,7 +28,7 @@ def list_teams() -> dict[str, Any]:
     principal, account = person_of(*_COORDINATOR)
     with context().store.read() as session:
         found = care_teams.listed(session, account.organization)
-    audit(principal, f"{len(found)} teams")
+    audit_unchanged(principal, f"{len(found)} teams")
     return {"teams": found}
 
 
@@ -49,7 +49,7 @@ def make_team(new: dict[str, Any]) -> tuple[Team, int, dict[str, str]]:
 def read_team(team_id: str) -> Team:
     """Read one care team."""
     principal, team = _found(team_id)
-    audit(principal, f"CareTeam/{team.id}")
+    audit_unchanged(principal, f"CareTeam/{team.id}")
     return team
 
 
@@ -110,7 +110,7 @@ def list_professionals() -> dict[str, Any]:
     principal, account = person_of(*_COORDINATOR)
     with context().store.read() as session:
         found = leaving.team(session, account.organization)
-    audit(principal, f"{len(found)} professionals")
+    audit_unchanged(principal, f"{len(found)} professionals")
     return {"professionals": found}
 
 

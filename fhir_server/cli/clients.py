@@ -122,7 +122,5 @@ def decide(*, client_id: str, step: str, organization: str, requests_per_minute:
     with opened() as (_, context), context.store.write() as session:
         app_decisions.decide(session, client_id, decision, context.now())
         operator = tokens.operator(context.now())
-        record_administration(
-            context, operator, action=f"{step}-app", description=f"client {client_id}", session=session
-        )
+        record_administration(context, session, operator, action=f"{step}-app", description=f"client {client_id}")
     click.echo(json.dumps({"client_id": client_id, "decided": step}))

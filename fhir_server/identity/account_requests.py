@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from fhir_server.identity import codes, limits, passwords
+from fhir_server.identity import codes, leaving, limits, passwords
 from fhir_server.identity.accounts import Role, create_account, plain_email
 from fhir_server.identity.agreements import Acceptance
 from fhir_server.notify.outbox import queue
@@ -238,7 +238,7 @@ def set_up(
         return wrong
     with store.write() as session:
         session.lock(hash64(f"account:{request.practitioner}"))
-        if of_link(session, token, now) is None or accounts.by_email(session, request.email) is not None:
+        if of_link(session, token, now) is None or not _is_free(session, request):
             return ""
         # INVARIANT: one person never gets two accounts, by two links or by a link and a smartcard.
         if _has_account(session, request.practitioner):
@@ -259,6 +259,17 @@ def set_up(
         queue(session, Notice.ACCOUNT_READY, made.email, now)
         noted(session, made)
     return None
+
+
+def _is_free(session: Session, request: AccountRequest) -> bool:
+    """Return whether the address can be the account's: nobody's, or let go by who left and comes back."""
+    known = accounts.by_email(session, request.email)
+    if known is None:
+        return True
+    if known.reference != request.practitioner or not leaving.has_left(session, known):
+        return False
+    leaving.let_go(session, known)
+    return True
 
 
 def _has_account(session: Session, practitioner: str) -> bool:

@@ -5,7 +5,7 @@ An account is bound to one (issuer, subject) when it is first opened from there;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -83,7 +83,14 @@ def known(session: Session, clinician: Clinician) -> Known:
 
 
 def admit(
-    session: Session, account: Account, issuer: str, subject: str, *, may_break_glass: bool | None, now: datetime
+    session: Session,
+    account: Account,
+    issuer: str,
+    subject: str,
+    *,
+    may_break_glass: bool | None,
+    now: datetime,
+    bound: Callable[[], None],
 ) -> Arrival:
     """Let the owner of an account in who works for the organisation of this issuer now.
 
@@ -94,6 +101,7 @@ def admit(
         subject: Who they are there.
         may_break_glass: What the issuer's roles say of emergency access; None where they say nothing.
         now: Aware UTC.
+        bound: Called where the account is bound to this user of the EHR now, for the AuditEvent.
     """
     if not account.active:
         return Arrival(Result.REFUSED, account, "The account is closed")
@@ -102,12 +110,12 @@ def admit(
         return Arrival(Result.REFUSED, account, "The user of the EHR is not the one whom the account is bound to")
     if by_subject is None:
         logins.add_link(session, issuer, subject, account.id, now)
+        bound()
         queue(session, Notice.LOGIN_LINKED, account.email, now, provider="your hospital's system")
     else:
         logins.use(session, by_subject, now)
     if may_break_glass is not None and may_break_glass != account.may_break_glass:
         accounts.allow_emergencies(session, account.id, allowed=may_break_glass)
-    accounts.signed_in(session, account.id, now)
     return Arrival(Result.SIGNED_IN, account)
 
 
@@ -130,12 +138,12 @@ def can_open(session: Session, clinician: Clinician) -> bool:
 
 
 def open_account(
-    store: Store, token: str, organization: str, accepted: Acceptance, *, may_break_glass: bool, now: datetime
+    session: Session, token: str, organization: str, accepted: Acceptance, *, may_break_glass: bool, now: datetime
 ) -> Arrival:
     """Make the account of somebody who accepted the agreement.
 
     Args:
-        store: Where it is made.
+        session: A transaction.
         token: The browser's.
         organization: `Organization/…` that vouches for them.
         accepted: What they accepted, in which language.
@@ -143,27 +151,25 @@ def open_account(
         now: Aware UTC.
     """
     hashed = codes.token_hash(token)
-    with store.write() as session:
-        waiting = logins.pending(session, hashed, "Practitioner", now)
-        if waiting is None:
-            return Arrival(Result.GONE)
-        # INVARIANT: one at a time for one person: nobody gets two accounts.
-        session.lock(hash64(f"account:{waiting.person}"))
-        is_new = not _accounts(session, waiting.person) and accounts.by_email(session, waiting.email) is None
-        if not is_new or logins.link_of(session, waiting.issuer, waiting.subject) is not None:
-            return Arrival(Result.GONE)
-        if not logins.use_pending(session, hashed, now):
-            return Arrival(Result.GONE)
-        its = {"email": waiting.email, "name": waiting.name, "mobile": ""}
-        made = replace(
-            opened(Role.PROFESSIONAL, waiting.person, accepted, **its, now=now),
-            organization=organization,
-            may_break_glass=may_break_glass,
-        )
-        accounts.add(session, made, Secrets("", ""))
-        logins.add_link(session, waiting.issuer, waiting.subject, made.id, now)
-        accounts.signed_in(session, made.id, now)
-        queue(session, Notice.ACCOUNT_READY, made.email, now)
+    waiting = logins.pending(session, hashed, "Practitioner", now)
+    if waiting is None:
+        return Arrival(Result.GONE)
+    # INVARIANT: one at a time for one person: nobody gets two accounts.
+    session.lock(hash64(f"account:{waiting.person}"))
+    is_new = not _accounts(session, waiting.person) and accounts.by_email(session, waiting.email) is None
+    if not is_new or logins.link_of(session, waiting.issuer, waiting.subject) is not None:
+        return Arrival(Result.GONE)
+    if not logins.use_pending(session, hashed, now):
+        return Arrival(Result.GONE)
+    its = {"email": waiting.email, "name": waiting.name, "mobile": ""}
+    made = replace(
+        opened(Role.PROFESSIONAL, waiting.person, accepted, **its, now=now),
+        organization=organization,
+        may_break_glass=may_break_glass,
+    )
+    accounts.add(session, made, Secrets("", ""))
+    logins.add_link(session, waiting.issuer, waiting.subject, made.id, now)
+    queue(session, Notice.ACCOUNT_READY, made.email, now)
     return Arrival(Result.SIGNED_IN, made)
 
 
@@ -178,5 +184,6 @@ def read(kept: str) -> Launched | None:
 
 
 def _accounts(session: Session, reference: str) -> tuple[Account, ...]:
-    found = accounts.by_reference(session, reference)
-    return tuple(account for account in found if account.role == Role.PROFESSIONAL)
+    """Return the accounts of a professional; those that were closed count only where none is open."""
+    found = tuple(each for each in accounts.by_reference(session, reference) if each.role == Role.PROFESSIONAL)
+    return tuple(each for each in found if each.active) or found[-1:]

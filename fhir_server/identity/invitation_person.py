@@ -23,10 +23,12 @@ _LONGEST_OTHER: Final = 320
 _SEPARATORS: Final = re.compile(r"[\s-]")
 _MOBILE: Final = re.compile(r"\+?[0-9 ().-]{6,30}")
 _EARLIEST_BIRTH: Final = date(1890, 1, 1)
-_IN_NAMES: Final = frozenset(" '\u2019\u2018-.\u00b7")
+_IN_NAMES: Final = frozenset(" '\u2019\u2018-\u2010\u2011.\u00b7")
 _ADDRESS: Final = re.compile(r"\w\.\w\w")
 """What mail programs make a link of; after the dot of `J. Hart` comes a space, after that of `J.R.` another dot."""
-_OF_NO_ALPHABET: Final = "\u00aa\u00ba"
+_ABBREVIATED: Final = re.compile(r"(?<!\w)(\w{1,3})\.(?=(\w)\w)")
+"""The `St.` of `St.John`."""
+_OF_NO_ALPHABET: Final = "\u00aa\u00ba\u02bb\u02bc"
 _BEGINS_NAMES: Final = frozenset("'\u2019\u2018")
 
 
@@ -102,9 +104,9 @@ def plain_name(typed: str) -> str:
     """Return a name in the form that is stored, "" where it is none.
 
     Letters of one alphabet, with apostrophes, hyphens, dots and spaces: a Cyrillic letter that looks like an `a` would
-    let one name pass for another.
+    let one name pass for another. `St.John` becomes `St. John`, which no mail program takes for an address.
     """
-    text = unicodedata.normalize("NFC", " ".join(typed.split()))
+    text = _ABBREVIATED.sub(_spaced, unicodedata.normalize("NFC", " ".join(typed.split())))
     if not text or len(text) > _LONGEST_NAME or typed != typed.strip("\x00"):
         return ""
     letters = [character for character in text if character.isalpha()]
@@ -119,6 +121,10 @@ def plain_name(typed: str) -> str:
     # The first word of a character's name is its alphabet: LATIN, CYRILLIC, GREEK, CJK.
     alphabets = {unicodedata.name(letter, "?").partition(" ")[0] for letter in letters if letter not in _OF_NO_ALPHABET}
     return text if begins_well and len(alphabets) == 1 else ""
+
+
+def _spaced(found: re.Match[str]) -> str:
+    return f"{found[1]}. " if found[1][0].isupper() and found[2].isupper() else found[0]
 
 
 def _plain_birth_date(typed: str, today: date) -> str:

@@ -11,11 +11,11 @@ from fhir_server.identity.accounts import Role
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import accounts, devices, oauth, pending_proofs, sessions, sharing_requests
+from fhir_server.store import accounts, closures, devices, logins, oauth, pending_proofs, sessions, sharing_requests
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
 
-__all__ = ["Account", "end_access", "member", "team"]
+__all__ = ["Account", "end_access", "has_left", "let_go", "member", "team"]
 
 
 def team(session: Session, organization: str) -> tuple[Account, ...]:
@@ -51,3 +51,19 @@ def end_access(session: Session, leaver: Account, now: datetime, *, works_elsewh
         accounts.set_active(session, leaver.id, active=False, now=now)
     queue(session, Notice.SECURITY_CHANGED, leaver.email, now, what="An organisation ended your access to its work.")
     return ended
+
+
+def has_left(session: Session, account: Account) -> bool:
+    """Return whether an account is that of a professional who left, and closed for no other reason."""
+    was_theirs = account.role == Role.PROFESSIONAL and account.email_confirmed_at is not None
+    return was_theirs and not account.active and not closures.is_held(session, account)
+
+
+def let_go(session: Session, leaver: Account) -> None:
+    """Take the address and the ways in from the account of somebody who left and comes back with a new one.
+
+    INVARIANT: they come back as somebody new: the old account stays closed for good, with all that was set up for it,
+    such as second proofs, apps and emergency access.
+    """
+    accounts.forget_email(session, leaver.id)
+    logins.remove_links(session, leaver.id)

@@ -7,7 +7,6 @@ opens that record and no other. An e-mail address never links anything. Knows no
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -46,6 +45,9 @@ class Result(Enum):
     """The step is over, or was another browser's."""
 
 
+REFUSED = frozenset({Result.CONFLICT, Result.EMAIL_TAKEN, Result.NO_EMAIL, Result.CLOSED})
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """The outcome of a step; `token` is what the browser keeps for the next one, "" where there is none."""
@@ -56,24 +58,25 @@ class Arrival:
     reason: str = ""
 
 
-def arrive(store: Store, identity: Identity, *, return_to: str, now: datetime) -> Arrival:
-    """Find out what comes next for a proved identity; a link made before signs in, nothing else is done yet."""
-    with store.write() as session:
-        record = nhs_login_records.by_number(session, identity.nhs_number)
-        link = logins.link_of(session, identity.issuer, identity.subject)
-        if link is not None:
-            account = accounts.by_id(session, link.account_id)
-            if account is None or not account.active:
-                return Arrival(Result.CLOSED, account, reason="The account is closed")
-            # INVARIANT: a link opens the record it was made for; what NHS login says today has to lead there.
-            if record is None or account.reference != record.reference:
-                return _conflict(session, identity, "The NHS number leads to another record than the account's", now)
-            logins.use(session, link, now)
-            accounts.signed_in(session, account.id, now)
-            return Arrival(Result.SIGNED_IN, account)
-        if record is None or not record.is_of(identity.birth_date, identity.family):
-            return _conflict(session, identity, "No record has this NHS number, date of birth and surname", now)
-        return _first_time(session, identity, record, return_to, now)
+def arrive(session: Session, identity: Identity, *, return_to: str, now: datetime) -> Arrival:
+    """Find out what comes next for a proved identity; a link made before signs in, nothing else is done yet.
+
+    What is REFUSED may be before the service desk now: its AuditEvent goes into the same transaction.
+    """
+    record = nhs_login_records.by_number(session, identity.nhs_number)
+    link = logins.link_of(session, identity.issuer, identity.subject)
+    if link is not None:
+        account = accounts.by_id(session, link.account_id)
+        if account is None or not account.active:
+            return Arrival(Result.CLOSED, account, reason="The account is closed")
+        # INVARIANT: a link opens the record it was made for; what NHS login says today has to lead there.
+        if record is None or account.reference != record.reference:
+            return _conflict(session, identity, "The NHS number leads to another record than the account's", now)
+        logins.use(session, link, now)
+        return Arrival(Result.SIGNED_IN, account)
+    if record is None or not record.is_of(identity.birth_date, identity.family):
+        return _conflict(session, identity, "No record has this NHS number, date of birth and surname", now)
+    return _first_time(session, identity, record, return_to, now)
 
 
 def pending(store: Store, token: str, now: datetime) -> PendingLink | None:
@@ -82,49 +85,37 @@ def pending(store: Store, token: str, now: datetime) -> PendingLink | None:
         return logins.pending(session, codes.token_hash(token), "Patient", now)
 
 
-def register(store: Store, token: str, accepted: Acceptance, now: datetime) -> Arrival:
+def register(session: Session, token: str, accepted: Acceptance, now: datetime) -> Arrival:
     """Make the account of a person who accepted agreement and policy, linked to their NHS login."""
-    with store.write() as session:
-        waiting = _claim(session, token, now)
-        if waiting is None:
-            return Arrival(Result.GONE)
-        if accounts.by_reference(session, waiting.person) or logins.link_of(session, waiting.issuer, waiting.subject):
-            return Arrival(Result.GONE)
-        if accounts.by_email(session, waiting.email) is not None:
-            return Arrival(Result.EMAIL_TAKEN)
-        its = {"email": waiting.email, "name": waiting.name, "mobile": waiting.mobile}
-        account = opened(Role.PATIENT, waiting.person, accepted, **its, now=now)
-        accounts.add(session, account, Secrets("", ""))
-        logins.add_link(session, waiting.issuer, waiting.subject, account.id, now)
-        invitations.cancel_others(session, waiting.person, now)
-        accounts.signed_in(session, account.id, now)
-        queue(session, Notice.ACCOUNT_READY, account.email, now)
+    waiting = _claim(session, token, now)
+    if waiting is None:
+        return Arrival(Result.GONE)
+    if accounts.by_reference(session, waiting.person) or logins.link_of(session, waiting.issuer, waiting.subject):
+        return Arrival(Result.GONE)
+    if accounts.by_email(session, waiting.email) is not None:
+        return Arrival(Result.EMAIL_TAKEN)
+    its = {"email": waiting.email, "name": waiting.name, "mobile": waiting.mobile}
+    account = opened(Role.PATIENT, waiting.person, accepted, **its, now=now)
+    accounts.add(session, account, Secrets("", ""))
+    logins.add_link(session, waiting.issuer, waiting.subject, account.id, now)
+    invitations.cancel_others(session, waiting.person, now)
+    queue(session, Notice.ACCOUNT_READY, account.email, now)
     return Arrival(Result.SIGNED_IN, account)
 
 
-def link(store: Store, token: str, account: Account, now: datetime, noted: Callable[[Session], None]) -> Arrival:
-    """Link the identity that waits for this browser to the account whose owner is signed in.
-
-    Args:
-        store: Where both are.
-        token: The browser's.
-        account: Of the person who is signed in.
-        now: Aware UTC.
-        noted: Makes the AuditEvent in the transaction of the link.
-    """
-    with store.write() as session:
-        waiting = _claim(session, token, now)
-        if waiting is None:
-            return Arrival(Result.GONE)
-        if account.reference != waiting.person or account.role != Role.PATIENT:
-            return _refuse(session, waiting, "The account belongs to another record", account.id, now)
-        if logins.link_of(session, waiting.issuer, waiting.subject) is not None:
-            return Arrival(Result.GONE)
-        if logins.link_to(session, waiting.issuer, account.id) is not None:
-            return _refuse(session, waiting, "The account has another NHS login", account.id, now)
-        logins.add_link(session, waiting.issuer, waiting.subject, account.id, now)
-        noted(session)
-        queue(session, Notice.LOGIN_LINKED, account.email, now, provider=NAME)
+def link(session: Session, token: str, account: Account, now: datetime) -> Arrival:
+    """Link the identity that waits for the browser of this token to the account whose owner is signed in."""
+    waiting = _claim(session, token, now)
+    if waiting is None:
+        return Arrival(Result.GONE)
+    if account.reference != waiting.person or account.role != Role.PATIENT:
+        return _refuse(session, waiting, "The account belongs to another record", account.id, now)
+    if logins.link_of(session, waiting.issuer, waiting.subject) is not None:
+        return Arrival(Result.GONE)
+    if logins.link_to(session, waiting.issuer, account.id) is not None:
+        return _refuse(session, waiting, "The account has another NHS login", account.id, now)
+    logins.add_link(session, waiting.issuer, waiting.subject, account.id, now)
+    queue(session, Notice.LOGIN_LINKED, account.email, now, provider=NAME)
     return Arrival(Result.LINKED, account)
 
 
@@ -134,20 +125,15 @@ def is_linked(store: Store, issuer: str, account: Account) -> bool:
         return logins.link_to(session, issuer, account.id) is not None
 
 
-def unlink(store: Store, issuer: str, account: Account, now: datetime, noted: Callable[[Session], None]) -> bool:
-    """Forget an account's NHS login and tell its owner; False where there is none, or no other way to sign in.
-
-    `noted` makes the AuditEvent in the same transaction.
-    """
-    with store.write() as session:
-        session.lock(hash64(f"account:{account.reference}"))
-        # INVARIANT: another way in has to remain, or its owner would be locked out of their record.
-        if not accounts.secrets_of(session, account.id).password_hash and not passkeys.of_account(session, account.id):
-            return False
-        if not logins.remove_link(session, issuer, account.id):
-            return False
-        noted(session)
-        queue(session, Notice.LOGIN_UNLINKED, account.email, now, provider=NAME)
+def unlink(session: Session, issuer: str, account: Account, now: datetime) -> bool:
+    """Forget an account's NHS login and tell its owner; False where there is none, or no other way to sign in."""
+    session.lock(hash64(f"account:{account.reference}"))
+    # INVARIANT: another way in has to remain, or its owner would be locked out of their record.
+    if not accounts.secrets_of(session, account.id).password_hash and not passkeys.of_account(session, account.id):
+        return False
+    if not logins.remove_link(session, issuer, account.id):
+        return False
+    queue(session, Notice.LOGIN_UNLINKED, account.email, now, provider=NAME)
     return True
 
 

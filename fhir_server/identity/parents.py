@@ -172,12 +172,15 @@ def state_of(invitation: CarerInvitation, now: datetime) -> State:
     return State.LOCKED if invitation.locked_until and invitation.locked_until > now else State.WAITING
 
 
-def end(session: Session, invitation: CarerInvitation, now: datetime) -> None:
-    """End who a parent is to the child, taken up or not; who has an account is told."""
+def end(session: Session, invitation: CarerInvitation, now: datetime) -> bool:
+    """End who a parent is to the child, taken up or not; who has an account is told. False where it had ended."""
+    # INVARIANT: first of all: a take-up under way is waited for, and its account found; a later one finds the end.
+    if not rows.end(session, invitation.id, now):
+        return False
     carers.tell(session, invitation.reference, now)
     for account in accounts.by_reference(session, invitation.reference):
         rows.unlink(session, account.id, invitation.reference, now)
-    rows.end(session, invitation.id, now)
+    return True
 
 
 def tell_family(session: Session, patient: str, now: datetime) -> None:

@@ -36,7 +36,19 @@ from fhir_server.store.database import Session, Store
 from fhir_server.store.passkeys import Passkey
 from fhir_server.store.pending_proofs import PendingProof
 
-__all__ = ["MOST", "Passkey", "RelyingParty", "Request", "begin", "of_account", "prove", "register", "remove", "rename"]
+__all__ = [
+    "MOST",
+    "Passkey",
+    "RelyingParty",
+    "Request",
+    "add",
+    "begin",
+    "made_by",
+    "of_account",
+    "prove",
+    "remove",
+    "rename",
+]
 
 MOST = 20
 """Passkeys of one account."""
@@ -117,17 +129,13 @@ def begin(
     return Request(token, options)
 
 
-def register(
+def made_by(
     store: Store, party: RelyingParty, account: Account, token: str, credential: str, *, name: str, now: datetime
-) -> bool:
-    """Keep the passkey that a device made; False where the answer does not hold.
-
-    Raises:
-        FhirError: CONFLICT (409) where the credential is known already.
-    """
+) -> Passkey | None:
+    """Return the passkey that a device made for an account, to be added; None where the answer does not hold."""
     asked = _asked(store, token, _REGISTER, now)
     if asked is None or asked.account_id != account.id:
-        return False
+        return None
     try:
         made = verify_registration_response(
             credential=credential,
@@ -137,19 +145,26 @@ def register(
             require_user_verification=True,
         )
     except _REFUSALS:
+        return None
+    return Passkey(
+        credential_id=bytes_to_base64url(made.credential_id),
+        account_id=account.id,
+        public_key=bytes_to_base64url(made.credential_public_key),
+        sign_count=made.sign_count,
+        name=_plain_name(name),
+        created_at=now,
+    )
+
+
+def add(session: Session, new: Passkey) -> bool:
+    """Keep a new passkey; False where its account has as many as it may.
+
+    Raises:
+        FhirError: CONFLICT (409, from the enclosing transaction) where the credential is known already.
+    """
+    if len(passkeys.of_account(session, new.account_id)) >= MOST:
         return False
-    with store.write() as session:
-        if len(passkeys.of_account(session, account.id)) >= MOST:
-            return False
-        new = Passkey(
-            credential_id=bytes_to_base64url(made.credential_id),
-            account_id=account.id,
-            public_key=bytes_to_base64url(made.credential_public_key),
-            sign_count=made.sign_count,
-            name=_plain_name(name),
-            created_at=now,
-        )
-        passkeys.add(session, new)
+    passkeys.add(session, new)
     return True
 
 

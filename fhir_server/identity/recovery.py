@@ -6,7 +6,8 @@ second proof, the memorable answer (if the account has one) is a third.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -30,6 +31,9 @@ class Result(Enum):
     CHANGED = "changed"
     WRONG = "wrong"
     UNUSABLE = "unusable"
+
+
+Noted = Callable[[Session, Account, Result], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +103,19 @@ def of_link(session: Session, token: str, now: datetime) -> Recoverable | None:
     return Recoverable(account, tuple(way for way in ways if way is not Way.PASSKEY))
 
 
-def reset(store: Store, vault: Vault, token: str, proof: Proof, *, password: str, now: datetime) -> Result:
+def reset(
+    store: Store, vault: Vault, token: str, proof: Proof, *, password: str, now: datetime, noted: Noted
+) -> Result:
     """Change the password if link and second proof are right; every session ends and the person is told.
 
-    The caller has checked the new password with `passwords.problem`. Five wrong tries use the link up.
+    Args:
+        store: Where accounts are.
+        vault: Of secrets.
+        token: Of the link.
+        proof: What they show beside it.
+        password: The new one; the caller has checked it with `passwords.problem`.
+        now: Aware UTC.
+        noted: Writes the AuditEvent of what came of it, in the same transaction. Five wrong tries use the link up.
     """
     with store.read() as session:
         found = of_link(session, token, now)
@@ -114,13 +127,21 @@ def reset(store: Store, vault: Vault, token: str, proof: Proof, *, password: str
         # Counted as a wrong code: nobody learns which of the two was wrong, and the code that was sent stays good.
         typed = ""
     new_hash = passwords.hashed(password)
-    outcome = second_proof.answer(store, vault, token, Purpose.RECOVER, way=proof.way, typed=typed, now=now)
+    with store.write() as session:
+        result = _reset(session, vault, token, replace(proof, typed=typed), new_hash, now)
+        noted(session, found.account, result)
+    return result
+
+
+def _reset(session: Session, vault: Vault, token: str, proof: Proof, new_hash: str, now: datetime) -> Result:
+    # INVARIANT: looked at again where it is changed: of two requests with one link the second finds it used.
+    found = of_link(session, token, now)
+    if found is None:
+        return Result.UNUSABLE
+    outcome = second_proof.answer(session, vault, token, Purpose.RECOVER, way=proof.way, typed=proof.typed, now=now)
     if outcome.result is second_proof.Result.WRONG:
         return Result.WRONG
-    if outcome.result is second_proof.Result.OVER:
+    if outcome.result is second_proof.Result.OVER or not accounts.use_link(session, codes.token_hash(token), now):
         return Result.UNUSABLE
-    with store.write() as session:
-        if not accounts.use_link(session, codes.token_hash(token), now):
-            return Result.UNUSABLE
-        account_changes.replace_password(session, found.account, new_hash, now)
+    account_changes.replace_password(session, found.account, new_hash, now)
     return Result.CHANGED

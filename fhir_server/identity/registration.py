@@ -91,30 +91,30 @@ def next_step(invitation: Invitation) -> Step:
     return Step.AGREEMENT if invitation.has_memorable else Step.MEMORABLE
 
 
-def prove(store: Store, token: str, code: str, birth_date: str, *, address: str, now: datetime) -> Proof:
+def prove(session: Session, token: str, code: str, birth_date: str, *, address: str, now: datetime) -> Proof:
     """Check code and date of birth (`YYYY-MM-DD`) against the link; the answer never says which of them was wrong.
 
-    Five wrong tries lock the invitation for 15 minutes and tell the coordinator.
+    Five wrong tries lock the invitation for 15 minutes and tell the coordinator. They too have to be committed, with
+    the AuditEvent of the caller.
     """
-    with store.write() as session:
-        if not limits.allow(session, now, (limits.REGISTER_ADDRESS, address)):
-            return Proof(Result.LOCKED)
-        verdict, invitation = tries.judged(
-            session,
-            invitations,
-            lambda: usable(session, token, now),
-            lambda one: _is_right(session, one, code, birth_date),
-            now,
-        )
-        if invitation is None:
-            return Proof(Result.UNUSABLE)
-        if verdict is Verdict.RIGHT:
-            proof = codes.new_token()
-            invitations.prove(session, invitation.id, codes.token_hash(proof), now)
-            return Proof(Result.PROVED, proof)
-        if verdict is Verdict.LOCKED_NOW:
-            _tell_coordinator(session, invitation, now)
-        return Proof(Result.WRONG if verdict is Verdict.WRONG else Result.LOCKED)
+    if not limits.allow(session, now, (limits.REGISTER_ADDRESS, address)):
+        return Proof(Result.LOCKED)
+    verdict, invitation = tries.judged(
+        session,
+        invitations,
+        lambda: usable(session, token, now),
+        lambda one: _is_right(session, one, code, birth_date),
+        now,
+    )
+    if invitation is None:
+        return Proof(Result.UNUSABLE)
+    if verdict is Verdict.RIGHT:
+        proof = codes.new_token()
+        invitations.prove(session, invitation.id, codes.token_hash(proof), now)
+        return Proof(Result.PROVED, proof)
+    if verdict is Verdict.LOCKED_NOW:
+        _tell_coordinator(session, invitation, now)
+    return Proof(Result.WRONG if verdict is Verdict.WRONG else Result.LOCKED)
 
 
 def request_new_link(

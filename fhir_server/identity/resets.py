@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from fhir_server.identity import account_changes, codes, limits, passwords
+from fhir_server.identity import account_changes, codes, limits
 from fhir_server.identity.accounts import Role, plain_email
 from fhir_server.identity.vault import Vault
 from fhir_server.notify.outbox import queue
@@ -19,7 +19,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import account_resets, accounts, authenticators, passkeys
 from fhir_server.store.account_resets import AccountReset
 from fhir_server.store.accounts import Account
-from fhir_server.store.database import Session, Store
+from fhir_server.store.database import Session
 
 __all__ = ["AccountReset", "Asked", "Refused", "Result", "ask", "decide", "listed", "of_link", "redeem"]
 
@@ -133,30 +133,33 @@ def of_link(session: Session, token: str, now: datetime) -> tuple[AccountReset, 
     return (found, account) if account is not None and account.active else None
 
 
-def redeem(store: Store, vault: Vault, token: str, *, code: str, password: str, now: datetime) -> Result:
+def redeem(
+    session: Session, vault: Vault, found: tuple[AccountReset, Account], *, code: str, password_hash: str, now: datetime
+) -> Result:
     """Set an account up anew: new password, perhaps a new address, and none of the second proofs it had.
 
-    The caller has checked the new password with `passwords.problem`. Five wrong codes use the link up.
+    Args:
+        session: A transaction; also a wrong try has to be committed, with the AuditEvent of the caller.
+        vault: Of secrets.
+        found: What `of_link` returned in this transaction.
+        code: As typed. Five wrong ones use the link up.
+        password_hash: Of the new password; the caller has checked that with `passwords.problem`.
+        now: Aware UTC.
     """
-    new_hash = passwords.hashed(password)
-    with store.write() as session:
-        found = of_link(session, token, now)
-        if found is None:
-            return Result.UNUSABLE
-        reset, account = found
-        # INVARIANT: counted before it is judged, in one transaction: guesses sent side by side wait for each other.
-        if account_resets.count_try(session, reset.id) > _TRIES:
-            return Result.UNUSABLE
-        if not vault.matches(reset.code_hash, codes.plain_code(code), reset.id):
-            return Result.WRONG
-        if not account_resets.use(session, reset.id, now):
-            return Result.UNUSABLE
-        account_changes.replace_password(session, account, new_hash, now)
-        authenticators.remove(session, account.id)
-        authenticators.replace_recovery_codes(session, account.id, (), now)
-        passkeys.remove(session, account.id)
-        accounts.want_text_codes(session, account.id, None)
-        queue(session, Notice.RESET_DONE, account.email, now)
-        if reset.new_email and accounts.by_email(session, reset.new_email) is None:
-            accounts.set_email(session, account.id, reset.new_email, now)
+    reset, account = found
+    # INVARIANT: counted before it is judged, in one transaction: guesses sent side by side wait for each other.
+    if account_resets.count_try(session, reset.id) > _TRIES:
+        return Result.UNUSABLE
+    if not vault.matches(reset.code_hash, codes.plain_code(code), reset.id):
+        return Result.WRONG
+    if not account_resets.use(session, reset.id, now):
+        return Result.UNUSABLE
+    account_changes.replace_password(session, account, password_hash, now)
+    authenticators.remove(session, account.id)
+    authenticators.replace_recovery_codes(session, account.id, (), now)
+    passkeys.remove(session, account.id)
+    accounts.want_text_codes(session, account.id, None)
+    queue(session, Notice.RESET_DONE, account.email, now)
+    if reset.new_email and accounts.by_email(session, reset.new_email) is None:
+        accounts.set_email(session, account.id, reset.new_email, now)
     return Result.DONE

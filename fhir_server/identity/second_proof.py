@@ -150,29 +150,33 @@ def send_text(store: Store, vault: Vault, token: str, purpose: Purpose, *, addre
             queue(session, Notice.PROOF_CODE, number, now, code=code)
 
 
-def answer(store: Store, vault: Vault, token: str, purpose: Purpose, *, way: Way, typed: str, now: datetime) -> Answer:
-    """Judge one answer; a right one uses the proof up, the fifth wrong one too, and its person is told."""
-    with store.write() as session:
-        found = under_way(session, token, purpose, now)
-        account = accounts.by_id(session, found.account_id) if found else None
-        if found is None or account is None or not account.active:
-            return Answer(Result.OVER)
-        # INVARIANT: counted before it is judged, in one transaction: guesses sent side by side wait for each other.
-        count = pending_proofs.count_try(session, found.token_hash)
-        try_ = (limits.SECOND_PROOF, account.id)
-        if count > TRIES or not limits.allow(session, now, try_):
-            return Answer(Result.OVER)
-        current = pending_proofs.live(session, found.token_hash, purpose.value, now)
-        if current is None:
-            return Answer(Result.OVER)
-        if _is_right(session, vault, current, way, typed, now):
-            limits.give_back(session, try_)
-            pending_proofs.use(session, current.token_hash, now)
-            return Answer(Result.PROVED, current.detail)
-        if count < TRIES:
-            return Answer(Result.WRONG)
-        if purpose is Purpose.SIGN_IN:
-            queue(session, Notice.SECOND_PROOF_FAILED, account.email, now)
+def answer(
+    session: Session, vault: Vault, token: str, purpose: Purpose, *, way: Way, typed: str, now: datetime
+) -> Answer:
+    """Judge one answer; a right one uses the proof up, the fifth wrong one too, and its person is told.
+
+    A wrong one is an answer too and no exception: its count has to be committed, with the AuditEvent of the caller.
+    """
+    found = under_way(session, token, purpose, now)
+    account = accounts.by_id(session, found.account_id) if found else None
+    if found is None or account is None or not account.active:
+        return Answer(Result.OVER)
+    # INVARIANT: counted before it is judged, in one transaction: guesses sent side by side wait for each other.
+    count = pending_proofs.count_try(session, found.token_hash)
+    try_ = (limits.SECOND_PROOF, account.id)
+    if count > TRIES or not limits.allow(session, now, try_):
+        return Answer(Result.OVER)
+    current = pending_proofs.live(session, found.token_hash, purpose.value, now)
+    if current is None:
+        return Answer(Result.OVER)
+    if _is_right(session, vault, current, way, typed, now):
+        limits.give_back(session, try_)
+        pending_proofs.use(session, current.token_hash, now)
+        return Answer(Result.PROVED, current.detail)
+    if count < TRIES:
+        return Answer(Result.WRONG)
+    if purpose is Purpose.SIGN_IN:
+        queue(session, Notice.SECOND_PROOF_FAILED, account.email, now)
     return Answer(Result.OVER)
 
 

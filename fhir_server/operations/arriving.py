@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from fhir_server.access import tokens
@@ -19,14 +20,17 @@ from fhir_server.identity.ehr_accounts import Arrival, Known, Result
 from fhir_server.identity.ehr_launch import Clinician
 from fhir_server.identity.openid import OpenIdError, Problem, Provider
 from fhir_server.interactions.model import Code, Context, Interaction
-from fhir_server.interactions.perform import perform, record_administration
+from fhir_server.interactions.perform import perform, record_administration, record_sign_in
 from fhir_server.operations import end_break_glass
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 from fhir_server.store.keys import key_of_reference
 
 _NHS_NUMBER: Final = "https://fhir.nhs.uk/Id/nhs-number"
 _MOST_ROLES: Final = "100"
+_BOUND = "The account is opened from the hospital's system from now on"
+_OPENED = "Account opened from the hospital's system; agreement and policy accepted"
 _ENDED = "The hospital's system says that they do not work there any more"
 _ENDED_HERE = "Their role at this organisation has ended here"
 _ELSEWHERE = "They have an account here, and no role at the organisation of this system"
@@ -101,6 +105,7 @@ def arrive(context: Context, provider: Provider, subject: str, clinician: Clinic
                 subject,
                 may_break_glass=_may_break_glass(provider, clinician.codes),
                 now=context.now(),
+                bound=partial(_note, context, session, provider, found.account, _BOUND),
             )
         return Came(arrival, found.account.reference)
     with context.store.read() as session:
@@ -131,14 +136,22 @@ def open_account(context: Context, provider: Provider, token: str, accepted: Acc
     if not current:
         return Arrival(Result.GONE)
     codings = [coding for role in current for code in role.get("code", ()) for coding in code.get("coding", ())]
-    return ehr_accounts.open_account(
-        context.store,
-        token,
-        place.organization,
-        accepted,
-        may_break_glass=bool(_may_break_glass(provider, codings)),
-        now=context.now(),
-    )
+    with context.store.write() as session:
+        arrival = ehr_accounts.open_account(
+            session,
+            token,
+            place.organization,
+            accepted,
+            may_break_glass=bool(_may_break_glass(provider, codings)),
+            now=context.now(),
+        )
+        if arrival.account is not None:
+            _note(context, session, provider, arrival.account, _OPENED)
+    return arrival
+
+
+def _note(context: Context, session: Session, provider: Provider, account: Account, what: str) -> None:
+    record_sign_in(context, session, account, client_id=provider.name, description=what)
 
 
 def organization_of(context: Context, provider: Provider) -> str:
@@ -209,9 +222,7 @@ def _withdraw(place: _Place, account: Account | None, current: list[dict[str, An
     with context.store.write() as session:
         ended = leaving.end_access(session, account, context.now(), works_elsewhere=works_elsewhere)
         about = f"account {account.id}"
-        record_administration(
-            context, place.principal, action="professional-leaves", description=about, session=session
-        )
+        record_administration(context, session, place.principal, action="professional-leaves", description=about)
     for session_id in ended:
         end_break_glass.end_of_session(context, key_of_reference(account.reference), session_id)
 

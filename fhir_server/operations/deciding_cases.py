@@ -38,7 +38,7 @@ def decide(context: Context, principal: Principal, account: Account, case_id: st
         if approved:
             _carry_out(service_job(session, principal, context), case)
         action = "approve-person-case" if approved else "refuse-person-case"
-        record_administration(context, principal, action=action, description=case.about, session=session)
+        record_administration(context, session, principal, action=action, description=case.about)
     return case
 
 

@@ -54,7 +54,7 @@ def invite(
         confirm(session, found)
         made = invitations.invite(session, coordinator, found, now, invitation_id=invitation_id)
         about = f"invitation {made.id} {made.patient}"
-        record_administration(context, principal, action="invite", description=about, status=201, session=session)
+        record_administration(context, session, principal, action="invite", description=about, status=201)
     return made
 
 

@@ -81,7 +81,7 @@ def invite(context: Context, by: Rights, typed: Typed) -> CarerInvitation:
         parents.tell_family(session, child.patient, now)
         made = carers.invite(session, coordinator, details.parent, about, now)
         said = f"carer-invitation {made.id} {child.patient} {about.related} {details.evidence}"
-        record_administration(context, by.principal, action="invite-parent", description=said, session=session)
+        record_administration(context, session, by.principal, action="invite-parent", description=said)
     return made
 
 
@@ -98,7 +98,7 @@ def resend(context: Context, by: Rights, invitation_id: str) -> None:
         carers.resend(session, found, now)
         said = f"carer-invitation {found.id}"
         action = "resend-parent-invitation"
-        record_administration(context, by.principal, action=action, description=said, session=session)
+        record_administration(context, session, by.principal, action=action, description=said)
 
 
 def end(context: Context, by: Rights, invitation_id: str) -> None:
@@ -109,14 +109,13 @@ def end(context: Context, by: Rights, invitation_id: str) -> None:
     """
     with context.store.write() as session:
         found = parents.found(session, by.coordinator.organization, invitation_id)
-        if found.cancelled_at is not None:
+        if not parents.end(session, found, context.now()):
             return
         job = service_job(session, by.principal, context)
         _stop(job, session, found)
         finishing.finish(job)
-        parents.end(session, found, context.now())
         said = f"carer-invitation {found.id} {found.reference}"
-        record_administration(context, by.principal, action="end-parent-access", description=said, session=session)
+        record_administration(context, session, by.principal, action="end-parent-access", description=said)
 
 
 def _count(context: Context, coordinator: Account) -> None:

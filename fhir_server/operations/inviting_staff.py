@@ -1,7 +1,8 @@
 """A coordinator lets a colleague in: entry and role in the directory, and a one-time link to set up an account.
 
 The number of a register says who they are. Whoever has an account already, here or elsewhere, is not invited again, and
-whoever has a role elsewhere asks for an account themselves: a number and a name are no secret.
+whoever has a role elsewhere asks for an account themselves: a number and a name are no secret. Who left comes back with
+a new account, at the old address too, and with nothing of before.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final
 from fhir_server.access import tokens
 from fhir_server.access.closure import closure
 from fhir_server.access.principal import Principal
-from fhir_server.identity import account_requests, codes, limits
+from fhir_server.identity import account_requests, codes, leaving, limits
 from fhir_server.identity.account_requests import SET_UP_WITHIN, AccountRequest, RequestState
 from fhir_server.identity.accounts import plain_email
 from fhir_server.identity.limits import Limit
@@ -41,6 +42,7 @@ _LONGEST: Final = 100
 _TWO_PEOPLE: Final = (
     "Two people have to check who they are. Ask them to send the form for an account on the page Help and contact"
 )
+_TAKEN: Final = "This e-mail address has an account already"
 _ELSEWHERE: Final = f"They work for another organisation, too. {_TWO_PEOPLE}"
 _NOWHERE: Final = f"The directory knows them, and no role of theirs with you. {_TWO_PEOPLE}"
 _GMC: Final = re.compile(r"[0-9]{7}")
@@ -76,12 +78,13 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
         raise FhirError(Kind.FORBIDDEN, "Your account has no organisation")
     _count(context, coordinator)
     with context.store.read() as session:
-        if accounts.by_email(session, them.email) is not None:
-            raise FhirError(Kind.DUPLICATE, "This e-mail address has an account already", ("email",))
+        known = accounts.by_email(session, them.email)
+        if known is not None and not leaving.has_left(session, known):
+            raise FhirError(Kind.DUPLICATE, _TAKEN, ("email",))
         if any(each.email == them.email for each in waiting(session, coordinator.organization)):
             raise FhirError(Kind.DUPLICATE, "They have an invitation already. Send that again", ("email",))
     service = _Service(context, principal)
-    practitioner, is_new = _practitioner(service, them)
+    practitioner, is_new = _practitioner(service, them, known.reference if known else "")
     with context.store.read() as session:
         if any(account.active for account in accounts.by_reference(session, practitioner)):
             raise FhirError(Kind.DUPLICATE, "This person has an account already", ("number",))
@@ -112,7 +115,7 @@ def resend(context: Context, principal: Principal, coordinator: Account, request
         its = {"name": found.name, "organization": found.organization_name, "token": token}
         queue(session, Notice.PROFESSIONAL_INVITED, found.email, now, **its)
         about = f"request {found.id}"
-        record_administration(context, principal, action="resend-set-up", description=about, session=session)
+        record_administration(context, session, principal, action="resend-set-up", description=about)
 
 
 def _count(context: Context, coordinator: Account) -> None:
@@ -181,10 +184,15 @@ def _system_of(number: str) -> str:
     return GMC if _GMC.fullmatch(number) else ""
 
 
-def _practitioner(service: _Service, them: Colleague) -> tuple[str, bool]:
-    """Return the entry of the directory with the number, made now where there is none, and whether it was."""
+def _practitioner(service: _Service, them: Colleague, owner: str) -> tuple[str, bool]:
+    """Return the entry of the directory with the number, made now where there is none, and whether it was.
+
+    `owner` is the entry of somebody who left with this e-mail address, "" for nobody: no other person gets it.
+    """
     system = _system_of(them.number)
     found = service.search("Practitioner", ("identifier", f"{system}|{them.number}"))
+    if owner and owner not in {f"Practitioner/{entry['id']}" for entry in found}:
+        raise FhirError(Kind.DUPLICATE, _TAKEN, ("email",))
     if not found:
         name = {"use": "official", "family": them.family, "given": them.given.split()}
         identifier = {"system": system, "value": them.number}
@@ -254,6 +262,6 @@ def _send(service: _Service, coordinator: Account, them: Colleague, practitioner
         queue(session, Notice.PROFESSIONAL_INVITED, them.email, now, **told)
         about = f"request {new.id} {practitioner}"
         record_administration(
-            context, service.principal, action="invite-professional", description=about, status=201, session=session
+            context, session, service.principal, action="invite-professional", description=about, status=201
         )
     return new.id

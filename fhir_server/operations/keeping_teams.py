@@ -14,12 +14,13 @@ from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
 from fhir_server.identity import care_teams, leaving
 from fhir_server.identity.care_teams import Member, Team
-from fhir_server.interactions.model import Code, Context, Interaction
+from fhir_server.interactions.model import Code, Context, Interaction, Outcome
 from fhir_server.interactions.perform import perform, record_administration
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import instant_text
 from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 
 _MOST_BYTES: Final = 10_000_000
 _CHANGED: Final = "The team has changed meanwhile. Look at it and try again"
@@ -47,9 +48,12 @@ def make(context: Context, principal: Principal, coordinator: Account, name: str
         "period": {"start": instant_text(context.now())},
         "managingOrganization": [{"reference": coordinator.organization, "display": str(owner.get("name", ""))}],
     }
-    made = perform(Interaction(Code.CREATE, type="CareTeam", resource=team), service, context).id
-    record_administration(context, principal, action="make-team", description=f"CareTeam/{made}", status=201)
-    return made
+
+    def noted(session: Session, made: Outcome) -> None:
+        about = f"CareTeam/{made.id}"
+        record_administration(context, session, principal, action="make-team", description=about, status=201)
+
+    return perform(Interaction(Code.CREATE, type="CareTeam", resource=team), service, context, noted=noted).id
 
 
 def rename(context: Context, principal: Principal, team: Team, name: str) -> None:
@@ -143,13 +147,17 @@ def _store(
     context: Context, principal: Principal, team: Team, resource: Mapping[str, Any], action: str, about: str = ""
 ) -> None:
     interaction = Interaction(Code.UPDATE, type="CareTeam", id=team.id, resource=resource, if_match=(team.version,))
+
+    def noted(session: Session, _: Outcome) -> None:
+        description = f"CareTeam/{team.id} {about}".rstrip()
+        record_administration(context, session, principal, action=action, description=description)
+
     try:
-        perform(interaction, _service(principal, context), context)
+        perform(interaction, _service(principal, context), context, noted=noted)
     except FhirError as error:
         if error.kind not in {Kind.VERSION_REQUIRED, Kind.CONFLICT}:
             raise
         raise FhirError(Kind.CONFLICT, _CHANGED) from error
-    record_administration(context, principal, action=action, description=f"CareTeam/{team.id} {about}".rstrip())
 
 
 def _service(principal: Principal, context: Context) -> Principal:

@@ -24,9 +24,10 @@ def confirm(token: str) -> Response:
     here = web.context()
     with here.store.write() as session:
         account = account_changes.confirm_new_email(session, token, here.now())
+        if account is not None:
+            record_sign_in(here, session, account, client_id=CLIENT, description="New e-mail address confirmed")
     if account is None:
         return _dead()
-    record_sign_in(here, account, succeeded=True, client_id=CLIENT, description="New e-mail address confirmed")
     return message(
         "Your e-mail address is changed",
         "From now on you sign in with your new e-mail address. We have told your old one.",

@@ -9,10 +9,9 @@ from fhir_server import web
 from fhir_server.identity.openid import OpenIdError
 from fhir_server.identity.openid_professionals import enter, professional_of
 from fhir_server.identity.openid_tokens import agreed
-from fhir_server.interactions.perform import record_sign_in
-from fhir_server.signin import relying_party, sign_in_problems
+from fhir_server.interactions.perform import record_refused_sign_in
+from fhir_server.signin import entering, relying_party, sign_in_problems
 from fhir_server.signin.forms import message
-from fhir_server.store import logins
 
 NAME = "cis2"
 CALLBACK = "/cis2/callback"
@@ -43,15 +42,10 @@ def callback() -> BaseResponse:
     try:
         account = enter(here.store, person, here.now())
     except OpenIdError as error:
-        record_sign_in(here, None, succeeded=False, client_id=NAME, description=error.detail)
+        record_refused_sign_in(here, None, client_id=NAME, description=error.detail)
         return _not_invited()
-    record_sign_in(here, account, succeeded=True, client_id=NAME)
-    present = web.signed_in()
-    is_again = present is not None and present.account.id == account.id
-    begun = web.rotate() if is_again else web.start_session(account)
-    with here.store.write() as session:
-        # INVARIANT: an emergency access needs a fresh proof, which a session at CIS2 of this morning is not.
-        logins.proved_at(session, begun.session_id, proved.proved_at)
+    # INVARIANT: an emergency access needs a fresh proof, which a session at CIS2 of this morning is not.
+    entering.vouched(account, NAME, proved.proved_at)
     return redirect(proved.attempt.return_to, 303)
 
 

@@ -103,7 +103,7 @@ def set_up(token: str) -> BaseResponse:
 
 def _set_up(session: Session, made: Account) -> None:
     said = "Account set up with a one-time link"
-    record_sign_in(web.context(), made, succeeded=True, client_id=CLIENT, description=said, session=session)
+    record_sign_in(web.context(), session, made, client_id=CLIENT, description=said)
 
 
 def _again(template: str, error: FhirError, **values: object) -> Response:

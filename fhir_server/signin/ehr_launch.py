@@ -19,14 +19,13 @@ from fhir_server.identity.ehr_accounts import PENDING_FOR, Arrival, Result
 from fhir_server.identity.ehr_launch import SCOPE_AGAIN, Clinician, clinician_of, launched_of
 from fhir_server.identity.openid import OpenIdError
 from fhir_server.interactions.audit_strangers import record_stranger
-from fhir_server.interactions.perform import record_sign_in
+from fhir_server.interactions.perform import record_refused_sign_in
 from fhir_server.operations import arriving
-from fhir_server.signin import agreement, relying_party, sign_in_problems
+from fhir_server.signin import agreement, entering, relying_party, sign_in_problems
 from fhir_server.signin.forms import message, page
 from fhir_server.signin.relying_party import Proved, RelyingParty
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import logins
-from fhir_server.store.accounts import Account
 from fhir_server.store.logins import PendingLink
 
 _AGREEMENT, _PATIENT, _HOME = "/launch/agreement", "/launch/patient", "/patients"
@@ -83,7 +82,7 @@ def callback(name: str) -> BaseResponse:
     except OpenIdError as error:
         return sign_in_problems.page_of(error, _SHOWN, client)
     if came.arrival.result in {Result.REFUSED, Result.NO_EMAIL}:
-        record_sign_in(here, came.arrival.account, succeeded=False, client_id=client, description=came.arrival.reason)
+        record_refused_sign_in(here, came.arrival.account, client_id=client, description=came.arrival.reason)
         return _refusal(came.arrival)
     kept = ehr_accounts.written(launched)
     if came.arrival.result is Result.TERMS:
@@ -92,11 +91,12 @@ def callback(name: str) -> BaseResponse:
     account = came.arrival.account
     if account is None:
         raise FhirError(Kind.CONFLICT, "Somebody changed this account just now")
-    if proved.attempt.fresh and not _is_signed_in_as(account):
+    if proved.attempt.fresh and not entering.is_signed_in_as(account):
         reason = "Somebody else than who is signed in proved who they are"
-        record_sign_in(here, account, succeeded=False, client_id=client, description=reason)
+        record_refused_sign_in(here, account, client_id=client, description=reason)
         return _refusal(Arrival(Result.REFUSED))
-    _enter(account, client, proved)
+    # INVARIANT: an emergency access needs a fresh proof, which a session at the hospital of this morning is not.
+    entering.vouched(account, client, proved.proved_at)
     if not kept:
         return redirect(proved.attempt.return_to, 303)
     return relying_party.keep(redirect(_PATIENT, 303), _keep(party, proved, came.practitioner, clinician, kept))
@@ -124,11 +124,9 @@ def accept_agreement() -> BaseResponse:
         return sign_in_problems.page_of(error, _SHOWN, client)
     if arrival.account is None:
         return relying_party.keep(_gone(), "")
-    record_sign_in(here, arrival.account, succeeded=True, client_id=client)
-    begun = web.start_session(arrival.account)
+    # INVARIANT: reading an agreement is no proof of who somebody is: that was given before, we do not say when.
+    web.start_session(arrival.account, client, proved_at=here.now() - PENDING_FOR)
     with here.store.write() as session:
-        # INVARIANT: reading an agreement is no proof of who somebody is: that was given before, we do not say when.
-        logins.proved_at(session, begun.session_id, here.now() - PENDING_FOR)
         token = ehr_accounts.keep(session, waiting) if waiting.launched else ""
     return relying_party.keep(redirect(_PATIENT if token else _HOME, 303), token)
 
@@ -159,20 +157,6 @@ def _begin(party: RelyingParty, more: Mapping[str, str], target: str, *, fresh: 
         return party.begin(return_to=target, fresh=fresh, more=more)
     except OpenIdError as error:
         return sign_in_problems.page_of(error, _SHOWN, party.provider.name)
-
-
-def _enter(account: Account, client: str, proved: Proved) -> None:
-    here = web.context()
-    record_sign_in(here, account, succeeded=True, client_id=client)
-    begun = web.rotate() if _is_signed_in_as(account) else web.start_session(account)
-    with here.store.write() as session:
-        # INVARIANT: an emergency access needs a fresh proof, which a session at the hospital of this morning is not.
-        logins.proved_at(session, begun.session_id, proved.proved_at)
-
-
-def _is_signed_in_as(account: Account) -> bool:
-    present = web.signed_in()
-    return present is not None and present.account.id == account.id
 
 
 def _keep(party: RelyingParty, proved: Proved, practitioner: str, clinician: Clinician, launched: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from urllib.parse import urlencode
 
 from flask import Response, after_this_request, redirect
@@ -16,6 +18,7 @@ from fhir_server.identity.second_proof import Need, Purpose, Way
 from fhir_server.interactions.perform import record_sign_in
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 
 CLIENT = "portal"
 _TOKEN, _PURPOSE = "proof", "proof-for"
@@ -49,9 +52,9 @@ def after_password(account: Account, purpose: Purpose, target: str) -> BaseRespo
         if is_asked:
             detail = person.session_id if person else ""
             token = second_proof.begin(session, account.id, purpose, now, detail=detail)
+            record_sign_in(here, session, account, succeeded=False, client_id=CLIENT, description=_MISSING)
     if not is_asked:
         return enter(account, purpose, target)
-    record_sign_in(here, account, succeeded=False, client_id=CLIENT, description=_MISSING)
     form_state[_TOKEN], form_state[_PURPOSE] = token, purpose.value
     if not need.ways:
         return redirect(f"/sign-in/set-up?{urlencode({'next': target})}", 303)
@@ -80,18 +83,38 @@ def under_way() -> UnderWay | None:
 
 def enter(account: Account, purpose: Purpose, target: str, *, remember: bool = False) -> BaseResponse:
     """Begin the session, or go on with the present one under a new token; then go to `target`."""
-    here = web.context()
-    with here.store.write() as session:
-        accounts.signed_in(session, account.id, here.now())
-        token = remembered.remember(session, account.id, web.browser_name(), here.now()) if remember else ""
-    if token:
-        _keep_device_token(token)
     if purpose is Purpose.STEP_UP:
-        web.rotate()
+        web.rotate(CLIENT)
+    elif remember:
+        web.start_session(account, CLIENT, also=partial(_remember_device, account))
     else:
-        web.start_session(account)
-    record_sign_in(here, account, succeeded=True, client_id=CLIENT)
+        web.start_session(account, CLIENT)
     return redirect(target, 303)
+
+
+def vouched(account: Account, client_id: str, proved_at: datetime) -> None:
+    """Begin the session of somebody whom a provider vouches for; go on with the one they have here, on a new proof.
+
+    Args:
+        account: Theirs.
+        client_id: The provider.
+        proved_at: When they proved to the provider who they are.
+    """
+    if is_signed_in_as(account):
+        web.rotate(client_id, proved_at=proved_at)
+    else:
+        web.start_session(account, client_id, proved_at=proved_at)
+
+
+def is_signed_in_as(account: Account) -> bool:
+    """Return whether this browser has a session of an account."""
+    present = web.signed_in()
+    return present is not None and present.account.id == account.id
+
+
+def _remember_device(account: Account, session: Session) -> None:
+    token = remembered.remember(session, account.id, web.browser_name(), web.context().now())
+    _keep_device_token(token)
 
 
 def _device_tokens() -> list[str]:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -14,12 +16,12 @@ from fhir_server.identity.nhs_login import Arrival, Result
 from fhir_server.identity.nhs_login_identity import SHARED_CLAIMS, VECTORS, identity_of
 from fhir_server.identity.openid import OpenIdError
 from fhir_server.identity.openid_tokens import agreed
-from fhir_server.interactions.perform import record_sign_in
-from fhir_server.signin import agreement, relying_party, sign_in_problems
+from fhir_server.interactions.perform import record_refused_sign_in, record_sign_in
+from fhir_server.signin import agreement, entering, relying_party, sign_in_problems
 from fhir_server.signin.forms import message, page
 from fhir_server.signin.relying_party import Proved
-from fhir_server.store import logins
 from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 
 NAME = "nhs-login"
 CALLBACK = "/nhs-login/callback"
@@ -28,6 +30,7 @@ ALGORITHMS = ("RS512",)
 ACCOUNT_PAGE = "/account/nhs-login"
 LINK_PAGE = "/nhs-login/link"
 _SHOWN = "NHS login"
+_OPENED = "Account opened with NHS login; agreement and policy accepted"
 
 
 def start() -> BaseResponse:
@@ -55,14 +58,15 @@ def callback() -> BaseResponse:
     except OpenIdError as error:
         return sign_in_problems.page_of(error, _SHOWN, NAME)
     target = proved.attempt.return_to
-    arrival = nhs_login.arrive(here.store, identity, return_to=target, now=here.now())
+    with here.store.write() as session:
+        arrival = nhs_login.arrive(session, identity, return_to=target, now=here.now())
+        _note_refusal(session, arrival)
     if arrival.result is Result.SIGNED_IN and arrival.account is not None:
         return _sign_in(arrival.account, proved)
     if arrival.result is Result.REGISTER:
         return relying_party.keep(redirect("/nhs-login/agreement", 303), arrival.token)
     if arrival.result is Result.LINK:
         return relying_party.keep(redirect(LINK_PAGE, 303), arrival.token)
-    record_sign_in(here, arrival.account, succeeded=False, client_id=NAME, description=arrival.reason)
     return _refusal(arrival)
 
 
@@ -78,11 +82,14 @@ def accept_agreement() -> BaseResponse:
     if wrong := agreement.missing():
         return _agreement(wrong)
     here = web.context()
-    arrival = nhs_login.register(here.store, relying_party.kept(), web.acceptance(), here.now())
+    with here.store.write() as session:
+        arrival = nhs_login.register(session, relying_party.kept(), web.acceptance(), here.now())
+        if arrival.account is not None:
+            record_sign_in(here, session, arrival.account, client_id=NAME, description=_OPENED)
+        _note_refusal(session, arrival)
     if arrival.account is None:
         return _refusal(arrival)
-    record_sign_in(here, arrival.account, succeeded=True, client_id=NAME)
-    web.start_session(arrival.account)
+    web.start_session(arrival.account, NAME)
     return relying_party.keep(redirect("/", 303), "")
 
 
@@ -107,9 +114,11 @@ def link() -> BaseResponse:
     if person is None or not _waiting():
         return _gone()
     here = web.context()
-    arrival = nhs_login.link(
-        here.store, relying_party.kept(), person.account, here.now(), sign_in_problems.noted("link-nhs-login", person)
-    )
+    with here.store.write() as session:
+        arrival = nhs_login.link(session, relying_party.kept(), person.account, here.now())
+        if arrival.result is Result.LINKED:
+            sign_in_problems.note(session, "link-nhs-login", person)
+        _note_refusal(session, replace(arrival, account=person.account))
     if arrival.result is not Result.LINKED:
         return relying_party.keep(_refusal(arrival), "")
     return relying_party.keep(redirect(f"{ACCOUNT_PAGE}?linked=yes", 303), "")
@@ -130,8 +139,11 @@ def unlink() -> BaseResponse:
         return redirect("/sign-in", 303)
     here = web.context()
     issuer = relying_party.party(NAME).provider.issuer
-    noted = sign_in_problems.noted("unlink-nhs-login", person)
-    if not nhs_login.unlink(here.store, issuer, person.account, here.now(), noted):
+    with here.store.write() as session:
+        is_unlinked = nhs_login.unlink(session, issuer, person.account, here.now())
+        if is_unlinked:
+            sign_in_problems.note(session, "unlink-nhs-login", person)
+    if not is_unlinked:
         wrong = "You cannot remove NHS login: you have no password and no passkey, so you could not sign in any more"
         return _account_page({"unlink": wrong})
     return redirect(f"{ACCOUNT_PAGE}?unlinked=yes", 303)
@@ -144,15 +156,16 @@ def _sign_in(account: Account, proved: Proved) -> BaseResponse:
     target = proved.attempt.return_to
     if person is not None and person.account.id != account.id and target == ACCOUNT_PAGE:
         reason = "The NHS login is linked to another account"
-        record_sign_in(here, person.account, succeeded=False, client_id=NAME, description=reason)
+        record_refused_sign_in(here, person.account, client_id=NAME, description=reason)
         return _refusal(Arrival(Result.CONFLICT))
-    record_sign_in(here, account, succeeded=True, client_id=NAME)
-    is_again = person is not None and person.account.id == account.id
-    begun = web.rotate() if is_again else web.start_session(account)
-    with here.store.write() as session:
-        # INVARIANT: what needs a fresh proof counts from when the person gave one to NHS login, not from now.
-        logins.proved_at(session, begun.session_id, proved.proved_at)
+    entering.vouched(account, NAME, proved.proved_at)
     return redirect(target, 303)
+
+
+def _note_refusal(session: Session, arrival: Arrival) -> None:
+    if arrival.result in nhs_login.REFUSED:
+        here, reason = web.context(), arrival.reason
+        record_sign_in(here, session, arrival.account, succeeded=False, client_id=NAME, description=reason)
 
 
 def _waiting() -> bool:

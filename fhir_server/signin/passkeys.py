@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from fhir_server import web
 from fhir_server.identity import passkeys
 from fhir_server.identity.second_proof import Purpose
-from fhir_server.interactions.perform import record_sign_in
+from fhir_server.interactions.perform import record_refused_sign_in
 from fhir_server.signin import entering
 from fhir_server.signin.forms import field, page
 
@@ -34,10 +34,9 @@ def prove() -> BaseResponse:
     account = passkeys.prove(here.store, web.current().relying_party, field("token"), credential, here.now())
     if account is not None and (person is None or person.account.id == account.id):
         return entering.enter(account, Purpose.STEP_UP if person else Purpose.SIGN_IN, target)
-    record_sign_in(
+    record_refused_sign_in(
         here,
         person.account if person else None,
-        succeeded=False,
         client_id=entering.CLIENT,
         description="The passkey was not accepted",
     )

@@ -23,6 +23,7 @@ _WRONG = {
     Way.RECOVERY: "The code is not right, or was used before",
     Way.PASSKEY: "Choose another way, or use your passkey",
 }
+_FAILED = "The second proof was wrong"
 _APP_ADDED = "An authenticator app was added to your account."
 
 
@@ -43,15 +44,16 @@ def proof() -> BaseResponse:
     if not typed:
         return _form(found, way, errors={"code": "Enter the code"})
     here = web.context()
-    outcome = second_proof.answer(
-        here.store, web.current().vault, found.token, found.purpose, way=way, typed=typed, now=here.now()
-    )
+    vault, now = web.current().vault, here.now()
+    with here.store.write() as session:
+        outcome = second_proof.answer(session, vault, found.token, found.purpose, way=way, typed=typed, now=now)
+        if outcome.result is not Result.PROVED:
+            record_sign_in(
+                here, session, found.account, succeeded=False, client_id=entering.CLIENT, description=_FAILED
+            )
     if outcome.result is Result.PROVED:
         remember = found.purpose is Purpose.SIGN_IN and found.need.may_remember and field("remember") == "yes"
         return entering.enter(found.account, found.purpose, target, remember=remember)
-    record_sign_in(
-        here, found.account, succeeded=False, client_id=entering.CLIENT, description="The second proof was wrong"
-    )
     if outcome.result is Result.OVER:
         return _over()
     return _form(found, way, errors={"code": _WRONG[way]}, status=403)
@@ -89,6 +91,7 @@ def set_up() -> BaseResponse:
         is_open = is_right and second_proof.finish(session, found.token, found.purpose, now)
         if is_open:
             account_changes.tell(session, found.account, _APP_ADDED, now)
+            record_sign_in(here, session, found.account, client_id=entering.CLIENT, description=_APP_ADDED)
     if not is_right:
         return _set_up_form(found, errors={"code": _WRONG[Way.AUTHENTICATOR]}, status=403)
     if not is_open:

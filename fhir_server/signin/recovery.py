@@ -12,7 +12,10 @@ from fhir_server.identity.recovery import Proof, Recoverable, Result
 from fhir_server.identity.second_proof import Purpose, Way
 from fhir_server.interactions.perform import record_sign_in
 from fhir_server.signin import even
+from fhir_server.signin.entering import CLIENT
 from fhir_server.signin.forms import field, message, page, secret
+from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 
 _WRONG = {
     Way.AUTHENTICATOR: "The code is not right. Wait for the next one and try again",
@@ -79,15 +82,8 @@ def reset(token: str) -> BaseResponse:
     if wrong:
         return _form(token, found, way, errors=wrong)
     here = web.context()
-    result = recovery.reset(here.store, web.current().vault, token, proof, password=password, now=here.now())
-    record_sign_in(
-        here,
-        found.account,
-        succeeded=result is Result.CHANGED,
-        client_id="portal",
-        description="New password by e-mail link"
-        if result is Result.CHANGED
-        else "Wrong second proof for a new password",
+    result = recovery.reset(
+        here.store, web.current().vault, token, proof, password=password, now=here.now(), noted=_note
     )
     if result is Result.WRONG:
         return _form(token, found, way, errors={"code": _WRONG[way]}, status=403)
@@ -101,6 +97,12 @@ def finished() -> Response:
         "We signed you out on every device. Sign in with your new password.",
         link=("Sign in", "/sign-in"),
     )
+
+
+def _note(session: Session, account: Account, result: Result) -> None:
+    is_changed = result is Result.CHANGED
+    said = "New password by e-mail link" if is_changed else "Wrong second proof for a new password"
+    record_sign_in(web.context(), session, account, succeeded=is_changed, client_id=CLIENT, description=said)
 
 
 def _found(token: str) -> Recoverable | None:

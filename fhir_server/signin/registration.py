@@ -74,11 +74,13 @@ def start(token: str) -> BaseResponse:
         with here.store.read() as session:
             invitation = registration.usable(session, token, here.now())
         return page("register-start", errors=missing) if invitation else _dead(token)
-    outcome = registration.prove(here.store, token, code, birth_date, address=here.address, now=here.now())
+    with here.store.write() as session:
+        outcome = registration.prove(session, token, code, birth_date, address=here.address, now=here.now())
+        if outcome.result in _REASON:
+            said = _REASON[outcome.result]
+            record_sign_in(here, session, None, succeeded=False, client_id=CLIENT, description=said)
     if outcome.result is Result.UNUSABLE:
         return _dead(token)
-    if outcome.result is not Result.PROVED:
-        record_sign_in(here, None, succeeded=False, client_id=CLIENT, description=_REASON[outcome.result])
     if outcome.result is Result.LOCKED:
         locked = message(
             "Too many wrong tries",
@@ -213,7 +215,7 @@ def _sent_again(session: Session, invitation: Invitation) -> None:
 def _opened(session: Session, account: Account | None) -> None:
     done = account is not None
     description = "Account opened by invitation; agreement and policy accepted" if done else _REASON[Result.TAKEN]
-    record_sign_in(web.context(), account, succeeded=done, client_id=CLIENT, description=description, session=session)
+    record_sign_in(web.context(), session, account, succeeded=done, client_id=CLIENT, description=description)
 
 
 def _confirmed(session: Session, account: Account) -> None:

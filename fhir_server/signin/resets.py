@@ -32,20 +32,11 @@ def reset(token: str) -> BaseResponse:
         wrong["password"] = weak
     if wrong:
         return page("account-reset", errors=wrong, email=account.email)
-    here = web.context()
-    with here.store.write() as session:
-        is_allowed = limits.allow(session, here.now(), (limits.RESET_ADDRESS, here.address))
-    vault, now = web.current().vault, here.now()
-    result = (
-        resets.redeem(here.store, vault, token, code=code, password=password, now=now) if is_allowed else Result.WRONG
-    )
-    is_done = result is Result.DONE
-    description = "Set up anew with the help of the service desk" if is_done else "Wrong code of the service desk"
-    record_sign_in(here, account, succeeded=is_done, client_id=CLIENT, description=description)
+    result = _redeemed(token, code, passwords.hashed(password))
     if result is Result.WRONG:
         text = "The code is not right. Check it with the service desk"
         return page("account-reset", errors={"code": text}, status=403, email=account.email)
-    return redirect("/account-reset/finished", 303) if is_done else _dead()
+    return redirect("/account-reset/finished", 303) if result is Result.DONE else _dead()
 
 
 def finished() -> Response:
@@ -56,6 +47,22 @@ def finished() -> Response:
         "After you have signed in, set up a second proof again on your account page.",
         link=("Sign in", "/sign-in"),
     )
+
+
+def _redeemed(token: str, code: str, password_hash: str) -> Result:
+    here = web.context()
+    now = here.now()
+    with here.store.write() as session:
+        found = resets.of_link(session, token, now)
+        if found is None:
+            return Result.UNUSABLE
+        result = Result.WRONG
+        if limits.allow(session, now, (limits.RESET_ADDRESS, here.address)):
+            result = resets.redeem(session, web.current().vault, found, code=code, password_hash=password_hash, now=now)
+        is_done = result is Result.DONE
+        said = "Set up anew with the help of the service desk" if is_done else "Wrong code of the service desk"
+        record_sign_in(here, session, found[1], succeeded=is_done, client_id=CLIENT, description=said)
+    return result
 
 
 def _account(token: str) -> Account | None:

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from fhir_server import web
 from fhir_server.identity.second_proof import Purpose
 from fhir_server.identity.sign_in import Attempt, Result, prove_password
-from fhir_server.interactions.perform import record_sign_in
+from fhir_server.interactions.perform import record_refused_sign_in
 from fhir_server.signin import entering, even
 from fhir_server.signin.forms import field, message, page, secret
 
@@ -79,10 +79,7 @@ def sign_in_again() -> BaseResponse:
 
 def sign_out() -> BaseResponse:
     """End the session, and an emergency access with it."""
-    person = web.signed_in()
     web.end_session()
-    if person is not None:
-        record_sign_in(web.context(), person.account, succeeded=True, client_id=entering.CLIENT, started=False)
     return redirect("/signed-out", 303)
 
 
@@ -102,11 +99,5 @@ def _attempt(email: str, password: str) -> Attempt:
     attempt = prove_password(here.store, email, password, address=here.address, now=here.now())
     if attempt.result is not Result.PROVED:
         # A right password is on the log with what came of it: a session, or a second proof asked for.
-        record_sign_in(
-            here,
-            attempt.account,
-            succeeded=False,
-            client_id=entering.CLIENT,
-            description=_REASON[attempt.result],
-        )
+        record_refused_sign_in(here, attempt.account, client_id=entering.CLIENT, description=_REASON[attempt.result])
     return attempt

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from flask import Response, redirect
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
 from fhir_server.identity.openid import OpenIdError, Problem
 from fhir_server.interactions.audit_strangers import record_stranger
-from fhir_server.interactions.perform import record_administration, record_sign_in
+from fhir_server.interactions.perform import record_administration, record_refused_sign_in
 from fhir_server.signin.forms import field, message, page
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import logins
@@ -55,21 +53,16 @@ def page_of(error: OpenIdError, provider: str, name: str) -> Response:
         # Anybody can send an answer that nobody asked for: they do not fill the log with it.
         record_stranger(here, FhirError(Kind.UNAUTHENTICATED, error.detail))
     else:
-        record_sign_in(here, None, succeeded=False, client_id=name, description=error.detail)
+        record_refused_sign_in(here, None, client_id=name, description=error.detail)
     status, title, text = _TEXTS[error.problem]
     link = ("Continue", f"/{name}?level=P9") if error.problem is Problem.LEVEL else ("Go to sign in", "/sign-in")
     return message(title.format(provider=provider), text.format(provider=provider), status=status, link=link)
 
 
-def noted(action: str, person: SignedIn) -> Callable[[Session], None]:
-    """Return what makes the AuditEvent of an act on one's own account, in the act's transaction."""
-    here = web.context()
-
-    def note(session: Session) -> None:
-        description = f"account:{person.account.id}"
-        record_administration(here, person.principal, action=action, description=description, session=session)
-
-    return note
+def note(session: Session, action: str, person: SignedIn) -> None:
+    """Write the AuditEvent of an act on one's own account, in the act's transaction."""
+    description = f"account:{person.account.id}"
+    record_administration(web.context(), session, person.principal, action=action, description=description)
 
 
 @web.require("service-desk")
@@ -92,6 +85,6 @@ def close_conflict() -> BaseResponse:
         if logins.close_conflict(session, number, person.account.id, here.now()):
             description = f"conflict:{number}"
             record_administration(
-                here, person.principal, action="close-sign-in-problem", description=description, session=session
+                here, session, person.principal, action="close-sign-in-problem", description=description
             )
     return redirect("/service-desk/sign-in-problems", 303)

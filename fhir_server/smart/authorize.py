@@ -183,9 +183,14 @@ def _answer(grant: CodeGrant, at: Here, person: SignedIn, yes: Yes | None) -> Re
         again = server.get_consent_grant(grant.request)
         _use_up_launch(session, grant, at, person)
         response: Response = server.create_authorization_response(grant.request, grant_user=yes, grant=again)
-    description = "" if yes else "The person did not allow it"
-    client_id = grant.request.client.get_client_id()
-    record_sign_in(context, person.account, succeeded=yes is not None, client_id=client_id, description=description)
+        record_sign_in(
+            context,
+            session,
+            person.account,
+            client_id=grant.request.client.get_client_id(),
+            description="" if yes else "The person did not allow it",
+            succeeded=yes is not None,
+        )
     return response
 
 

@@ -6,6 +6,7 @@ import secrets
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
@@ -13,7 +14,7 @@ from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc6749.requests import OAuth2Request
 
-from fhir_server.smart import openid, rfc9449, tokens
+from fhir_server.smart import openid, revoking, rfc9449, tokens
 from fhir_server.smart.client import RegisteredClient
 from fhir_server.store import oauth, oauth_codes
 from fhir_server.store.oauth import Authorization
@@ -21,6 +22,7 @@ from fhir_server.store.oauth_codes import Code
 
 CODE_S = 60
 _MAX_STATE_CHARS = 2_048
+_REPLAYED = "Access ended, since a code was used a second time"
 
 
 class RequestNotSupportedError(OAuth2Error):  # type: ignore[misc]  # Authlib ships no types
@@ -164,12 +166,14 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib ships 
 
     def query_authorization_code(self, code: str, client: RegisteredClient) -> _Claimed | None:
         """Use the code up: whatever is wrong with the rest of the request, it will not work again."""
-        claimed = oauth_codes.claim_code(self.server.session, code, client.get_client_id(), self.server.here.now)
+        session, now = self.server.session, self.server.here.now
+        replayed = partial(revoking.note_replay, session, _REPLAYED)
+        claimed = oauth_codes.claim_code(session, code, client.get_client_id(), now, replayed)
         if claimed is None:
             return None
         if rfc9449.is_bound_elsewhere(claimed.key_thumbprint, self.server.proof):
             raise InvalidGrantError("The code is bound to another key than the one of the DPoP proof")
-        permission = oauth.authorization(self.server.session, claimed.grant_id)
+        permission = oauth.authorization(session, claimed.grant_id)
         return _Claimed(claimed, permission) if permission is not None else None
 
     def delete_authorization_code(self, authorization_code: _Claimed) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidGrantError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 
-from fhir_server.smart import rfc9449, tokens
+from fhir_server.smart import revoking, rfc9449, tokens
 from fhir_server.smart.client import RegisteredClient
 from fhir_server.store import oauth, oauth_codes
 from fhir_server.store.oauth import Authorization
 from fhir_server.store.oauth_codes import RefreshToken
 
+_REPLAYED = "Access ended, since a refresh token was used a second time"
 _UNUSABLE = "The refresh token is unknown, expired, used or revoked"
 
 
@@ -42,7 +44,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib ships no
         session, here = self.server.session, self.server.here
         found = oauth_codes.live_refresh_token(session, refresh_token, here.now)
         if found is None:
-            oauth_codes.claim_refresh_token(session, refresh_token, self.client.get_client_id(), here.now)
+            self._claimed(refresh_token)
             raise InvalidGrantError(_UNUSABLE)
         if rfc9449.is_bound_elsewhere(found.key_thumbprint, self.server.proof):
             raise InvalidGrantError("The refresh token is bound to a key: a DPoP proof of it is needed")
@@ -51,7 +53,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib ships no
     def authenticate_user(self, refresh_token: _Presented) -> Authorization:
         """Use the token up and return its permission, if it stands and its person may still sign in."""
         session, here = self.server.session, self.server.here
-        claimed = oauth_codes.claim_refresh_token(session, refresh_token.value, self.client.get_client_id(), here.now)
+        claimed = self._claimed(refresh_token.value)
         permission = oauth.authorization(session, claimed.grant_id) if claimed is not None else None
         if permission is None or not tokens.is_active(session, permission.account_id):
             raise InvalidGrantError(_UNUSABLE)
@@ -68,3 +70,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib ships no
 
     def revoke_old_credential(self, refresh_token: _Presented) -> None:
         """Do nothing: the token was used up before a new one was made."""
+
+    def _claimed(self, value: str) -> RefreshToken | None:
+        session, now = self.server.session, self.server.here.now
+        replayed = partial(revoking.note_replay, session, _REPLAYED)
+        return oauth_codes.claim_refresh_token(session, value, self.client.get_client_id(), now, replayed)

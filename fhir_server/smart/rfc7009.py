@@ -8,7 +8,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Request
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 
 from fhir_server.access import tokens as access_tokens
-from fhir_server.smart import tokens
+from fhir_server.smart import revoking, tokens
 from fhir_server.smart.client import RegisteredClient
 from fhir_server.store import oauth, oauth_codes
 
@@ -19,6 +19,7 @@ class _Found:
 
     value: str
     client_id: str
+    account_id: str
     grant_id: str = ""
 
     def check_client(self, client: RegisteredClient) -> bool:
@@ -42,9 +43,12 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib ships no 
         session, now = self.server.session, self.server.here.now
         access = oauth.live_access_token(session, token_string, now)
         if access is not None:
-            return _Found(token_string, access.client_id)
+            return _Found(token_string, access.client_id, access.account_id)
         refresh = oauth_codes.live_refresh_token(session, token_string, now)
-        return _Found(token_string, refresh.client_id, refresh.grant_id) if refresh is not None else None
+        permission = oauth.authorization(session, refresh.grant_id) if refresh is not None else None
+        if permission is None:
+            return None
+        return _Found(token_string, permission.client_id, permission.account_id, permission.id)
 
     def revoke_token(self, token: _Found, request: OAuth2Request) -> None:
         """End it at once."""
@@ -54,3 +58,5 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]  # Authlib ships no 
             oauth.revoke_authorization(session, token.grant_id, now)
         else:
             access_tokens.revoke(session, token.value, now)
+        said = "The app gave its refresh token back" if token.grant_id else "The app gave an access token back"
+        revoking.note_end(session, account_id=token.account_id, client_id=token.client_id, description=said)

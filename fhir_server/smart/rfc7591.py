@@ -20,7 +20,7 @@ from fhir_server.identity import app_metadata, app_registry, limits
 from fhir_server.identity.app_metadata import Metadata, MetadataError
 from fhir_server.identity.app_registry import AppState, Credentials, Registration
 from fhir_server.interactions.model import Context
-from fhir_server.interactions.perform import record_administration
+from fhir_server.interactions.perform import record_administration, record_without_change
 from fhir_server.smart import authority
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
@@ -46,11 +46,11 @@ def register() -> Response:
     try:
         metadata, _ = _sent(here)
     except MetadataError as error:
-        _audit(here, "register-app", "", 400)
+        record_without_change(here, _applicant(here, ""), action="register-app", status=400)
         return _refused(error)
     with here.store.write() as session:
         registration, shown = app_registry.register(session, metadata, owner=None, now=here.now())
-        _audit(here, "register-app", registration.client.client_id, 201, session)
+        _audit(here, session, "register-app", registration.client.client_id, 201)
     return _answer(registration, shown, 201)
 
 
@@ -65,7 +65,7 @@ def manage(client_id: str) -> Response:
         with here.store.write() as session:
             _registered(session, client_id, token)
             app_registry.remove(session, client_id, here.now())
-            _audit(here, "remove-app", client_id, 204, session)
+            _audit(here, session, "remove-app", client_id, 204)
         return _closed(Response(status=204))
     with here.store.read() as session:
         _registered(session, client_id, token)
@@ -74,9 +74,10 @@ def manage(client_id: str) -> Response:
         with here.store.write() as session:
             _check_same(_registered(session, client_id, token), sent)
             registration, shown = app_registry.change(session, client_id, metadata)
-            _audit(here, "change-app", client_id, 200, session)
+            _audit(here, session, "change-app", client_id, 200)
     except MetadataError as error:
-        _audit(here, "change-app", client_id, 400)
+        about = f"client {client_id}"
+        record_without_change(here, _applicant(here, client_id), action="change-app", description=about, status=400)
         return _refused(error)
     return _answer(registration, replace(shown, token=token), 200)
 
@@ -166,11 +167,9 @@ def _closed(response: Response) -> Response:
     return response
 
 
-def _audit(here: Context, action: str, client_id: str, status: int, session: Session | None = None) -> None:
-    about = f"client {client_id}" if client_id else ""
-    record_administration(
-        here, _applicant(here, client_id), action=action, description=about, status=status, session=session
-    )
+def _audit(here: Context, session: Session, action: str, client_id: str, status: int) -> None:
+    about = f"client {client_id}"
+    record_administration(here, session, _applicant(here, client_id), action=action, description=about, status=status)
 
 
 def _applicant(here: Context, client_id: str) -> Principal:

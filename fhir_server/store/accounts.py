@@ -233,6 +233,14 @@ def confirm_email(session: Session, account_id: str, now: datetime) -> None:
     _update(session, account_id, active=True, email_confirmed_at=to_us(now))
 
 
+def forget_email(session: Session, account_id: str) -> None:
+    """Take the e-mail address from a closed account, so that another can have it: nobody can be reached by the new one.
+
+    It is one of a domain that is never there (RFC 2606), and told apart from every other account's.
+    """
+    _update(session, account_id, email=f"{account_id}@closed.invalid")
+
+
 def signed_in(session: Session, account_id: str, now: datetime) -> None:
     """Remember when somebody signed in last."""
     _update(session, account_id, last_sign_in_at=to_us(now))

@@ -152,9 +152,10 @@ def cancel_for(session: Session, reference: str, now: datetime) -> None:
     session.connection.execute(statement.where(_ROW.cancelled_at.is_(None)).values(cancelled_at=to_us(now)))
 
 
-def end(session: Session, invitation_id: str, now: datetime) -> None:
-    """Remember that what an invitation let somebody see was ended, taken up or not."""
-    _update(session, invitation_id, cancelled_at=to_us(now), code_hash="")
+def end(session: Session, invitation_id: str, now: datetime) -> bool:
+    """Remember that what an invitation let somebody see was ended, taken up or not; False where it had ended."""
+    statement = update(carer_invitation).where(_ROW.id == invitation_id, _ROW.cancelled_at.is_(None))
+    return session.connection.execute(statement.values(cancelled_at=to_us(now), code_hash="")).rowcount == 1
 
 
 def link(session: Session, account_id: str, reference: str, now: datetime) -> None:

@@ -131,6 +131,11 @@ def remove_link(session: Session, issuer: str, account_id: str) -> bool:
     return session.connection.execute(statement).rowcount == 1
 
 
+def remove_links(session: Session, account_id: str) -> None:
+    """Forget every identity that signs an account in."""
+    session.connection.execute(delete(login_link).where(login_link.c.account_id == account_id))
+
+
 def start(session: Session, state_hash: str, attempt: LoginAttempt) -> None:
     """Store an attempt."""
     values = {name: getattr(attempt, name) for name in LoginAttempt.__dataclass_fields__}

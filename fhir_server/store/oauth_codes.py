@@ -7,6 +7,7 @@ exactly one succeeds.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -66,11 +67,13 @@ def add_code(session: Session, value: str, new: Code, *, now: datetime, expires_
     )
 
 
-def claim_code(session: Session, value: str, client_id: str, now: datetime) -> Code | None:
+def claim_code(
+    session: Session, value: str, client_id: str, now: datetime, replayed: Callable[[str], None]
+) -> Code | None:
     """Use a code up and return it; None when it is unknown, expired, used or another client's.
 
-    A second use ends the authorization with all its tokens (RFC 6749 §4.1.2). A code shown by another client stays as
-    it is, so that knowing one does not let a stranger burn it.
+    A second use ends the authorization with all its tokens (RFC 6749 §4.1.2); before that, `replayed` is told its id.
+    A code shown by another client stays as it is, so that knowing one does not let a stranger burn it.
     """
     mine = (code.c.code_hash == secret_hash(value)) & (code.c.client_id == client_id)
     grant_id = session.connection.execute(select(code.c.grant_id).where(mine)).scalar_one_or_none()
@@ -79,6 +82,7 @@ def claim_code(session: Session, value: str, client_id: str, now: datetime) -> C
     oauth.lock(session, grant_id)
     row = session.connection.execute(select(code).where(mine)).one()
     if row.used_at is not None:
+        replayed(grant_id)
         oauth.revoke_authorization(session, grant_id, now)
         return None
     session.connection.execute(update(code).where(mine).values(used_at=to_us(now)))
@@ -115,10 +119,13 @@ def add_refresh_token(
     return value
 
 
-def claim_refresh_token(session: Session, value: str, client_id: str, now: datetime) -> RefreshToken | None:
+def claim_refresh_token(
+    session: Session, value: str, client_id: str, now: datetime, replayed: Callable[[str], None]
+) -> RefreshToken | None:
     """Use a refresh token up and return it; None when it is unknown, expired, revoked, used or another client's.
 
-    A second use means that somebody else has it, so the whole family ends (RFC 9700 §4.14.2).
+    A second use means that somebody else has it, so the whole family ends (RFC 9700 §4.14.2); before that,
+    `replayed` is told its id.
     """
     mine = (refresh_token.c.token_hash == secret_hash(value)) & (refresh_token.c.client_id == client_id)
     grant_id = session.connection.execute(select(refresh_token.c.grant_id).where(mine)).scalar_one_or_none()
@@ -127,6 +134,7 @@ def claim_refresh_token(session: Session, value: str, client_id: str, now: datet
     oauth.lock(session, grant_id)
     row = session.connection.execute(select(refresh_token).where(mine)).one()
     if row.used_at is not None:
+        replayed(grant_id)
         oauth.revoke_authorization(session, grant_id, now)
         return None
     if row.revoked_at is not None or row.expires_at <= to_us(now):

@@ -54,11 +54,11 @@ class Actor:
         """Write the AuditEvent of a change, or with a `status` from 400 on of a refusal, in the same transaction."""
         record_administration(
             self.context,
+            session,
             self.person.principal,
             action=action,
             description=description or f"account {self.account.id}",
             status=status,
-            session=session,
         )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar, cast
@@ -23,9 +24,11 @@ from werkzeug.wrappers import Response as BaseResponse
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
 from fhir_server.identity import carers
+from fhir_server.interactions.perform import record_sign_in
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import sessions
+from fhir_server.store import accounts, logins, sessions
 from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
 from fhir_server.web.browsers import browser_name
 from fhir_server.web.extension import context, current
 
@@ -131,19 +134,37 @@ def is_fresh(person: SignedIn, within: timedelta = FRESH_FOR) -> bool:
     return context().now() - person.auth_time <= within
 
 
-def start_session(account: Account) -> SignedIn:
-    """Begin a new session for somebody who has just proved who they are; an open one of this browser ends."""
+def start_session(
+    account: Account,
+    client_id: str,
+    *,
+    proved_at: datetime | None = None,
+    also: Callable[[Session], None] | None = None,
+) -> SignedIn:
+    """Begin a new session for somebody who has just proved who they are; an open one of this browser ends.
+
+    Args:
+        account: Theirs.
+        client_id: By which way they came in, for the AuditEvent, which is there if and only if the session is.
+        proved_at: When they proved it, where that was before now.
+        also: Does what goes with it, in the same transaction.
+    """
     end_session()
     here = context()
-    now = here.now()
-    token = secrets.token_urlsafe(32)
+    now, session_id, token = here.now(), here.new_id(), secrets.token_urlsafe(32)
     with here.store.write() as session:
-        sessions.start(session, here.new_id(), _hash(token), account_id=account.id, now=now, device=browser_name())
+        sessions.start(session, session_id, _hash(token), account_id=account.id, now=now, device=browser_name())
+        _entered(session, account, client_id, session_id, proved_at)
+        if also is not None:
+            also(session)
     return _adopt(token)
 
 
-def rotate() -> SignedIn:
-    """Give the present session a new token and `auth_time` now, after its person proved again who they are."""
+def rotate(client_id: str, *, proved_at: datetime | None = None) -> SignedIn:
+    """Give the present session a new token and `auth_time` now, after its person proved again who they are.
+
+    Arguments as for `start_session`.
+    """
     person = signed_in()
     if person is None:
         raise FhirError(Kind.UNAUTHENTICATED, "Sign in first")
@@ -151,36 +172,47 @@ def rotate() -> SignedIn:
     token = secrets.token_urlsafe(32)
     with here.store.write() as session:
         sessions.rotate(session, person.session_id, _hash(token), here.now())
+        _entered(session, person.account, client_id, person.session_id, proved_at)
     return _adopt(token)
+
+
+def _entered(session: Session, account: Account, client_id: str, session_id: str, proved_at: datetime | None) -> None:
+    here = context()
+    if proved_at is not None:
+        # INVARIANT: what needs a fresh proof counts from when the person gave one, not from when we were told.
+        logins.proved_at(session, session_id, proved_at)
+    accounts.signed_in(session, account.id, here.now())
+    record_sign_in(here, session, account, client_id=client_id)
 
 
 def end_session() -> None:
     """End the session of this browser, where there is one, and what lives only as long as it."""
     person = signed_in()
+    if person is not None:
+        here = context()
+        for hook in current().on_sign_out:
+            hook(here, person)
+        with here.store.write() as session:
+            sessions.end(session, person.session_id, here.now())
+            record_sign_in(here, session, person.account, client_id=tokens.PORTAL, started=False)
     form_state.clear()
     g.session_token = ""
     g.signed_in = None
-    if person is None:
-        return
-    here = context()
-    for hook in current().on_sign_out:
-        hook(here, person)
-    with here.store.write() as session:
-        sessions.end(session, person.session_id, here.now())
 
 
-def end_others(session_id: str = "") -> int:
-    """End one other session of this person, or all others, and what lives only as long; return how many."""
-    person = signed_in()
-    if person is None:
-        return 0
+@contextmanager
+def end_others(person: SignedIn, session_id: str = "") -> Iterator[Session]:
+    """End one other session of somebody, or all others, and what lives only as long.
+
+    In the block goes what belongs to it, such as the AuditEvent: it runs in the same transaction.
+    """
     here = context()
     with here.store.write() as session:
         ended = sessions.end_all(session, person.account.id, here.now(), but=person.session_id, only=session_id)
+        yield session
     for other in ended:
         for hook in current().on_sign_out:
             hook(here, replace(person, session_id=other))
-    return len(ended)
 
 
 def set_cookie(response: Response) -> Response:

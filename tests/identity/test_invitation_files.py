@@ -131,14 +131,32 @@ def test_the_same_file_twice_is_one_file_and_is_forgotten_in_time(store: Store) 
         assert invitation_batches.rows(session, first.id, limit=10) == ()
 
 
-@pytest.mark.parametrize("name", ["Ann", "Béatrice", "O'Neill-Smith", "Siân", "Мария", "van 't Hof", "李"])
-def test_names_of_every_alphabet_are_names(name: str) -> None:
-    assert plain_name(name) == name
+def test_names_of_every_alphabet_are_names() -> None:
+    latin = ("Ann", "Béatrice", "O'Neill-Smith", "Siân", "van 't Hof", "Ana-María", "Nguyễn Thị", "van der Berg", "Ø")
+    written = ("J", "J. R.", "J.R.", "St. John", "Müller\u2010Maier", "Kaho\u02bboka", "Thiong\u02bco", "O’Brien")
+    for name in (*latin, *written, "Мария", "李"):
+        assert plain_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "typed,stored",
+    [
+        ("St.John", "St. John"),
+        ("ST.JOHN", "ST. JOHN"),
+        ("d'Arcy-St.John", "d'Arcy-St. John"),
+        ("É.Dupont", "É. Dupont"),
+    ],
+)
+def test_a_name_that_could_be_taken_for_an_address_gets_its_space(typed: str, stored: str) -> None:
+    assert plain_name(typed) == stored
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", "\u0410nn", "Ann\u202e", "=Ann", "-Ann", "Ann<b>", "http://x.example", "Ann\r\nBcc: x", "A" * 101, "..."],
+    [
+        *("", "\u0410nn", "Ann\u202e", "=Ann", "-Ann", "Ann<b>", "http://x.example", "Ann\r\nBcc: x", "A" * 101, "..."),
+        *("evil.com", "Evil.Com", "www.evil.com", "WWW.EVIL.COM", "St.john", "Ann\x00", "Ann\x1b[2J", "A\u200bnn"),
+    ],
 )
 def test_look_alikes_and_what_is_no_name_are_refused(name: str) -> None:
     assert plain_name(name) == ""

@@ -31,14 +31,16 @@ def _guess_passwords(url: str, count: int) -> list[str]:
 def _guess_codes(url: str, token: str, count: int) -> list[str]:
     store = Store(url)
     try:
-        return [
-            second_proof.answer(
-                store, Vault(KEY), token, Purpose.SIGN_IN, way=Way.RECOVERY, typed=f"AAAA-AAAA-AAA{i}", now=NOW
-            ).result.value
-            for i in range(count)
-        ]
+        return [_guess_code(store, token, f"AAAA-AAAA-AAA{i}") for i in range(count)]
     finally:
         store.close()
+
+
+def _guess_code(store: Store, token: str, typed: str) -> str:
+    vault = Vault(KEY)
+    with store.write() as session:
+        found = second_proof.answer(session, vault, token, Purpose.SIGN_IN, way=Way.RECOVERY, typed=typed, now=NOW)
+    return found.result.value
 
 
 def _account(url: str) -> tuple[Store, str]:

@@ -36,7 +36,8 @@ def _waiting(store: Store, subject: str, email: str = "bea@example.org") -> str:
 
 def _register(store: Store, token: str) -> Result:
     try:
-        return nhs_login.register(store, token, Acceptance(), NOW).result
+        with store.write() as session:
+            return nhs_login.register(session, token, Acceptance(), NOW).result
     except FhirError:
         return Result.GONE
 
@@ -88,7 +89,8 @@ def test_an_account_takes_one_nhs_login_and_an_nhs_login_one_account(store: Stor
     tokens = [_waiting(store, subject) for subject in ("one", "two", "three", "four")]
 
     def link(token: str) -> Result:
-        return nhs_login.link(store, token, owner, NOW, lambda _session: None).result
+        with store.write() as session:
+            return nhs_login.link(session, token, owner, NOW).result
 
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(link, tokens))
@@ -99,8 +101,10 @@ def test_an_account_takes_one_nhs_login_and_an_nhs_login_one_account(store: Stor
 
 
 def _unlinks_once(store: Store, owner: Account) -> None:
-    assert nhs_login.unlink(store, ISSUER, owner, NOW, lambda _session: None)
-    assert not nhs_login.unlink(store, ISSUER, owner, NOW, lambda _session: None)
+    with store.write() as session:
+        assert nhs_login.unlink(session, ISSUER, owner, NOW)
+    with store.write() as session:
+        assert not nhs_login.unlink(session, ISSUER, owner, NOW)
 
 
 def test_old_attempts_and_steps_are_forgotten(store: Store) -> None:

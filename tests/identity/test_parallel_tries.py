@@ -5,17 +5,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 
-from fhir_server.identity import carers, codes, invitations, passwords, registration
+from fhir_server.identity import carers, codes, invitations, parents, passwords, registration
 from fhir_server.identity.accounts import CONFIRM, confirm_email, create_account
 from fhir_server.identity.agreements import Acceptance
 from fhir_server.identity.limits import SIGN_IN_HERE
-from fhir_server.identity.registration import Result
+from fhir_server.identity.registration import Proof, Result
 from fhir_server.identity.sign_in import Result as SignInResult
 from fhir_server.identity.sign_in import prove_password
 from fhir_server.store import accounts, messages
+from fhir_server.store import carers as rows_of_carers
 from fhir_server.store import invitations as rows
 from fhir_server.store.accounts import Account, Secrets
 from fhir_server.store.database import Session, Store
@@ -43,16 +45,21 @@ def _invited(store: Store) -> tuple[str, str]:
     return queued["invitation"]["token"], queued["invitation-code"]["code"]
 
 
+def _prove(store: Store, token: str, code: str) -> Proof:
+    with store.write() as session:
+        return registration.prove(session, token, code, PERSON.birth_date, address="", now=NOW)
+
+
 def test_guesses_side_by_side_are_counted_one_by_one(store: Store) -> None:
     token, code = _invited(store)
 
     def guess(_number: int) -> Result:
-        return registration.prove(store, token, "AAAAAAAA", PERSON.birth_date, address="", now=NOW).result
+        return _prove(store, token, "AAAAAAAA").result
 
     with ThreadPoolExecutor(6) as pool:
         results = Counter(pool.map(guess, range(12)))
     assert results == {Result.WRONG: 4, Result.LOCKED: 8}
-    right = registration.prove(store, token, code, PERSON.birth_date, address="", now=NOW)
+    right = _prove(store, token, code)
     assert right.result is Result.LOCKED
     with store.write() as session:
         told = [item.kind for item in messages.lease(session, NOW, invitations.VALID_FOR)]
@@ -62,7 +69,7 @@ def test_guesses_side_by_side_are_counted_one_by_one(store: Store) -> None:
 def _ready(store: Store) -> tuple[str, str]:
     """Return link token and browser's proof of somebody who has done every step but the last."""
     token, code = _invited(store)
-    proof = registration.prove(store, token, code, PERSON.birth_date, address="", now=NOW).token
+    proof = _prove(store, token, code).token
     with store.read() as session:
         invitation = registration.proved(session, token, proof, NOW)
     assert invitation
@@ -155,6 +162,43 @@ def test_a_carer_who_answers_twice_at_once_gets_one_account(store: Store) -> Non
     with store.read() as session:
         [account] = accounts.by_reference(session, "RelatedPerson/1")
         assert account.email == "joan@example.org"
+
+
+def test_who_takes_up_what_is_ended_at_the_same_time_stands_for_nobody(store: Store) -> None:
+    """The end waits for a take-up that is under way, and finds whom it let in."""
+    with store.write() as session:
+        coordinator = create_account(
+            session, role="coordinator", email="c@example.org", name="Cora", password="walrus kettle orbit", now=NOW
+        )
+        about = carers.About("Patient/1", "RelatedPerson/1", "c", "2019-05-01")
+        parent = carers.Carer("Joan Hart", "joan@example.org", "+447700900456")
+        invitation = carers.invite(session, coordinator, parent, about, NOW)
+    with store.write() as session:
+        sent = {item.kind: item.details for item in messages.lease(session, NOW, invitations.VALID_FOR)}
+    token, code = sent["parent-invitation"]["token"], sent["carer-code"]["code"]
+    arrival = carers.Arrival(token, code, "2019-05-01", "", NOW)
+    taken, ended = Event(), Event()
+
+    def hold(_session: Session, _joined: carers.Joined) -> None:
+        taken.set()
+        ended.wait(0.5)  # it does not come: whoever ends waits for this transaction
+
+    def end() -> bool:
+        taken.wait()
+        with store.write() as session:
+            is_ended = parents.end(session, invitation, NOW)
+        ended.set()
+        return is_ended
+
+    with ThreadPoolExecutor(2) as pool:
+        ending = pool.submit(end)
+        joined = carers.register(store, arrival, "walrus kettle orbit", Acceptance(), hold)
+        assert ending.result()
+    assert joined.account is not None
+    with store.write() as session:
+        assert [each.reference for each in carers.identities(session, joined.account.id)] == ["RelatedPerson/1"]
+        assert rows_of_carers.links(session, joined.account.id) == ()
+        assert not parents.end(session, invitation, NOW), "ended once"
 
 
 def test_sign_in_limit_holds_across_threads(store: Store) -> None:

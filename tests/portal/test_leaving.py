@@ -7,7 +7,9 @@ import re
 import pytest
 
 import seed_data
-from fhir_server.store import accounts
+from fhir_server.identity import second_proof
+from fhir_server.identity.second_proof import Demand
+from fhir_server.store import accounts, logins
 from tests.portal.conftest import AMELIA, COORDINATOR, GP, SEED, Person
 from tests.portal.test_carers import sent
 from tests.server import Server
@@ -75,3 +77,44 @@ def test_another_organisations_professional_is_out_of_reach(server: Server) -> N
     Person(server, GP).get("/patients")
     Person(server, AMELIA).get(f"/organisation/team/{gp.id}/leave", 403)
     assert re.search(r'href="/organisation/team/[^"]+/leave"', page)
+
+
+def test_who_left_comes_back_at_the_same_address_as_somebody_new(server: Server, colleague: seed_data.Account) -> None:
+    nadia, op = Person(server, COORDINATOR), server.operator()
+    entry = server.get(f"/{colleague.reference}", op)
+    [number] = [each["value"] for each in entry["identifier"] if each["system"].endswith("/sds-user-id")]
+    family = entry["name"][0]["family"]
+    invited = {"given": "Kim", "family": family, "email": colleague.email, "job": "Nurse", "number": number}
+    with server.store.write() as session:
+        before = accounts.by_email(session, colleague.email)
+        assert before is not None
+        accounts.allow_emergencies(session, before.id, allowed=True)
+        accounts.set_mobile(session, before.id, "+447700900999")
+        logins.add_link(session, "https://am.example.org", "555", before.id, server.clock())
+    refused = nadia.send("/organisation/team/invite", invited)
+    assert (refused.status_code, "has an account already" in refused.text) == (409, True), "has not left"
+
+    nadia.send(leave_link(nadia.get("/organisation/team"), colleague.name), {"understood": "yes"})
+    stranger = nadia.send("/organisation/team/invite", invited | {"number": "555021935107"})
+    assert (stranger.status_code, "has an account already" in stranger.text) == (409, True), "somebody else's address"
+    assert server.get("/Practitioner?identifier=555021935107&_summary=count", op)["total"] == 0
+    assert "on its way" in nadia.follow(nadia.send("/organisation/team/invite", invited))
+    [link] = sent(server, "professional-invited", colleague.email)
+    path = f"/set-up/{link['token']}"
+    done = Person(server).send(path, {"password": "walrus kettle orbit 41", "terms": "accepted"}, page=path)
+    assert done.status_code == 303, done.text
+
+    with server.store.read() as session:
+        old, new = accounts.by_id(session, before.id), accounts.by_email(session, colleague.email)
+        assert old is not None
+        assert new is not None
+        assert not old.active
+        assert (new.active, new.id == old.id, new.reference) == (True, False, colleague.reference)
+        assert not new.may_break_glass
+        assert second_proof.need(session, new, Demand.EVERYBODY).ways == ()
+        assert logins.link_of(session, "https://am.example.org", "555") is None
+    for password, status in ((colleague.password, 403), ("walrus kettle orbit 41", 303)):
+        answer = Person(server).send("/sign-in", {"email": colleague.email, "password": password}, page="/sign-in")
+        assert answer.status_code == status, password
+    once_more = Person(server).send(path, {"password": "walrus kettle orbit 42", "terms": "accepted"})
+    assert once_more.status_code == 404, "the link works once"

@@ -31,7 +31,7 @@ def test_somebody_with_a_record_and_no_account_accepts_the_agreement_and_is_in(n
     assert browser.accept().location == "/"
     assert browser.is_signed_in()
     assert nhs.mail() == [("account-ready", "bea@example.org")]
-    assert nhs.events() == [("0", "")]
+    assert nhs.events() == [("0", "Account opened with NHS login; agreement and policy accepted"), ("0", "")]
 
 
 def test_the_second_time_signs_in_at_once_and_goes_on_to_where_the_person_wanted(nhs: NhsWorld) -> None:

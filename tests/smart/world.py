@@ -104,7 +104,7 @@ class World:
         client = self.app.test_client()
         if account is not None:
             with self.app.test_request_context():
-                web.start_session(account)
+                web.start_session(account, "portal")
                 client.set_cookie("session", g.session_token)
         return client
 

@@ -73,17 +73,18 @@ def confirm_mobile() -> Response:
     typed = request.form.get("code", "").strip()
     if not typed:
         return form("mobile_code", {"code": "Enter the code"}, ending=pending.detail[-3:])
-    outcome = second_proof.answer(
-        who.context.store, web.current().vault, token, Purpose.MOBILE, way=Way.TEXT, typed=typed, now=who.now
-    )
+    vault = web.current().vault
+    with who.context.store.write() as session:
+        outcome = second_proof.answer(session, vault, token, Purpose.MOBILE, way=Way.TEXT, typed=typed, now=who.now)
+        if outcome.result is Result.PROVED:
+            account_changes.use_mobile(session, who.account, outcome.detail, who.now)
+            who.record(session, "change-mobile")
     if outcome.result is Result.WRONG:
         wrong = {"code": "The code is not right, or too old. Check it, or ask for a new one"}
         return form("mobile_code", wrong, status=403, ending=pending.detail[-3:])
     form_state.pop(_TOKEN, None)
     if outcome.result is Result.OVER:
         return redirect("/account/mobile", 303)
-    with who.act("change-mobile") as session:
-        account_changes.use_mobile(session, who.account, outcome.detail, who.now)
     return redirect("/account?done=mobile", 303)
 
 

@@ -31,17 +31,16 @@ def devices() -> Response:
     wanted = request.form.get("id", "")
     match request.form.get("action"):
         case "end" if wanted:
-            web.end_others(wanted)
-            with who.act("end-session"):
-                pass
+            with web.end_others(who.person, wanted) as session:
+                who.record(session, "end-session")
         case "forget" if wanted:
             with who.act("forget-device") as session:
                 remembered.forget(session, who.account.id, wanted)
         case "everywhere":
-            web.end_others()
-            with who.act("sign-out-everywhere") as session:
+            with web.end_others(who.person) as session:
                 remembered.forget(session, who.account.id)
                 account_changes.tell(session, who.account, _EVERYWHERE, who.now)
+                who.record(session, "sign-out-everywhere")
             web.end_session()
             return redirect("/signed-out", 303)
     return redirect("/account/devices?done=yes", 303)

@@ -55,7 +55,7 @@ def passkey_options() -> tuple[Response, int]:
 
 def _add(who: Actor) -> Response:
     credential, token = request.form.get("credential", ""), request.form.get("token", "")
-    is_added = len(credential) <= _LONGEST_CREDENTIAL and passkeys.register(
+    new = len(credential) <= _LONGEST_CREDENTIAL and passkeys.made_by(
         who.context.store,
         web.current().relying_party,
         who.account,
@@ -64,10 +64,15 @@ def _add(who: Actor) -> Response:
         name=request.form.get("name", "") or web.browser_name(),
         now=who.now,
     )
+    if not new:
+        return _page(who, {"name": _REFUSED}, status=403)
+    with who.context.store.write() as session:
+        is_added = passkeys.add(session, new)
+        if is_added:
+            account_changes.tell(session, who.account, "A passkey was added to your account.", who.now)
+            who.record(session, "add-passkey")
     if not is_added:
         return _page(who, {"name": _REFUSED}, status=403)
-    with who.act("add-passkey") as session:
-        account_changes.tell(session, who.account, "A passkey was added to your account.", who.now)
     if protection_of(who).recovery_code_count:
         return redirect("/account/passkeys?done=added", 303)
     return redirect("/account/recovery-codes?added=passkey", 303)
