@@ -203,11 +203,12 @@ class _Batch:
     def add(self, entry: Entry) -> None:
         resource = entry.resource
         kind, logical_id = resource["resourceType"], resource.get("id", "")
-        writing.body_of(Interaction(Code.CREATE, kind, resource=resource))
+        interaction = Interaction(Code.UPDATE if logical_id else Code.CREATE, kind, logical_id, resource=resource)
+        writing.body_of(interaction)
         if entry.may_be_conditional and references.has_conditional(resource):
             resource = references.rewrite(resource, {}, self._find, self.job.definitions)
+            interaction = replace(interaction, resource=resource)
         job = self.job
-        interaction = Interaction(Code.UPDATE if logical_id else Code.CREATE, kind, logical_id, resource=resource)
         gate(job.principal, "u" if logical_id else "c", kind)
         if _key(resource) in self.known:
             job = replace(job, trace=Trace())

@@ -1,9 +1,8 @@
 """create, update, patch and delete of one resource (https://hl7.org/fhir/R4/http.html#create and following).
 
 A write needs the old version readable and writable and the new one writable. The new rows are checked where they
-stand, by the same
-predicate, at the end of the transaction (`finish`), so nothing can be written that the gate would not let the writer
-write.
+stand, by the same predicate, at the end of the transaction (`finish`), so nothing can be written that the gate would
+not let the writer write.
 """
 
 from __future__ import annotations
@@ -178,8 +177,10 @@ def add(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any]) 
         raise FhirError(Kind.FORBIDDEN, f"This caller may not write {resource_type}")
     resource = {**body, "id": logical_id}
     validate(job, resource)
-    resource = _labelled(job, None, resource, patients_of(job.definitions, resource, job.context.fhir_base))
-    new = assemble(job, resource, version=1, author=author_of(job.principal), updated_at=to_us(job.context.now()))
+    patients = patients_of(job.definitions, resource, job.context.fhir_base)
+    resource = _labelled(job, None, resource, patients)
+    author, now_us = author_of(job.principal), to_us(job.context.now())
+    new = assemble(job, resource, patients, version=1, author=author, updated_at=now_us)
     if released_at := _released_at(job, resource, new):
         new = replace(new, released_at=released_at)
     effects.before_write(job, resource, new)
@@ -210,25 +211,24 @@ def _store_next(job: Job, old: Version, body: Mapping[str, Any], gate: Gate) -> 
     return _disclose(job, new, 201 if old.deleted else 200)
 
 
-def assemble(job: Job, body: Mapping[str, Any], *, version: int, author: int, updated_at: int) -> NewVersion:
+def assemble(
+    job: Job, body: Mapping[str, Any], patients: tuple[int, ...] = (), *, version: int, author: int, updated_at: int
+) -> NewVersion:
     """Return the version to store: `id` and `meta` right after `resourceType`, everything else as it was sent."""
     kind, logical_id = str(body["resourceType"]), str(body["id"])
-    base = job.context.fhir_base
-    key = reference_key(kind, logical_id)
-    patients = patients_of(job.definitions, body, base)
+    base, key = job.context.fhir_base, reference_key(kind, logical_id)
+    patients = patients or patients_of(job.definitions, body, base)
     linked = linked_keys(body, base)
     context = linked[0] if linked and kind == "Binary" else 0
     label = own_label(body, _author_organization(job, author))
     meta: dict[str, Any] = {"versionId": str(version), "lastUpdated": instant_text(from_us(updated_at))}
     sent_meta = body.get("meta") or {}
     meta |= {name: value for name, value in sent_meta.items() if name not in meta}
-    added = labels.codings_for(label, body) if patients else []
-    if added:
+    if patients and (added := labels.codings_for(label, body)):
         meta["security"] = [*meta.get("security", ()), *added]
     resource = {"resourceType": kind, "id": logical_id, "meta": meta}
     resource |= {name: value for name, value in body.items() if name not in resource}
-    patient = patients[0] if patients else 0
-    found = index.derive(job.definitions, resource, key=key, patient=patient, fhir_base=base)
+    found = index.derive(job.definitions, resource, key=key, patient=next(iter(patients), 0), fhir_base=base)
     return NewVersion(
         key=key,
         type=kind,

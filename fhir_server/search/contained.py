@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, not_, or_, select, true, union
 
-from fhir_server.search import keys, syntax, words
+from fhir_server.search import keys, syntax, token, words
 from fhir_server.search.criteria import AllOf, AnyOf, Chain, HotDate, Indexed, LogicalId, Missing, Not, all_of
 from fhir_server.search.model import Criterion, Row, Scope, SearchPage, SearchRequest
 from fhir_server.search.prepare import value as value_field
@@ -34,29 +34,29 @@ _TOKEN, _REFERENCE = "index_token", "index_reference"
 _ITEMS_LIMIT = 1_000
 _FIRST_ENTRIES = frozenset({"Composition", "MessageHeader"})
 
-Rows = Iterable[tuple[str, dict[str, Any]]]
+Columns = tuple[Any, ...]
 BEYOND = "looks at what contained resources say themselves: no chains, composites, full text, lists or _lastUpdated."
 
 
-def rows(resource: Json, of_one: Callable[[Json], Rows], owner: Mapping[str, Any]) -> Rows:
-    """Yield table and index row of what a resource contains, and of the first entry of a document or message.
+def rows(
+    resource: Json, of_one: Callable[[Json], Iterable[tuple[str, int, Columns]]]
+) -> Iterator[tuple[str, int, int, Columns]]:
+    """Yield table, parameter, item and columns of what a resource contains, and of the first entry of a document.
 
     Args:
         resource: The container, validated.
-        of_one: Returns the index rows that one would have, were it a resource of its own with the container's key.
-        owner: The first columns of every index row of the container.
+        of_one: Returns table, parameter and columns of the index rows that one would have, were it on its own.
     """
     for place, (inner, anchor, named) in enumerate(_held_in(resource), start=1):
         item = -place
-        columns = {"code": keys.text_key(inner["id"]), "system": named, "head": ""}
-        yield _TOKEN, {**owner, "param": anchor, "item": item, **columns}
-        for table, row in of_one(inner):
+        yield _TOKEN, anchor, item, token.Columns(keys.text_key(inner["id"]), named)
+        for table, param, columns in of_one(inner):
             if table != _REFERENCE:
-                yield table, {**row, "param": _key(row["param"]), "item": item}
-            elif row["param"] != keys.CANONICAL:
+                yield table, _key(param), item, columns
+            elif param != keys.CANONICAL:
                 # INVARIANT: not into the index of references, for the container refers to none of this.
-                found = {"code": row["target"], "system": row["version"], "head": ""}
-                yield _TOKEN, {**owner, "param": _reference_key(row["param"]), "item": item, **found}
+                target, _, version = columns
+                yield _TOKEN, _reference_key(param), item, token.Columns(target, version)
 
 
 def _held_in(resource: Json) -> Iterator[tuple[Json, int, int]]:

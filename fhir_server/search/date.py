@@ -6,7 +6,7 @@ Comparison follows https://hl7.org/fhir/R4/search.html#prefix word by word: a se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -46,10 +46,10 @@ def interval_of(kind: str, value: Any) -> tuple[int, int] | None:
     return None
 
 
-def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
-    """Yield the columns of the rows of one node."""
-    if interval := interval_of(kind, value):
-        yield {"lo": interval[0], "hi": interval[1]}
+def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Sequence[tuple[int, int]]:
+    """Return the columns of the rows of one node: `lo`, `hi`."""
+    interval = interval_of(kind, value)
+    return (interval,) if interval else ()
 
 
 def read(parameter: SearchParameter, _modifier: str, texts: Sequence[str], reading: Reading) -> Match:

@@ -9,13 +9,13 @@ measured.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
-from fhir_server.search import contained, date, keys, lists, quantity, reference, string, token, uri, words
+from fhir_server.search import contained, keys, lists, reference, string, token, uri, words
 from fhir_server.search.model import Reading
-from fhir_server.search.shapes import SHAPES, component_parameter
+from fhir_server.search.shapes import SHAPES, Shape, component_parameter
 from fhir_server.spec.definitions import Definitions, SearchParameter
 from fhir_server.spec.extract import composite_nodes, nodes
 from fhir_server.spec.gather import Node
@@ -41,8 +41,16 @@ ON_THE_ROW = frozenset({"_id", "_lastUpdated"})
 """Parameters that columns of the resource row answer."""
 
 Valued = Sequence[tuple[SearchParameter, list[Node]]]
+Composites = Sequence[tuple[SearchParameter, list[list[list[Node]]]]]
 
-_WITH_ROWS_BESIDE = frozenset({"token", "reference"})
+
+class Add(Protocol):
+    """Takes an index row of whichever resource."""
+
+    def __call__(self, table: str, param: int, columns: tuple[Any, ...], item: int = 0, /) -> None:
+        """Add a row: table, parameter, the columns that its value fills, and the occurrence of a composite."""
+
+
 _BUNDLE = "Bundle"
 _CANONICAL_URL, _CANONICAL_VERSION = "url", "version"
 _OCCURRENCES_LIMIT = 1_000
@@ -66,25 +74,65 @@ class Derivation(NamedTuple):
 
     Attributes:
         hot: Hot columns of its row.
-        rows: Index rows by table name; every row of a table has the same columns, none is twice.
+        rows: Index rows by table name, columns in the order of the table (`many_rows.Rows`); none is twice.
     """
 
     hot: Hot
-    rows: dict[str, list[dict[str, Any]]]
+    rows: dict[str, list[tuple[Any, ...]]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    key: int
-    patient: int
-    date: int
-    value: float | None
+class _Way(NamedTuple):
+    """How nodes of a parameter, or of a part of a composite, become rows.
 
-    def row(self, table: str, param: int, columns: Mapping[str, Any], item: int = 0) -> dict[str, Any]:
-        row = {"key": self.key, "param": param, "patient": self.patient, "item": item, **columns}
-        if table == token.TABLE:
-            row |= {"date": self.date, "value": self.value}
-        return row
+    Attributes:
+        param: Key of the rows.
+        parameter: What says how they are compared.
+        shape: What writes them.
+        kind: What the columns depend on beside the node: ways of one kind write the same.
+    """
+
+    param: int
+    parameter: SearchParameter
+    shape: Shape
+    kind: Hashable
+
+
+class _Plan(NamedTuple):
+    """What is the same for all resources of a type, so that it is found out once.
+
+    Attributes:
+        ways: By the key of each parameter that has rows.
+        parts: By the key of each composite, the ways of its parts.
+        code, date: The codes of the parameters that fill the hot columns, "" for none.
+        quantity: Key of the parameter whose number the rows of tokens say, 0 for none.
+    """
+
+    ways: Mapping[int, _Way]
+    parts: Mapping[int, Sequence[_Way]]
+    code: str
+    date: str
+    quantity: int
+
+
+class _Writing(NamedTuple):
+    """What one resource is written with.
+
+    Attributes:
+        reading: What a shape needs.
+        known: By kind of way, datatype and identity of the node what was written of it: a code or quantity is a value
+            of several parameters. INVARIANT: nodes live as long as this, or another may have the identity.
+    """
+
+    reading: Reading
+    known: dict[tuple[Hashable, str, int], Sequence[tuple[Any, ...]]]
+
+    def columns(self, way: _Way, kind: str, value: Any) -> Sequence[tuple[Any, ...]]:
+        """Return the columns of the rows of one node."""
+        name = (way.kind, kind, id(value))
+        found = self.known.get(name)
+        if found is None:
+            found = self.known[name] = tuple(way.shape.write(kind, value, way.parameter, self.reading))
+        return found
 
 
 def derive(definitions: Definitions, resource: dict[str, Any], *, key: int, patient: int, fhir_base: str) -> Derivation:
@@ -97,139 +145,167 @@ def derive(definitions: Definitions, resource: dict[str, Any], *, key: int, pati
         patient: Key of the first patient it belongs to, 0 for none.
         fhir_base: Service base URL without trailing slash; makes absolute references of this server local.
     """
-    reading = Reading(definitions, fhir_base, now_us=0)
-    valued = nodes(definitions, resource)
-    hot = _hot(reading, resource["resourceType"], valued)
-    owner = _Owner(key, patient, NO_DATE if hot.date_lo is None else hot.date_lo, _value(valued, reading))
-    found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = defaultdict(dict)
-    for table, row in (*_simple(valued, owner, reading), *_composites(resource, owner, reading)):
-        found[table].setdefault(tuple(row.values()), row)
-    if resource["resourceType"] == "List":
-        for columns in lists.rows(resource, reading):
-            row = owner.row(reference.TABLE, lists.LISTED, columns)
-            found[reference.TABLE].setdefault(tuple(row.values()), row)
-    if "contained" in resource or resource["resourceType"] == _BUNDLE:
+    resource_type = resource["resourceType"]
+    plan, writing = _plan(definitions, resource_type), _Writing(Reading(definitions, fhir_base, now_us=0), {})
+    valued, composites = nodes(definitions, resource), composite_nodes(definitions, resource)
+    hot = _hot(plan, valued, writing)
+    # What rows of tokens say beside the code.
+    when, number = NO_DATE if hot.date_lo is None else hot.date_lo, _value(plan, valued, writing)
+    found: dict[str, dict[tuple[Any, ...], None]] = defaultdict(dict)
 
-        def of_one(inside: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-            return _simple(nodes(definitions, inside), owner, reading)
+    def add(table: str, param: int, columns: tuple[Any, ...], item: int = 0) -> None:
+        if table == token.TABLE:
+            found[table][(key, param, patient, item, *columns, when, number)] = None
+        else:
+            found[table][(key, param, patient, item, *columns)] = None
 
-        for table, row in contained.rows(resource, of_one, owner.row(token.TABLE, 0, {})):
-            found[table].setdefault(tuple(row.values()), row)
-    for param, columns in words.rows(definitions, resource):
-        row = owner.row(words.TABLE, param, columns)
-        found[words.TABLE].setdefault(tuple(row.values()), row)
-    return Derivation(hot, {table: list(unique.values()) for table, unique in found.items()})
+    _add_simple(plan, valued, writing, add)
+    _add_composites(plan, composites, writing, add)
+    if resource_type == "List":
+        for listed in lists.rows(resource, writing.reading):
+            add(reference.TABLE, lists.LISTED, listed)
+    if "contained" in resource or resource_type == _BUNDLE:
+        for table, param, item, columns in contained.rows(resource, partial(_rows_of_one, writing.reading)):
+            add(table, param, columns, item)
+    for param, text in words.rows(definitions, resource):
+        add(words.TABLE, param, text)
+    return Derivation(hot, {table: list(unique) for table, unique in found.items()})
 
 
-def _simple(valued: Valued, owner: _Owner, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows_of_one(reading: Reading, resource: dict[str, Any]) -> list[tuple[str, int, tuple[Any, ...]]]:
+    """Return table, parameter and columns of the rows that a contained resource would have on its own."""
+    plan, valued = _plan(reading.definitions, resource["resourceType"]), nodes(reading.definitions, resource)
+    found: list[tuple[str, int, tuple[Any, ...]]] = []
+
+    def add(table: str, param: int, columns: tuple[Any, ...], _item: int = 0) -> None:
+        found.append((table, param, columns))
+
+    _add_simple(plan, valued, _Writing(reading, {}), add)
+    return found
+
+
+def _plan(definitions: Definitions, resource_type: str) -> _Plan:
+    known: _Plan | None = definitions.compiled.get(("index", resource_type))
+    return known or definitions.compiled.setdefault(("index", resource_type), _planned(definitions, resource_type))
+
+
+def _planned(definitions: Definitions, resource_type: str) -> _Plan:
+    parameters = definitions.search_parameters(resource_type).values()
+    parts: dict[int, list[_Way]] = {}
+    for composite in parameters:
+        for position, component in enumerate(composite.components):
+            parameter = component_parameter(definitions, composite, component)
+            way = _way(definitions, keys.of(composite, keys.part(position)), parameter)
+            parts.setdefault(composite.key, []).append(way)
+    return _Plan(
+        ways={
+            each.key: _way(definitions, each.key, each)
+            for each in parameters
+            if each.type in SHAPES and each.code not in ON_THE_ROW
+        },
+        parts=parts,
+        code=hot_code(definitions, resource_type),
+        date=hot_date(definitions, resource_type),
+        quantity=next((each.key for each in parameters if is_hot_quantity(each)), NONE),
+    )
+
+
+def _way(definitions: Definitions, param: int, parameter: SearchParameter) -> _Way:
+    shape = SHAPES[parameter.type]
+    kind: Hashable = shape.TABLE
+    if shape.TABLE == token.TABLE:
+        kind = (shape.TABLE, token.case_matters(definitions, parameter), parameter.system)
+    return _Way(param, parameter, shape, kind)
+
+
+def _add_simple(plan: _Plan, valued: Valued, writing: _Writing, add: Add) -> None:
     for parameter, values in valued:
-        if parameter.code in ON_THE_ROW or parameter.type not in SHAPES:
+        way = plan.ways.get(parameter.key)
+        if way is None:
             continue
-        shape = SHAPES[parameter.type]
+        table = way.shape.TABLE
         for kind, value in values:
-            for columns in shape.write(kind, value, parameter, reading):
-                yield shape.TABLE, owner.row(shape.TABLE, parameter.key, columns)
-            if parameter.code == _CANONICAL_URL and parameter.type == "uri":
-                version = next((found[0][1] for each, found in valued if each.code == _CANONICAL_VERSION), None)
-                columns = reference.write_canonical(value, version, parameter.resource_type)
-                yield reference.TABLE, owner.row(reference.TABLE, keys.CANONICAL, columns)
-                if version:
-                    for columns in uri.write(kind, f"{value}|{version}", parameter, reading):
-                        yield uri.TABLE, owner.row(uri.TABLE, parameter.key, columns)
-        if parameter.type in _WITH_ROWS_BESIDE:
-            yield from _beside(parameter, values, owner, reading)
-        elif string.has_later(parameter):
-            yield from _later(parameter, values, owner)
+            for columns in writing.columns(way, kind, value):
+                add(table, way.param, columns)
+        if table == token.TABLE:
+            _add_beside_tokens(parameter, values, add)
+        elif table == reference.TABLE:
+            _add_beside_references(parameter, values, writing.reading, add)
+        elif table == uri.TABLE and parameter.code == _CANONICAL_URL:
+            _add_canonical(parameter, values, valued, writing.reading, add)
+        elif table == string.TABLE and string.has_later(parameter):
+            # The later parts of a family name.
+            for _, value in values:
+                for columns in string.write_later(value):
+                    add(table, keys.of(parameter, keys.LATER), columns)
 
 
-def _beside(
-    parameter: SearchParameter, values: Iterable[Node], owner: _Owner, reading: Reading
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows beside: texts and types of tokens, identifiers and versions of references."""
-    if parameter.type == "token":
-        typed = keys.of(parameter, keys.OF_TYPE)
-        for kind, value in values:
-            for text in token.texts(kind, value):
-                yield string.TABLE, owner.row(string.TABLE, parameter.key, string.row(text))
-            for columns in token.write_beside(kind, value):
-                yield token.TABLE, owner.row(token.TABLE, typed, columns)
-            if parameter.system == token.MIME:
-                for columns in token.write_mime(kind, value):
-                    yield token.TABLE, owner.row(token.TABLE, keys.of(parameter, keys.BELOW), columns)
-    elif parameter.type == "reference":
-        for kind, value in values:
-            if kind != "Reference" or value.get("identifier"):
-                yield from _beside_reference(parameter, kind, value, owner, reading)
-
-
-def _later(parameter: SearchParameter, values: Iterable[Node], owner: _Owner) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows by which the later parts of a family name are found."""
-    for _, value in values:
-        for columns in string.write_later(value):
-            yield string.TABLE, owner.row(string.TABLE, keys.of(parameter, keys.LATER), columns)
-
-
-def _beside_reference(
-    parameter: SearchParameter, kind: str, value: Any, owner: _Owner, reading: Reading
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    if kind == "Reference":
-        for columns in token.write("Identifier", value["identifier"], parameter, reading):
-            yield token.TABLE, owner.row(token.TABLE, parameter.key, columns)
-    elif isinstance(value, str):
-        for columns in reference.write_versions(value, reading):
-            yield reference.TABLE, owner.row(reference.TABLE, keys.of(parameter, keys.BELOW), columns)
-
-
-def _composites(resource: dict[str, Any], owner: _Owner, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
-    for parameter, occurrences in composite_nodes(reading.definitions, resource):
-        parts = [component_parameter(reading.definitions, parameter, each) for each in parameter.components]
+def _add_composites(plan: _Plan, found: Composites, writing: _Writing, add: Add) -> None:
+    for composite, occurrences in found:
         for item, occurrence in enumerate(occurrences[:_OCCURRENCES_LIMIT], start=1):
-            for position, (part, values) in enumerate(zip(parts, occurrence, strict=True)):
-                shape = SHAPES[part.type]
+            for way, values in zip(plan.parts[composite.key], occurrence, strict=True):
                 for kind, value in values:
-                    for columns in shape.write(kind, value, part, reading):
-                        yield (
-                            shape.TABLE,
-                            owner.row(shape.TABLE, keys.of(parameter, keys.part(position)), columns, item),
-                        )
+                    for columns in writing.columns(way, kind, value):
+                        add(way.shape.TABLE, way.param, columns, item)
 
 
-def _hot(reading: Reading, resource_type: str, valued: Valued) -> Hot:
-    """Return the hot columns of a resource: which parameters fill them, `hot_code` and `hot_date` say."""
-    found = {parameter.code: values for parameter, values in valued}
-    interval = None
-    if code := hot_date(reading.definitions, resource_type):
-        interval = next((got for kind, value in found.get(code, ()) if (got := date.interval_of(kind, value))), None)
-    return Hot(_hot_code(reading, resource_type, found), *(interval or (None, None)))
+def _add_canonical(
+    parameter: SearchParameter, values: Iterable[Node], valued: Valued, reading: Reading, add: Add
+) -> None:
+    """Add the rows by which references find a resource with a canonical URL, and it is found with its version."""
+    version = next((found[0][1] for each, found in valued if each.code == _CANONICAL_VERSION), None)
+    for kind, value in values:
+        add(reference.TABLE, keys.CANONICAL, reference.write_canonical(value, version, parameter.resource_type))
+        if version:
+            for columns in uri.write(kind, f"{value}|{version}", parameter, reading):
+                add(uri.TABLE, parameter.key, columns)
 
 
-def _hot_code(reading: Reading, resource_type: str, found: Mapping[str, list[Node]]) -> int:
-    code = hot_code(reading.definitions, resource_type)
-    if not code or code not in found:
-        return NONE
-    parameter = reading.definitions.search_parameters(resource_type)[code]
-    codes = {
-        columns["code"]
-        for kind, value in found.get(code, ())
-        for columns in token.write(kind, value, parameter, reading)
-        if columns["code"]
-    }
-    return keys.SEVERAL if len(codes) > 1 else next(iter(codes), NONE)
+def _add_beside_tokens(parameter: SearchParameter, values: Iterable[Node], add: Add) -> None:
+    """Add the rows beside tokens: texts, types of identifiers, MIME types without their parameters."""
+    for kind, value in values:
+        for text in token.texts(kind, value):
+            add(string.TABLE, parameter.key, string.row(text))
+        for columns in token.write_beside(kind, value):
+            add(token.TABLE, keys.of(parameter, keys.OF_TYPE), columns)
+        if parameter.system == token.MIME:
+            for columns in token.write_mime(kind, value):
+                add(token.TABLE, keys.of(parameter, keys.BELOW), columns)
 
 
-def _value(valued: Valued, reading: Reading) -> float | None:
+def _add_beside_references(parameter: SearchParameter, values: Iterable[Node], reading: Reading, add: Add) -> None:
+    """Add the rows beside references: identifiers, and versions of canonicals."""
+    for kind, value in values:
+        if kind == "Reference":
+            if identifier := value.get("identifier"):
+                for columns in token.write("Identifier", identifier, parameter, reading):
+                    add(token.TABLE, parameter.key, columns)
+        elif isinstance(value, str):
+            for its in reference.write_versions(value, reading):
+                add(reference.TABLE, keys.of(parameter, keys.BELOW), its)
+
+
+def _hot(plan: _Plan, valued: Valued, writing: _Writing) -> Hot:
+    code, interval = NONE, None
+    for parameter, values in valued:
+        if parameter.code == plan.date:
+            way = plan.ways[parameter.key]
+            interval = next((each for kind, value in values for each in writing.columns(way, kind, value)), None)
+        if parameter.code == plan.code:
+            way = plan.ways[parameter.key]
+            codes = {each[0] for kind, value in values for each in writing.columns(way, kind, value)} - {NONE}
+            code = keys.SEVERAL if len(codes) > 1 else next(iter(codes), NONE)
+    return Hot(code, *(interval or (None, None)))
+
+
+def _value(plan: _Plan, valued: Valued, writing: _Writing) -> float | None:
     """Return the one number that a resource has for the hot quantity, None where it has another, several or a range."""
-    found = [
-        columns
-        for parameter, values in valued
-        if is_hot_quantity(parameter)
-        for kind, value in values
-        for columns in quantity.write(kind, value, parameter, reading)
-    ]
-    if len(found) != 1 or found[0]["lo"] != found[0]["hi"]:
-        return None
-    number: float = found[0]["lo"]
-    return number
+    for parameter, values in valued:
+        if parameter.key == plan.quantity:
+            way = plan.ways[parameter.key]
+            found = [each for kind, value in values for each in writing.columns(way, kind, value)]
+            return found[0][0] if len(found) == 1 and found[0][0] == found[0][1] else None
+    return None
 
 
 def is_hot_quantity(parameter: SearchParameter) -> bool:

@@ -43,7 +43,7 @@ _CURRENT: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]] = {
 Make = Callable[[tuple[str, ...], str, str], Criterion | None]
 
 
-def rows(resource: Mapping[str, Any], reading: Reading) -> Iterator[Mapping[str, Any]]:
+def rows(resource: Mapping[str, Any], reading: Reading) -> Iterator[reference.Columns]:
     """Yield the columns of the `index_reference` rows of what is on a List."""
     for entry in resource.get("entry", ()):
         if entry.get("item") and entry.get("deleted") is not True:

@@ -9,7 +9,7 @@ within 0.6 % of the WGS84 ellipsoid.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +41,11 @@ _SYNTAX = (
 Vector = tuple[float, float, float]
 
 
-def write(_kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
-    """Yield the columns of the row of a position; none for one that is not on Earth."""
+def write(_kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Vector]:
+    """Yield the columns of the row of a position, `x`, `y` and `z`; none for one that is not on Earth."""
     latitude, longitude = value.get("latitude"), value.get("longitude")
     if latitude is not None and longitude is not None and _is_on_earth(float(latitude), float(longitude)):
-        x, y, z = _vector(float(latitude), float(longitude))
-        yield {"x": x, "y": y, "z": z}
+        yield _vector(float(latitude), float(longitude))
 
 
 def read(parameter: SearchParameter, _modifier: str, texts: Sequence[str], _reading: Reading) -> Match:

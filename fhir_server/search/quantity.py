@@ -10,8 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, and_, not_, or_
 
@@ -38,7 +37,20 @@ _BELOW, _ABOVE, _OPEN = frozenset({"<", "<="}), frozenset({">", ">="}), frozense
 Number = Decimal | float
 
 
-def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
+class Columns(NamedTuple):
+    """Columns of `index_quantity` that a value fills, in their order."""
+
+    lo: float
+    hi: float
+    system: int
+    code: int
+    unit: int
+    dimension: int
+    canonical_lo: float
+    canonical_hi: float
+
+
+def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Columns]:
     """Yield the columns of the rows of one node."""
     match kind:
         case "Range":
@@ -64,7 +76,6 @@ def _unit_of(quantity: Mapping[str, Any]) -> tuple[str | None, str | None, str |
     return quantity.get("system"), quantity.get("code"), quantity.get("unit")
 
 
-@lru_cache(maxsize=256)
 def _row(
     low: Number | None,
     high: Number | None,
@@ -73,24 +84,13 @@ def _row(
     unit: str | None,
     *,
     is_open: bool = False,
-) -> Mapping[str, Any]:
-    """Return the columns of an interval that has no end where it has None, and not its other end where it is open.
-
-    Remembered, because a quantity is a value of several parameters and composites. INVARIANT: nobody changes a row.
-    """
+) -> Columns:
+    """Return the columns of an interval that has no end where it has None, and not its other end where it is open."""
     scale = units.scale(system, code)
     lo, hi = _ends(low, high, units.AS_WRITTEN, is_open=is_open)
     canonical = _ends(low, high, scale, is_open=is_open) if scale.dimension else (lo, hi)
-    return {
-        "lo": lo,
-        "hi": hi,
-        "system": keys.text_key(system),
-        "code": keys.text_key(code),
-        "unit": keys.text_key(unit),
-        "dimension": scale.dimension,
-        "canonical_lo": canonical[0],
-        "canonical_hi": canonical[1],
-    }
+    named = (keys.text_key(system), keys.text_key(code), keys.text_key(unit))
+    return Columns(lo, hi, *named, scale.dimension, *canonical)
 
 
 def _ends(low: Number | None, high: Number | None, scale: units.Scale, *, is_open: bool) -> tuple[float, float]:

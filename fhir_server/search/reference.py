@@ -6,9 +6,9 @@ Identifiers in references (`:identifier`) are rows of `index_token` under the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_, tuple_
 
@@ -40,30 +40,38 @@ _NARROW = frozenset({"Patient", "RelatedPerson", "Encounter", "EpisodeOfCare"})
 """Types of what a single one of has few references to it; an organisation has any number."""
 
 
-def write(kind: str, value: Any, _parameter: SearchParameter, reading: Reading) -> Iterator[Mapping[str, Any]]:
+class Columns(NamedTuple):
+    """Columns of `index_reference` that a reference fills, in their order."""
+
+    target: int
+    target_type: int
+    version: int
+
+
+def write(kind: str, value: Any, _parameter: SearchParameter, reading: Reading) -> Iterator[Columns]:
     """Yield the columns of the rows of one node; one without a literal reference is a row too, so it is not missing."""
     if kind == "Reference":
         text = value.get("reference")
         if text:
             yield _row(parse_reference(text, reading.fhir_base))
         else:
-            yield {"target": NONE, "target_type": NONE, "version": NONE}
+            yield Columns(NONE, NONE, NONE)
     elif isinstance(value, str):
         yield _row(parse_reference(value, reading.fhir_base))
 
 
-def write_canonical(url: Any, version: Any, resource_type: str) -> Mapping[str, Any]:
+def write_canonical(url: Any, version: Any, resource_type: str) -> Columns:
     """Return the columns of the row by which canonical references find a resource (`keys.CANONICAL`)."""
-    return {"target": hash64(str(url)), "target_type": type_key(resource_type), "version": keys.text_key(version)}
+    return Columns(hash64(str(url)), type_key(resource_type), keys.text_key(version))
 
 
-def write_versions(value: str, reading: Reading) -> Iterator[Mapping[str, Any]]:
+def write_versions(value: str, reading: Reading) -> Iterator[Columns]:
     """Yield the columns of the `:below` rows of a canonical: of any version, and of each version that its own is in."""
     canonical = parse_reference(value, reading.fhir_base)
     parts = (canonical.version or "").split(".", _VERSION_PARTS)
     versions = {"", *(".".join(parts[:count]) for count in range(1, len(parts) + 1))}
     for version in sorted(versions):
-        yield {**_row(canonical), "version": keys.text_key(version)}
+        yield _row(canonical)._replace(version=keys.text_key(version))
 
 
 def by_url(definitions: Definitions, parameter: SearchParameter) -> bool:
@@ -72,12 +80,9 @@ def by_url(definitions: Definitions, parameter: SearchParameter) -> bool:
     return any(route.type in _BY_URL for route in routes)
 
 
-def _row(reference: Reference) -> Mapping[str, Any]:
-    return {
-        "target": _target(reference),
-        "target_type": type_key(reference.type) if reference.type else NONE,
-        "version": keys.text_key(reference.version),
-    }
+def _row(reference: Reference) -> Columns:
+    target_type = type_key(reference.type) if reference.type else NONE
+    return Columns(_target(reference), target_type, keys.text_key(reference.version))
 
 
 def _target(reference: Reference) -> int:

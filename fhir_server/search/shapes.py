@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -51,8 +51,8 @@ class Write(Protocol):
 
     def __call__(
         self, kind: str, value: Any, parameter: SearchParameter, reading: Reading, /
-    ) -> Iterator[Mapping[str, Any]]:
-        """Yield the columns of the rows of one node."""
+    ) -> Iterable[tuple[Any, ...]]:
+        """Return the columns of the rows of one node, in the order of the table."""
         ...
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 
@@ -43,7 +44,15 @@ _ASCII_PUNCTUATION = {code: None for code in range(128) if unicodedata.category(
 _SURROGATES = range(0xD800, 0xE000)
 
 
-def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
+class Columns(NamedTuple):
+    """Columns of `index_string` that a text fills, in their order."""
+
+    head: str
+    rest: str
+    exact: str
+
+
+def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Columns]:
     """Yield the columns of the rows of one node."""
     if isinstance(value, str):
         yield row(value)
@@ -55,10 +64,17 @@ def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading)
                 yield row(text)
 
 
-def row(text: str) -> Mapping[str, Any]:
-    """Return the columns of one text."""
+def row(text: str) -> Columns:
+    """Return the columns of one text; of a short one remembered, for names of codes repeat."""
+    return _short(text) if len(text) <= HEAD_CHARACTERS else _columns(text)
+
+
+def _columns(text: str) -> Columns:
     folded = comparable(text)
-    return {"head": folded[:HEAD_CHARACTERS], "rest": folded[HEAD_CHARACTERS:], "exact": text}
+    return Columns(folded[:HEAD_CHARACTERS], folded[HEAD_CHARACTERS:], text)
+
+
+_short = lru_cache(maxsize=1_024)(_columns)
 
 
 def comparable(text: str) -> str:
@@ -81,7 +97,7 @@ def has_later(parameter: SearchParameter) -> bool:
     return parameter.code in _FAMILIES and parameter.resource_type in _PEOPLE
 
 
-def write_later(value: Any) -> Iterator[Mapping[str, Any]]:
+def write_later(value: Any) -> Iterator[Columns]:
     """Yield the columns of the rows beside: a family name or whole name from its second, third, … word on.
 
     "Servers SHOULD search the parts of a family name independently."

@@ -7,10 +7,10 @@ A row holds the keys of system and code, and the start of the code for sorting. 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_, tuple_
 
@@ -42,28 +42,36 @@ _SELECTIVE = frozenset({"identifier", "_id", "email", "phone", "telecom"})
 _SYNTAX = "is [code], [system]|[code], |[code] or [system]|; write a | within a code as \\|."
 
 
-def write(kind: str, value: Any, parameter: SearchParameter, reading: Reading) -> Iterator[Mapping[str, Any]]:
-    """Yield the columns of the rows of one node; one without a code is a row too, so that it is not missing."""
+class Columns(NamedTuple):
+    """Columns of `index_token` that a value fills, in their order."""
+
+    code: int
+    system: int
+    head: str = ""
+
+
+def write(kind: str, value: Any, parameter: SearchParameter, reading: Reading) -> Sequence[Columns]:
+    """Return the columns of the rows of one node; one without a code is a row too, so that it is not missing."""
     key = _code_key(reading.definitions, parameter)
     match kind:
         case "CodeableConcept":
             codings: Sequence[Any] = value.get("coding") or ({},)
-            yield from (_row(key, coding.get("system"), coding.get("code")) for coding in codings if coding is not None)
+            return [_row(key, coding.get("system"), coding.get("code")) for coding in codings if coding is not None]
         case "Coding":
-            yield _row(key, value.get("system"), value.get("code"))
+            return (_row(key, value.get("system"), value.get("code")),)
         case "Identifier" | "ContactPoint":
-            yield _row(key, value.get("system"), value.get("value"))
+            return (_row(key, value.get("system"), value.get("value")),)
         case "code":
-            yield _row(key, parameter.system, value)
+            return (_row(key, parameter.system, value),)
         case _ if isinstance(value, bool):
-            yield _row(key, None, "true" if value else "false")
+            return (_row(key, None, "true" if value else "false"),)
         case _ if isinstance(value, str):
-            yield _row(key, None, value)
+            return (_row(key, None, value),)
         case _:
-            return
+            return ()
 
 
-def write_beside(kind: str, value: Any) -> Iterator[Mapping[str, Any]]:
+def write_beside(kind: str, value: Any) -> Iterator[Columns]:
     """Yield the columns of the `:of-type` rows of one node: type of the identifier, and its value."""
     if kind != "Identifier" or not value.get("value"):
         return
@@ -72,10 +80,10 @@ def write_beside(kind: str, value: Any) -> Iterator[Mapping[str, Any]]:
             yield _typed(coding.get("system"), coding["code"], value["value"])
 
 
-def write_mime(kind: str, value: Any) -> Iterator[Mapping[str, Any]]:
+def write_mime(kind: str, value: Any) -> Iterator[Columns]:
     """Yield the columns of the `:below` row of a MIME type: the type without its parameters."""
     if kind == "code":
-        yield {"code": keys.code_key(_mime_base(value)), "system": NONE, "head": ""}
+        yield Columns(keys.code_key(_mime_base(value)), NONE)
 
 
 def _mime_base(value: str) -> str:
@@ -211,22 +219,19 @@ def _read_typed(parameter: SearchParameter, values: Sequence[str]) -> TokenTest:
         if len(parts) != 3 or not parts[1] or not parts[2]:  # noqa: PLR2004 - system, code, value
             raise invalid(f"{parameter.code}:of-type", "is [system of the type]|[code of the type]|[value].")
         wanted = _typed(parts[0], parts[1], parts[2])
-        of_system[wanted["system"]].append(wanted["code"])
+        of_system[wanted.system].append(wanted.code)
     return TokenTest(of_system=tuple((system, tuple(found)) for system, found in of_system.items()))
 
 
-def _typed(system: str | None, code: str, value: str) -> dict[str, Any]:
-    return {"code": keys.text_key(f"{code.casefold()}|{value}"), "system": keys.text_key(system), "head": ""}
+def _typed(system: str | None, code: str, value: str) -> Columns:
+    return Columns(keys.text_key(f"{code.casefold()}|{value}"), keys.text_key(system))
 
 
 @lru_cache(maxsize=4_096)
-def _row(key: Callable[[str], int], system: str | None, code: str | None) -> Mapping[str, Any]:
-    """Return the columns of one code; remembered, for codes repeat. INVARIANT: nobody changes a row."""
-    return {
-        "code": key(code) if code else NONE,
-        "system": keys.text_key(system),
-        "head": code[:HEAD_CHARACTERS].casefold() if code else "",
-    }
+def _row(key: Callable[[str], int], system: str | None, code: str | None) -> Columns:
+    """Return the columns of one code; remembered, for codes repeat."""
+    head = code[:HEAD_CHARACTERS].casefold() if code else ""
+    return Columns(key(code) if code else NONE, keys.text_key(system), head)
 
 
 def _code_key(definitions: Definitions, parameter: SearchParameter) -> Callable[[str], int]:

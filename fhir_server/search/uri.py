@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,12 @@ HEAD_CHARACTERS = 160
 _URN = "urn:"
 
 
-def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[Mapping[str, Any]]:
-    """Yield the columns of the rows of one node; a canonical with a version is found without it, too."""
+def write(kind: str, value: Any, _parameter: SearchParameter, _reading: Reading) -> Iterator[tuple[str, str]]:
+    """Yield the columns of the rows of one node, `head` and `uri`; a canonical is found without its version, too."""
     if isinstance(value, str):
-        yield {"head": value[:HEAD_CHARACTERS], "uri": value}
+        yield value[:HEAD_CHARACTERS], value
         if kind == "canonical" and (plain := value.partition("|")[0]) not in {"", value}:
-            yield {"head": plain[:HEAD_CHARACTERS], "uri": plain}
+            yield plain[:HEAD_CHARACTERS], plain
 
 
 def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], _reading: Reading) -> Match:

@@ -42,12 +42,12 @@ _INSIDE_A_WORD = frozenset(
 _LEFT_OUT = frozenset({"id", "language", "reference"})
 
 
-def rows(definitions: Definitions, resource: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield parameter key and columns of the index rows of a resource: one of its narrative, one of all its text."""
+def rows(definitions: Definitions, resource: Mapping[str, Any]) -> Iterator[tuple[int, tuple[str]]]:
+    """Yield parameter key and column of the index rows of a resource: one of its narrative, one of all its text."""
     if narrative := of_narrative(resource):
-        yield NARRATIVE, {"words": narrative}
+        yield NARRATIVE, (narrative,)
     if content := of_content(definitions, resource):
-        yield CONTENT, {"words": content}
+        yield CONTENT, (content,)
 
 
 def words(text: str) -> list[str]:

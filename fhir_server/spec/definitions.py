@@ -24,7 +24,7 @@ from fhir_server.spec.routes import Route, find_routes, root
 ARTEFACT = Path(__file__).with_name("r4.msgpack")
 
 
-_OF_PARAMETERS = frozenset({"nodes", "composites", "owning"})
+_OF_PARAMETERS = frozenset({"nodes", "composites", "owning", "index"})
 """For which purposes `Definitions.compiled` rests on search parameters."""
 
 
@@ -131,7 +131,8 @@ class Definitions:
     _by_type: dict[str, Mapping[str, SearchParameter]] = field(default_factory=dict)
     _value_sets: dict[str, _ValueSet] = field(default_factory=dict)
     _known_routes: dict[tuple[str, str, bool], tuple[Route, ...]] = field(default_factory=dict)
-    # INVARIANT: only `spec` keeps compiled functions here, one entry per resource type or element path and purpose.
+    # INVARIANT: only `spec` and the write face of search (`index`) keep here what they compiled, one entry per resource
+    # type or element path and purpose.
     compiled: dict[tuple[str, Hashable], Any] = field(default_factory=dict)
     unready: frozenset[str] = frozenset()
     """URLs of parameters that are indexed, but of which not all of the index is there yet."""

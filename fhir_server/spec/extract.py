@@ -8,7 +8,7 @@ FHIR datatype the definitions give it. What a value means for a search (tokens, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.spec import paths
@@ -53,16 +53,11 @@ def composite_nodes(definitions: Definitions, resource: Json) -> list[tuple[Sear
         resource: As for `nodes`.
     """
     resource_type = resource["resourceType"]
-    compiled = definitions.compiled.get(("composites", resource_type))
+    compiled: _Composites | None = definitions.compiled.get(("composites", resource_type))
     if compiled is None:
-        made = [
-            _Composite.compile(definitions, each)
-            for each in definitions.search_parameters(resource_type).values()
-            if each.type == "composite"
-        ]
+        made = _Composites.compile(definitions, resource_type)
         compiled = definitions.compiled.setdefault(("composites", resource_type), made)
-    found = ((composite.parameter, composite.occurrences(resource)) for composite in compiled)
-    return [(parameter, occurrences) for parameter, occurrences in found if occurrences]
+    return compiled.found_in(resource)
 
 
 def part_routes(
@@ -88,38 +83,67 @@ def part_routes(
             yield route, whole
 
 
-@dataclass(frozen=True, slots=True)
-class _Composite:
-    """A composite parameter: where it occurs, and what to gather at each occurrence or from the whole resource."""
+@dataclass(slots=True)
+class _Element:
+    """An element at which composites occur, and what to gather there, or from the whole resource, for all of them.
 
-    parameter: SearchParameter
-    branches: tuple[tuple[Gather, Gather, Gather], ...]
+    Attributes:
+        elements, inside, outside: Where the element is; parts that start at it; parts that start at the resource.
+        members: Of each composite its place among all of the type, and which slots hold its parts.
+        slots: How many there are.
+    """
+
+    elements: Tree
+    inside: Tree = field(default_factory=Tree)
+    outside: Tree = field(default_factory=Tree)
+    members: list[tuple[int, int, int]] = field(default_factory=list)
+    slots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Composites:
+    """The composite parameters of a type, gathered together where they occur at the same element."""
+
+    parameters: list[SearchParameter]
+    elements: list[tuple[Gather, Gather, Gather, list[tuple[int, int, int]]]]
 
     @classmethod
-    def compile(cls, definitions: Definitions, parameter: SearchParameter) -> _Composite:
-        branches = []
-        for route in definitions.element_routes(parameter.resource_type, parameter.expression):
-            element, inside, outside = Tree(), Tree(), Tree()
-            element.add(route, 0)
-            for index, component in enumerate(parameter.components):
-                for each, whole in part_routes(definitions, parameter.resource_type, route, component.expression):
-                    (outside if whole else inside).add(each, index)
-            parts = len(parameter.components)
-            branches.append((element.compile(1), inside.compile(parts), outside.compile(parts)))
-        return cls(parameter, tuple(branches))
+    def compile(cls, definitions: Definitions, resource_type: str) -> _Composites:
+        parameters = [
+            each for each in definitions.search_parameters(resource_type).values() if each.type == "composite"
+        ]
+        found: dict[Route, _Element] = {}
+        for place, parameter in enumerate(parameters):
+            for route in definitions.element_routes(resource_type, parameter.expression):
+                at = found.get(route)
+                if at is None:
+                    at = found[route] = _Element(Tree())
+                    at.elements.add(route, 0)
+                first = at.slots
+                for slot, component in enumerate(parameter.components, start=first):
+                    for each, whole in part_routes(definitions, resource_type, route, component.expression):
+                        (at.outside if whole else at.inside).add(each, slot)
+                at.slots += len(parameter.components)
+                at.members.append((place, first, at.slots))
+        compiled = [
+            (each.elements.compile(1), each.inside.compile(each.slots), each.outside.compile(each.slots), each.members)
+            for each in found.values()
+        ]
+        return cls(parameters, compiled)
 
-    def occurrences(self, resource: Json) -> list[list[list[Node]]]:
-        found = []
-        for elements, inside, outside in self.branches:
+    def found_in(self, resource: Json) -> list[tuple[SearchParameter, list[list[list[Node]]]]]:
+        found: list[list[list[list[Node]]]] = [[] for _ in self.parameters]
+        for elements, inside, outside, members in self.elements:
             (found_elements,) = elements(resource)
             if not found_elements:
                 continue
             from_resource = outside(resource)
             for _, element in found_elements:
                 parts = [a + b for a, b in zip(inside(element), from_resource, strict=True)]
-                if all(parts):
-                    found.append(parts)
-        return found
+                for place, first, end in members:
+                    if all(own := parts[first:end]):
+                        found[place].append(own)
+        return [pair for pair in zip(self.parameters, found, strict=True) if pair[1]]
 
 
 def _compile_nodes(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 
-from fhir_server.store import index_tables, tables
+from fhir_server.store import index_tables, many_rows, tables
 from fhir_server.store.database import Session
 from fhir_server.store.keys import type_key
 
@@ -27,13 +27,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What its content gives: hot columns, and index rows by table name."""
+    """What its content gives: hot columns, and index rows by table name, see `many_rows.Rows`."""
 
     key: int
     code: int
     date_lo: int | None
     date_hi: int | None
-    index: Mapping[str, Sequence[Mapping[str, Any]]]
+    index: Mapping[str, Sequence[tuple[Any, ...]]]
 
 
 def stored(session: Session, types: Sequence[str], *, after: int | None, limit: int) -> list[Stored]:
@@ -56,14 +56,13 @@ def replace(session: Session, found: Sequence[Derived]) -> None:
         return
     row = tables.resource
     keys = [each.key for each in found]
-    batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    rows: dict[Table, list[tuple[Any, ...]]] = defaultdict(list)
     for each in found:
-        for name, rows in each.index.items():
-            batches[name] += [dict(values) for values in rows]
-    for name, table in _INDEX.items():
+        for name, its in each.index.items():
+            rows[_INDEX[name]] += its
+    for table in index_tables.ALL:
         session.connection.execute(delete(table).where(table.c.key.in_(keys)))
-        if batches[name]:
-            session.connection.execute(insert(table), batches[name])
+    many_rows.insert(session, rows)
     hot = update(row).where(row.c.key == bindparam("its_key"))
     hot = hot.values(code=bindparam("its_code"), date_lo=bindparam("its_lo"), date_hi=bindparam("its_hi"))
     session.connection.execute(

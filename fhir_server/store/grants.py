@@ -70,7 +70,7 @@ class Grant:
 
 
 _FIELDS = tuple(Grant.__dataclass_fields__)
-_fields = attrgetter(*_FIELDS)
+_columns = attrgetter(*(column.name for column in tables.consent_grant.c if column.name != "id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ _EMERGENCY = [tables.break_glass.c[name] for name in EmergencyAccess.__dataclass
 
 def replace(session: Session, consent: int, grants: Sequence[Grant]) -> None:
     """Put the grants of a Consent in place of those it had; effective with the transaction's commit."""
-    rows = {tables.consent_grant: [dict(zip(_FIELDS, _fields(grant), strict=True)) for grant in grants]}
+    rows = {tables.consent_grant: [_columns(grant) for grant in grants]}
     many_rows.exchange(session, (tables.consent_grant.c.consent,), consent, rows)
 
 

@@ -1,6 +1,7 @@
 """Insert rows of many tables at once, and exchange those that a resource has in many: writing one fills eight.
 
-PostgreSQL gets one statement for all of it, with an array per column; SQLite, which has no round trips, one per table.
+PostgreSQL gets one statement for all of it, with an array per column, or a COPY per table where rows are many; SQLite,
+which has no round trips, one statement per table.
 """
 
 # ruff: noqa: S608 - the SQL is put together from the names of our own tables and columns
@@ -18,11 +19,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from fhir_server.store.database import Session
 from fhir_server.store.prepared import Numbered
 
+_SAME_TYPES = {"float(53)": "double precision"}
+"""SQLAlchemy's name of a type → the one that the driver knows, too."""
 _DIALECTS: dict[bool, Dialect] = {False: sqlite.dialect(), True: postgresql.dialect()}  # type: ignore[no-untyped-call]
 
 
-Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
-"""Rows to insert, by table and by name of column."""
+Rows = Mapping[Table, Sequence[tuple[Any, ...]]]
+"""Rows to insert, by table: the values of its columns in their order, without a number that the database gives."""
+
+_COPIED_FROM = 200
+"""So many rows of one table go in by COPY, which costs PostgreSQL less than arrays, and a round trip per table."""
 
 
 class _Column(NamedTuple):
@@ -32,11 +38,16 @@ class _Column(NamedTuple):
 
 
 def insert(session: Session, rows: Rows) -> None:
-    """Insert rows; those of one table have the same columns, of which ones with a default may be left out.
+    """Insert rows.
 
     Raises:
         sqlite3.IntegrityError, psycopg.IntegrityError: A row is there already; `Store` makes a CONFLICT of it.
     """
+    if session.is_postgresql and any(len(found) >= _COPIED_FROM for found in rows.values()):
+        for table, found in rows.items():
+            if found:
+                _copy(session, table, found)
+        return
     exchange(session, (), 0, rows)
 
 
@@ -57,24 +68,24 @@ def exchange(
     Returns:
         How many rows `beside` changed; without it nothing that means anything.
     """
-    filled = tuple((table, tuple(found[0])) for table, found in rows.items() if found)
+    filled = tuple(table for table, found in rows.items() if found)
     driver: Any = session.driver
     if not session.is_postgresql:
         for column in columns:
             driver.execute(f"DELETE FROM {column.table.name} WHERE {column.name} = ?", (value,))
-        for table, names in filled:
-            stored = _columns(table, names, is_postgresql=False)
+        for table in filled:
+            names = [column.name for column in _columns(table, is_postgresql=False)]
             text = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-            driver.executemany(text, list(zip(*(_stored(each, rows[table]) for each in stored), strict=True)))
+            driver.executemany(text, rows[table])
         return 0
     if not columns and not filled and beside is None:
         return 0
     before, values = beside or (b"", ())
     cleared = tuple((column.table.name, column.name) for column in columns)
     arrays = [
-        _array(_stored(column, rows[table]))
-        for table, names in filled
-        for column in _columns(table, names, is_postgresql=True)
+        _array(found if column.stored is None else list(map(column.stored, found)))
+        for table in filled
+        for column, found in zip(_columns(table, is_postgresql=True), zip(*rows[table], strict=True), strict=True)
     ]
     parameters = (*values, *((value,) if cleared else ()), *arrays)
     cursor = psycopg.RawCursor(driver)
@@ -82,22 +93,42 @@ def exchange(
     return cursor.rowcount
 
 
+def _copy(session: Session, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    columns = _columns(table, is_postgresql=True)
+    names = ", ".join(column.name for column in columns)
+    # The driver has no binary form of a type of ours.
+    is_binary = all(column.stored is None for column in columns)
+    text = f"COPY {table.name} ({names}) FROM STDIN (FORMAT {'BINARY' if is_binary else 'TEXT'})"
+    with psycopg.Cursor(session.driver).copy(text.encode()) as copy:
+        if is_binary:
+            copy.set_types([column.sql_type for column in columns])
+            for row in rows:
+                copy.write_row(row)
+            return
+        for row in rows:
+            copy.write_row(
+                [
+                    value if column.stored is None else column.stored(value)
+                    for column, value in zip(columns, row, strict=True)
+                ]
+            )
+
+
 @lru_cache(maxsize=1024)
-def _exchange(
-    before: bytes, count: int, cleared: tuple[tuple[str, str], ...], filled: tuple[tuple[Table, tuple[str, ...]], ...]
-) -> bytes:
+def _exchange(before: bytes, count: int, cleared: tuple[tuple[str, str], ...], filled: tuple[Table, ...]) -> bytes:
     """Return one statement of a DELETE and an INSERT per table, whose parameters follow the `count` of `before`.
 
     Those are the value that rows are deleted by, if any are, and an array for each column in turn.
     """
     number = count + bool(cleared)
     steps = [f"DELETE FROM {table} WHERE {column} = ${number}" for table, column in cleared]
-    for table, names in filled:
-        arrays = []
-        for column in _columns(table, names, is_postgresql=True):
+    for table in filled:
+        columns, arrays = _columns(table, is_postgresql=True), []
+        for column in columns:
             number += 1
             arrays.append(f"${number}::{column.sql_type}[]")
-        steps.append(f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({', '.join(arrays)})")
+        names = ", ".join(column.name for column in columns)
+        steps.append(f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({', '.join(arrays)})")
     last = before.removeprefix(b"WITH ").decode() if before else steps.pop()
     named = ", ".join(f"step_{number} AS ({step})" for number, step in enumerate(steps))
     if before:
@@ -106,26 +137,23 @@ def _exchange(
 
 
 @lru_cache(maxsize=256)
-def _columns(table: Table, names: tuple[str, ...], *, is_postgresql: bool) -> tuple[_Column, ...]:
+def _columns(table: Table, *, is_postgresql: bool) -> tuple[_Column, ...]:
     dialect = _DIALECTS[is_postgresql]
     found = []
-    for name in names:
-        type_ = table.c[name].type.dialect_impl(dialect)
-        # The driver and `_array` write plain types; what is left is a type of ours.
-        own = type_.bind_processor(dialect) if hasattr(type_, "process_bind_param") else None
-        found.append(_Column(name, type_.compile(dialect).partition(" COLLATE")[0], own))
+    for column in table.c:
+        if column is table.autoincrement_column:
+            continue
+        type_ = column.type.dialect_impl(dialect)
+        # The driver and `_array` write plain types; what is left is a type of ours, which is one of PostgreSQL's alone.
+        own = type_.bind_processor(dialect) if is_postgresql and hasattr(type_, "process_bind_param") else None
+        sql_type = type_.compile(dialect).partition(" COLLATE")[0].lower()
+        found.append(_Column(column.name, _SAME_TYPES.get(sql_type, sql_type), own))
     return tuple(found)
-
-
-def _stored(column: _Column, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    found = [row[column.name] for row in rows]
-    return found if column.stored is None else [column.stored(value) for value in found]
 
 
 def _array(values: Sequence[Any]) -> str:
     """Return an array in PostgreSQL's own notation, which costs a fraction of what the driver takes for a list."""
-    kind = type(values[0])
-    if kind is int and all(type(value) is int for value in values):
+    if set(map(type, values)) == {int}:
         return "{" + ",".join(map(str, values)) + "}"
     return "{" + ",".join(map(_element, values)) + "}"
 

@@ -81,7 +81,7 @@ class NewVersion:
         label, confidentiality, author, context: See `tables.resource`.
         released_at: From when the patient sees it, microseconds since the epoch; 0 for at once.
         code, date_lo, date_hi: Hot columns.
-        index: Index rows by table name.
+        index: Index rows by table name, see `many_rows.Rows`.
     """
 
     key: int
@@ -99,7 +99,7 @@ class NewVersion:
     code: int = 0
     date_lo: int | None = None
     date_hi: int | None = None
-    index: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    index: Mapping[str, Sequence[tuple[Any, ...]]] = field(default_factory=dict)
 
 
 def get(
@@ -190,19 +190,19 @@ def put_new(session: Session, versions: Iterable[NewVersion]) -> None:
         many_rows.insert(session, _rows(chunk))
 
 
-def _rows(versions: Sequence[NewVersion], *, derived_only: bool = False) -> dict[Table, list[Mapping[str, Any]]]:
-    rows: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
+def _rows(versions: Sequence[NewVersion], *, derived_only: bool = False) -> dict[Table, list[tuple[Any, ...]]]:
+    rows: dict[Table, list[tuple[Any, ...]]] = defaultdict(list)
     for new in versions:
         if not derived_only:
             rows[tables.resource].append(_row(new))
         for name, found in new.index.items():
             rows[_INDEX[name]] += found
-        rows[tables.resource_patient] += [{"key": new.key, "patient": patient} for patient in new.patients[1:]]
+        rows[tables.resource_patient] += [(new.key, patient) for patient in new.patients[1:]]
     return rows
 
 
 def _replace(session: Session, new: NewVersion) -> None:
-    values = {f"new_{name}": value for name, value in _row(new).items()}
+    values = {f"new_{column.name}": value for column, value in zip(tables.resource.c, _row(new), strict=True)}
     values |= {"old_key": new.key, "old_version": new.version - 1}
     derived = _rows((new,), derived_only=True)
     # Some of its further patients may be those it had: they come when those are gone.
@@ -313,23 +313,24 @@ def _version(row: Sequence[Any] | None, resource_type: str, logical_id: str) -> 
     return Version(type=resource_type, id=logical_id, **fields)
 
 
-def _row(new: NewVersion) -> dict[str, Any]:
-    return {
-        "key": new.key,
-        "type": type_key(new.type),
-        "id": new.id,
-        "version": new.version,
-        "updated_at": new.updated_at,
-        "deleted": new.content is None,
-        "patient": new.patients[0] if new.patients else 0,
-        "multi": len(new.patients) > 1,
-        "label": new.label,
-        "confidentiality": new.confidentiality,
-        "author": new.author,
-        "context": new.context,
-        "released_at": new.released_at,
-        "code": new.code,
-        "date_lo": new.date_lo,
-        "date_hi": new.date_hi,
-        "content": new.content,
-    }
+def _row(new: NewVersion) -> tuple[Any, ...]:
+    """Return the columns of `tables.resource`."""
+    return (
+        new.key,
+        type_key(new.type),
+        new.id,
+        new.version,
+        new.updated_at,
+        new.content is None,
+        new.patients[0] if new.patients else 0,
+        len(new.patients) > 1,
+        new.label,
+        new.confidentiality,
+        new.author,
+        new.context,
+        new.released_at,
+        new.code,
+        new.date_lo,
+        new.date_hi,
+        new.content,
+    )

@@ -98,10 +98,10 @@ class Engine:
             own_label(resource, self._author) & (labels.EVERY | labels.WITHHELD),
             own_confidentiality(resource),
             author=-1 if self._author else 0,
-            tokens=frozenset((row["param"], row["system"], row["code"]) for row in rows.get("index_token", ())),
+            tokens=frozenset((param, system, code) for _, param, _, _, code, system, *_ in rows.get("index_token", ())),
             key=key,
             dates=dates,
-            references=frozenset((row["param"], row["target"]) for row in rows.get("index_reference", ())),
+            references=frozenset((param, target) for _, param, _, _, target, *_ in rows.get("index_reference", ())),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fhir_server.access.verdict import Record
-from fhir_server.store import index_tables, resources
+from fhir_server.store import resources
 from fhir_server.store.database import Session
 from fhir_server.store.keys import key_of_reference
 from fhir_server.store.resources import NewVersion
@@ -12,16 +12,12 @@ from fhir_server.store.resources import NewVersion
 def put(session: Session, record: Record, name: str, version: int = 1) -> None:
     """Store a version of this name without content, with the index rows that the gate looks into."""
     key, (kind, _, logical_id) = key_of_reference(name), name.partition("/")
-    own = dict.fromkeys(index_tables.token.c.keys(), 0) | {"key": key, "head": ""}
     tokens = [
-        {**own, "item": item, "param": param, "code": code, "system": system}
+        (key, param, 0, item, code, system, "", 0, None)
         for item, found in ((0, record.tokens), (-1, record.contained))
         for param, system, code in found
     ]
-    references = [
-        {"key": key, "patient": 0, "item": 0, "param": param, "target": target, "target_type": 0, "version": 0}
-        for param, target in record.references
-    ]
+    references = [(key, param, 0, 0, target, 0, 0) for param, target in record.references]
     resources.put(
         session,
         NewVersion(

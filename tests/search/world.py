@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, insert, true
+from sqlalchemy import ColumnElement, FromClause, true
 
 from fhir_server.access.ownership import patients_of
 from fhir_server.search import index
@@ -15,9 +15,9 @@ from fhir_server.search.run import run
 from fhir_server.search.terminology import Terminology
 from fhir_server.spec import definitions as spec
 from fhir_server.spec.json import decode, encode
-from fhir_server.store import index_tables, tables
 from fhir_server.store.database import Store
-from fhir_server.store.keys import reference_key, type_key
+from fhir_server.store.keys import reference_key
+from fhir_server.store.resources import NewVersion, put_new
 from fhir_server.store.visibility import Rules, Visibility
 
 BASE = "http://records.test/fhir"
@@ -86,11 +86,8 @@ class World:
         self.store.close()
 
     def add(self, resources: Iterable[Json], *, label: int = 1, updated_at: int = NOW_US) -> None:
-        """Store resources as `store.resources` does, without history."""
-        rows: dict[Any, list[Json]] = {table: [] for table in index_tables.ALL}
-        rows[tables.resource] = []
-        rows[tables.resource_patient] = []
-        by_name = {table.name: table for table in index_tables.ALL}
+        """Store the first versions of resources, whoever wrote them."""
+        versions = []
         for sent in resources:
             resource = decode(encode(sent), 1_000_000)
             kind, logical_id = resource["resourceType"], resource["id"]
@@ -98,34 +95,26 @@ class World:
             key = reference_key(kind, logical_id)
             patient = patients[0] if patients else 0
             hot, indexed = index.derive(DEFINITIONS, resource, key=key, patient=patient, fhir_base=BASE)
-            for name, found in indexed.items():
-                rows[by_name[name]] += found
-            rows[tables.resource_patient] += [{"key": key, "patient": each} for each in patients[1:]]
-            rows[tables.resource].append(
-                {
-                    "key": key,
-                    "type": type_key(kind),
-                    "id": logical_id,
-                    "version": 1,
-                    "updated_at": updated_at,
-                    "deleted": False,
-                    "patient": patients[0] if patients else 0,
-                    "multi": len(patients) > 1,
-                    "label": label,
-                    "confidentiality": 0,
-                    "author": 0,
-                    "context": 0,
-                    "code": hot.code,
-                    "date_lo": hot.date_lo,
-                    "date_hi": hot.date_hi,
-                    "released_at": 0,
-                    "content": encode(resource),
-                }
+            versions.append(
+                NewVersion(
+                    key=key,
+                    type=kind,
+                    id=logical_id,
+                    version=1,
+                    updated_at=updated_at,
+                    content=encode(resource),
+                    patients=patients,
+                    label=label,
+                    confidentiality=0,
+                    author=0,
+                    code=hot.code,
+                    date_lo=hot.date_lo,
+                    date_hi=hot.date_hi,
+                    index=indexed,
+                )
             )
         with self.store.write() as session:
-            for table, found in rows.items():
-                if found:
-                    session.connection.execute(insert(table), found)
+            put_new(session, versions)
 
     def search(
         self, kind: str, query: Iterable[tuple[str, str]], *, visibility: Visibility = ALL, handling: str = "strict"
