@@ -1,4 +1,4 @@
-"""serve: granian in front of `fhir_server.app`, with limits and a graceful stop."""
+"""serve: granian in front of `fhir_server.app`, with limits, a graceful stop and a graceful reload."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from granian import Granian
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from fhir_server import logs
 from fhir_server.cli.frame import settings
+from fhir_server.cli.worker_processes import WorkerProcesses
 
 _THREADS = 80
 """More than run and wait together (`web.admission`), so that one is always free to refuse; they come when needed."""
@@ -33,14 +33,17 @@ _LOGGERS = {"loggers": {"_granian": {"handlers": [], "propagate": True}}}
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
 def serve(host: str, port: int, workers: int) -> None:
-    """Serve FHIR, the authorization server and the portal until SIGTERM, which lets running requests end."""
+    """Serve FHIR, the authorization server and the portal until SIGTERM, which lets running requests end.
+
+    SIGHUP replaces the worker processes one after the other, without refusing a connection.
+    """
     found = settings()
     if workers > 1 and found.database_url.startswith("sqlite"):
         raise click.UsageError("With SQLite one process serves; use PostgreSQL for more workers.")
     _check_free(host, port)
     logs.configure(found.log_level, found.log_format)
     click.echo(f"Serving {found.base_url}/ on {host}:{port}. Stop with Ctrl-C.", err=True)
-    server = Granian(
+    server = WorkerProcesses(
         "fhir_server.app:make",
         factory=True,
         address=host,

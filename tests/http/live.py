@@ -35,8 +35,8 @@ def operator_token(url: str) -> str:
 class LiveServer:
     """`fhir-server serve` on a free port."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        """Start it on a database whose schema is there."""
+    def __init__(self, url: str, folder: Path, *options: str) -> None:
+        """Start it on a database whose schema is there; with these options of the command, too."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -47,7 +47,7 @@ class LiveServer:
             "FHIR_SERVER_MAIL_URL": f"file://{folder / 'outbox'}",
             "FHIR_SERVER_SMS_URL": f"file://{folder / 'outbox'}",
         }
-        command = [sys.executable, "-m", "fhir_server", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", "fhir_server", "serve", "--port", str(self.port), *options]
         self._log = (folder / "serve.log").open("ab")
         self.process = subprocess.Popen(command, env=self.environment, stdout=self._log, stderr=self._log)
         self._wait()
