@@ -29,7 +29,7 @@ from fhir_server.store.keys import NONE, hash32, hash64
 from fhir_server.store.resources import NewVersion
 
 _CHUNK = 512
-_KNOWN_IDS = 200_000
+_KNOWN_IDS = 20_000
 # The condition of the index, word for word: with a parameter in it the whole table would be looked through.
 _SHARED = tables.resource.c.context != literal_column("0")
 

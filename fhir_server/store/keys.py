@@ -14,7 +14,7 @@ from hashlib import blake2b
 NONE = 0
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def hash64(text: str) -> int:
     """Return the 64-bit key of a text; never 0."""
     return (

@@ -114,7 +114,7 @@ def _copy(session: Session, table: Table, rows: Sequence[tuple[Any, ...]]) -> No
             )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _exchange(before: bytes, count: int, cleared: tuple[tuple[str, str], ...], filled: tuple[Table, ...]) -> bytes:
     """Return one statement of a DELETE and an INSERT per table, whose parameters follow the `count` of `before`.
 

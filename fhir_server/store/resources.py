@@ -41,7 +41,6 @@ _INDEX = {table.name: table for table in index_tables.ALL}
 _DERIVED = tuple(table.c.key for table in (*index_tables.ALL, tables.resource_patient))
 _MOVED = list(tables.history.c)
 _CHUNK = 512
-_KNOWN_IDS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
