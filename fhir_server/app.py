@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,11 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
         ),
     )
     relying_party.install(app, providers(settings))
-    capabilities = _capabilities(settings, context, context.definitions)
-    app.extensions[api.EXTENSION] = api.Api(json.encode(capabilities), settings.max_body_mb * _MEGABYTE)
+    # Made when first asked for, by whoever serves: it parses the expression of every search parameter.
+    capabilities = cache(partial(_capabilities, settings, context.definitions, context.now()))
+    app.extensions[api.EXTENSION] = api.Api(
+        cache(lambda: json.encode(capabilities())), settings.max_body_mb * _MEGABYTE
+    )
     _restate(app, settings)
     for door in (api, exports, smart, signin, portal):
         app.register_blueprint(door.blueprint)
@@ -270,13 +274,13 @@ def _restate(app: Flask, settings: Settings) -> None:
         found = context.live() if context.live else context.definitions
         if found is not stated[0]:
             stated[0] = found
-            made = json.encode(_capabilities(settings, context, found))
-            app.extensions[api.EXTENSION] = replace(first, capabilities=made, capabilities_xml={})
+            made = json.encode(_capabilities(settings, found, context.now()))
+            app.extensions[api.EXTENSION] = replace(first, capabilities=lambda: made, capabilities_xml={})
 
     app.before_request(restate)
 
 
-def _capabilities(settings: Settings, context: Context, definitions: Definitions) -> dict[str, Any]:
+def _capabilities(settings: Settings, definitions: Definitions, at: datetime) -> dict[str, Any]:
     return statement(
         definitions,
         REGISTRY,
@@ -284,5 +288,5 @@ def _capabilities(settings: Settings, context: Context, definitions: Definitions
         software_version=version("fhir-server"),
         security=oauth_uris(settings.base_url),
         deletes_several=settings.conditional_deletes > 1,
-        now=context.now(),
+        now=at,
     )

@@ -19,13 +19,13 @@ class Admin:
 
     Attributes:
         version: Version of the software.
-        capabilities: The CapabilityStatement, from which the OpenAPI document lists the FHIR endpoints.
+        capabilities: Returns the CapabilityStatement, from which the OpenAPI document lists the FHIR endpoints.
         register_client: Registers an OAuth client in a write transaction; returns its id and, once, its secret.
         metrics: What is counted of every request.
     """
 
     version: str
-    capabilities: Mapping[str, Any]
+    capabilities: Callable[[], Mapping[str, Any]]
     register_client: Callable[..., tuple[str, str | None]]
     metrics: Metrics
 

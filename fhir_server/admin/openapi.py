@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, current_app, make_response, render_template
@@ -34,13 +35,13 @@ class QuietApi(Api):  # type: ignore[misc]
 @blueprint.route("/api/openapi.json")
 def openapi() -> Response:
     """Answer the document; it names no secret, so anybody may read it."""
-    return Response(current_app.extensions[DOCUMENT][1], content_type="application/json")
+    return Response(current_app.extensions[DOCUMENT]()[1], content_type="application/json")
 
 
 @blueprint.route("/api/docs")
 def docs() -> Response:
     """Answer the document as a page that asks nothing of any other host."""
-    page = make_response(render_template("admin/docs.html", document=current_app.extensions[DOCUMENT][0]))
+    page = make_response(render_template("admin/docs.html", document=current_app.extensions[DOCUMENT]()[0]))
     # INVARIANT: no script at all, so none can be injected by what the document says.
     page.headers["Content-Security-Policy"] = (
         f"default-src 'none'; style-src 'nonce-{csp_nonce()}'; base-uri 'none'; form-action 'none'; "
@@ -50,9 +51,20 @@ def docs() -> Response:
 
 
 def describe(app: Flask, admin: Api, operations: Iterable[Operation], *, base_url: str) -> None:
-    """Make the document, once, after the routes of `/api/v1` are there."""
+    """Let the document be made once, when it is first asked for: few ask, and it takes long."""
     values: Admin = app.extensions[EXTENSION]
-    document = admin.spec.to_dict()
+
+    @cache
+    def made() -> tuple[dict[str, Any], bytes]:
+        document = _document(admin.spec.to_dict(), values.capabilities(), operations, base_url)
+        return _resolved(document), json.encode(document)
+
+    app.extensions[DOCUMENT] = made
+
+
+def _document(
+    document: dict[str, Any], capabilities: Mapping[str, Any], operations: Iterable[Operation], base_url: str
+) -> dict[str, Any]:
     document["info"]["description"] = (
         "FHIR R4 under /fhir (the CapabilityStatement at /fhir/metadata says it in full) and administration under "
         "/api/v1. Tokens come from /oauth/token; see /fhir/.well-known/smart-configuration."
@@ -61,7 +73,7 @@ def describe(app: Flask, admin: Api, operations: Iterable[Operation], *, base_ur
     document["security"] = [{"bearer": []}]
     components = document.setdefault("components", {})
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-    described = fhir_paths(values.capabilities["rest"][0], operations)
+    described = fhir_paths(capabilities["rest"][0], operations)
     for kind, shared in fhir_components().items():
         components[kind] = components.get(kind, {}) | shared
     components["schemas"] |= described.schemas
@@ -71,7 +83,7 @@ def describe(app: Flask, admin: Api, operations: Iterable[Operation], *, base_ur
         **described.paths,
         **{path: {"get": _plain(summary)} for path, summary in _HEALTH.items()},
     }
-    app.extensions[DOCUMENT] = (_resolved(document), json.encode(document))
+    return document
 
 
 def _resolved(document: Mapping[str, Any]) -> dict[str, Any]:

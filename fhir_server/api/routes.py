@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import cast
@@ -53,14 +53,14 @@ class Api:
     """What the composition root gives this room: the CapabilityStatement and the longest body it reads.
 
     Attributes:
-        capabilities: JSON of the CapabilityStatement.
+        capabilities: Returns the JSON of the CapabilityStatement, made when first asked for.
         body_limit_bytes: Longest body accepted.
         capabilities_xml: The same in XML by whether it is indented, made when first asked for.
         terminology: JSON of the TerminologyCapabilities, made when first asked for.
         terminology_xml: The same in XML.
     """
 
-    capabilities: bytes
+    capabilities: Callable[[], bytes]
     body_limit_bytes: int
     capabilities_xml: dict[bool, bytes] = field(default_factory=dict)
     terminology: list[bytes] = field(default_factory=list)
@@ -117,10 +117,10 @@ def _statement(api: Api, mode: str) -> tuple[bytes, dict[bool, bytes]]:
     if mode not in _MODES:
         raise FhirError(Kind.INVALID_VALUE, f"mode is one of {', '.join(_MODES)}")
     if mode != "terminology":
-        return api.capabilities, api.capabilities_xml
+        return api.capabilities(), api.capabilities_xml
     if not api.terminology:
         here = context()
-        software = json.decode(api.capabilities, len(api.capabilities) + 1)["software"]
+        software = json.decode_own(api.capabilities())["software"]
         statement = terminology_statement(here.definitions, fhir_base=here.fhir_base, software=software, now=here.now())
         api.terminology.append(json.encode(statement))
     return api.terminology[0], api.terminology_xml
