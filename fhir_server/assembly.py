@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fhir_server import logs
+from fhir_server.access.callers import Callers
 from fhir_server.interactions.model import Context
 from fhir_server.interactions.own_parameters import Current
 from fhir_server.operations import BY_CODE
@@ -54,6 +55,7 @@ def make_context(settings: Settings, store: Store, *, now: Callable[[], datetime
         page_key=hashlib.blake2b(b"page cursor", key=settings.secret_key.encode()[:64], digest_size=32).digest(),
         operations=BY_CODE,
         recorder=Recorder(store),
+        callers=Callers(store),
         live=Current(known, store),
     )
 

@@ -52,7 +52,9 @@ class Principal:
         may_break_glass: A human professional whose role allows emergency access.
         auth_time: When the person signed in, aware UTC.
         session_id: Opaque id of the portal session or OAuth grant; an emergency access ends with it.
-        in_emergency: An emergency access may be running; False only where it was looked up in this request.
+        in_emergency: An emergency access may be running; False only where it was looked up in this request,
+            or `as_of` holds.
+        as_of: The epoch in which the caller was looked up for an earlier request; None where it was for this one.
         has_rare: A grant to the caller may have a criterion on content; False only where it was looked up in this
             request. One that comes meanwhile is treated as `Gate.rare` says: towards less.
     """
@@ -74,3 +76,4 @@ class Principal:
     session_id: str
     in_emergency: bool = True
     has_rare: bool = True
+    as_of: int | None = None

@@ -74,7 +74,7 @@ def issue(session: Session, grant: TokenGrant, now: datetime) -> str:
     rows.add(
         session,
         rows.TokenRow(
-            token_hash=_hash(token),
+            token_hash=hash_of(token),
             grant_id=grant.grant_id or str(uuid.uuid4()),
             client_id=grant.client_id,
             subject=grant.subject,
@@ -108,7 +108,12 @@ def resolve(session: Session, token: str, now: datetime, *, proven_key: str = ""
         FhirError: UNAUTHENTICATED for an unknown, expired or revoked token, for an inactive client or account, and for
             one that is bound to another key than was proven.
     """
-    found = rows.live(session, _hash(token), to_us(now))
+    return resolved(session, token, now, proven_key=proven_key)[0]
+
+
+def resolved(session: Session, token: str, now: datetime, *, proven_key: str = "") -> tuple[Principal, datetime]:
+    """Return who this access token stands for, as `resolve`, and until when."""
+    found = rows.live(session, hash_of(token), to_us(now))
     if found is None:
         raise FhirError(Kind.UNAUTHENTICATED, "The access token is unknown, expired or revoked")
     row = found.row
@@ -118,7 +123,7 @@ def resolve(session: Session, token: str, now: datetime, *, proven_key: str = ""
     caller = Caller.OPERATOR if row.trusted else _caller(row.subject)
     # Made in one go, as each request asks: copying one to add its closure would cost as much as the rest.
     closed = _closed(caller, row.subject, row.organization or "", row.client_id, found.standing)
-    return Principal(
+    principal = Principal(
         caller=caller,
         subject=row.subject,
         actors=closed.actors,
@@ -137,6 +142,7 @@ def resolve(session: Session, token: str, now: datetime, *, proven_key: str = ""
         in_emergency=closed.in_emergency,
         has_rare=closed.has_rare,
     )
+    return principal, from_us(row.expires_at)
 
 
 def for_account(session: Session, account: Account, auth_time: datetime, session_id: str, now: datetime) -> Principal:
@@ -227,7 +233,7 @@ def renewed(session: Session, principal: Principal, now: datetime) -> Principal:
 
 def revoke(session: Session, token: str, now: datetime) -> None:
     """End one access token at once."""
-    rows.revoke(session, _hash(token), to_us(now))
+    rows.revoke(session, hash_of(token), to_us(now))
 
 
 def revoke_grant(session: Session, grant_id: str, now: datetime) -> None:
@@ -241,7 +247,8 @@ def _scopes(stored: str) -> scopes.Scopes:
     return scopes.parse(stored)
 
 
-def _hash(token: str) -> bytes:
+def hash_of(token: str) -> bytes:
+    """Return what is stored of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 

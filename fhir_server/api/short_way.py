@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from flask import Flask, Request, g
 
+from fhir_server.access.callers import Outdated
 from fhir_server.access.principal import Principal
 from fhir_server.api.compression import compressed, is_compressible, is_to_be_compressed
 from fhir_server.api.requests import Wishes, read_request
@@ -28,7 +29,7 @@ from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import Web
-from fhir_server.web.bearer import of_token
+from fhir_server.web.bearer import of_token, remembered
 from fhir_server.web.extension import EXTENSION, id_of
 from fhir_server.web.security import machine_headers
 
@@ -61,6 +62,12 @@ class _Asked:
     presentation: Mapping[str, str]
     principal: Principal
     context: Context
+    token: str
+
+    def forget(self) -> None:
+        """Look up whose token it is when it comes again."""
+        if self.context.callers is not None:
+            self.context.callers.forget(self.token)
 
 
 class ShortWay:
@@ -82,6 +89,10 @@ class ShortWay:
             outcome = perform(asked.interaction, asked.principal, asked.context)
             made = whole_answer(asked.interaction, asked.wishes, outcome, asked.context.definitions)
             content, headers = self._finished(asked, made)
+        except Outdated:
+            # Nothing has happened yet, and the whole way remembers nobody.
+            asked.forget()
+            return self._whole_way(environ, start_response)
         except Exception as error:  # noqa: BLE001 - every refusal is said the whole way
             return self._refused(environ, start_response, asked, error, started_s)
         start_response(_STATUS[made.status], headers)
@@ -107,7 +118,7 @@ class ShortWay:
             )
             if interaction.code not in _PLAIN or wishes.binary:
                 return None
-            principal = of_token(here, token)
+            principal = remembered(here, token)
             if web.client_limits is not None and web.client_limits.spend(principal.client_id, here.now(), here.store):
                 return None
         except FhirError:
@@ -119,7 +130,7 @@ class ShortWay:
             definitions=definitions,
             again=partial(_again, here, token),
         )
-        return _Asked(request, interaction, wishes, presentation, principal, own)
+        return _Asked(request, interaction, wishes, presentation, principal, own, token)
 
     def _finished(self, asked: _Asked, made: Answer) -> tuple[bytes, list[tuple[str, str]]]:
         """Return content and headers as they go out."""

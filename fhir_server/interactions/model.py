@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from fhir_server.access.callers import Callers
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.uploads import Upload
 from fhir_server.spec.definitions import Definitions
@@ -133,6 +134,7 @@ class Context:
         statement: JSON of what the server says of itself, by `mode` of `metadata`; None outside of the REST API.
         live: Looks up the definitions with the search parameters that an operator added; None for the plain ones.
         conditional_deletes: How many resources one conditional delete of a program may delete; more matches are 412.
+        callers: Who asked lately; None where each is looked up.
         recorder: Makes the AuditEvents of reads and refusals durable before anything is disclosed.
     """
 
@@ -149,6 +151,7 @@ class Context:
     page_key: bytes = field(default=b"", repr=False)
     conditional_deletes: int = 1
     recorder: Recorder | None = None
+    callers: Callers | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict)
     again: Callable[[], Principal] | None = None
     live: Callable[[], Definitions] | None = None

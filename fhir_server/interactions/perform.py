@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fhir_server.access.callers import confirm
 from fhir_server.access.principal import Principal
 from fhir_server.interactions import audit, bundle, even_time, finishing, road, uploads
 from fhir_server.interactions.audit_parts import Agent
@@ -38,10 +39,11 @@ def perform(
 
     Raises:
         FhirError: Every refusal, after its AuditEvent is durable.
+        Outdated: The caller was remembered (`access.callers`) and is not who it was: nothing was answered or recorded.
     """
     if interaction.code in {Code.BATCH, Code.TRANSACTION}:
         return bundle.process(interaction, principal, context, perform)
-    trace, started = Trace(), even_time.now()
+    trace, started, is_recording = Trace(), even_time.now(), False
     try:
         if road.verb_of(interaction, context).writes:
             with context.store.write() as session:
@@ -59,11 +61,14 @@ def perform(
             job = road.open_job(session, interaction, principal, context, trace)
             outcome = road.run(job, interaction)
             found = road.events_of(job, interaction, outcome.status)
+            confirm(session, principal)
+            is_recording = True
+            road.record(context, found, session)
     except FhirError as error:
-        road.record_refusal(interaction, principal, context, trace, error)
-        even_time.refused(started, error)
+        if not is_recording:
+            road.record_refusal(interaction, principal, context, trace, error)
+            even_time.refused(started, error)
         raise
-    road.record(context, found)
     even_time.answered(started, interaction.code, trace, principal)
     return outcome
 

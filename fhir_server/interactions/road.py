@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+from fhir_server.access.callers import confirm
 from fhir_server.access.decide import Decision, decide, gate, running_emergencies
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.access.visibility import NOTHING
@@ -71,8 +72,13 @@ def entry_job(job: Job, interaction: Interaction) -> Job:
     return replace(own, pending=job.pending)
 
 
-def record(context: Context, found: list[events.Event]) -> None:
+def record(context: Context, found: list[events.Event], after: Session | None = None) -> None:
     """Make AuditEvents durable.
+
+    Args:
+        context: With the recorder.
+        found: What happened.
+        after: What was read for it, which ends here.
 
     Raises:
         FhirError: UNAVAILABLE (503) when that fails: then nothing may be disclosed.
@@ -80,7 +86,7 @@ def record(context: Context, found: list[events.Event]) -> None:
     if context.recorder is None:
         raise FhirError(Kind.UNAVAILABLE, "There is no audit recorder")
     try:
-        context.recorder.record(found)
+        context.recorder.record(found, after)
     except FhirError:
         raise
     except Exception as error:
@@ -92,6 +98,7 @@ def record_refusal(
 ) -> None:
     """Write the AuditEvent of a refusal; the patient aimed at is on it also when the caller was told 404."""
     with context.store.read() as session:
+        confirm(session, principal)
         if interaction.type and interaction.id and not trace.patients:
             key = reference_key(interaction.type, interaction.id)
             trace.touch(belonging.owners(session, (key,))[0], interaction.type, interaction.id)
@@ -99,8 +106,7 @@ def record_refusal(
         emergencies = trace.emergencies or running_emergencies(session, principal, context.now())
         refused = Decision(NOTHING, NOTHING, emergencies)
         job = Job(session, principal, context, refused, trace, Pending())
-        found = events_of(job, interaction, error.status, error)
-    record(context, found)
+        record(context, events_of(job, interaction, error.status, error), session)
 
 
 def events_of(job: Job, interaction: Interaction, status: int, error: FhirError | None = None) -> list[events.Event]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Hashable, Iterator, MutableMapping
+from collections.abc import Hashable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from fhir_server.store import (
     account_tables,
     carer_tables,
     enrolment_tables,
+    epoch_tables,
     event_tables,
     export_tables,
     index_tables,
@@ -37,9 +38,11 @@ from fhir_server.store import (
     tables,
     wire,
 )
+from fhir_server.store.epoch_tables import EPOCH
 from fhir_server.store.metadata import metadata
 
 _ONE_SNAPSHOT = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_EPOCH = wire.Statement(EPOCH.encode())
 PLAN = "plan"
 """What a connection's `info` holds while a transaction has a way of planning of its own (`prepared.plan_for`)."""
 TABLE_MODULES = (
@@ -55,6 +58,7 @@ TABLE_MODULES = (
     parameter_tables,
     export_tables,
     job_tables,
+    epoch_tables,
 )
 
 _STATEMENT_TIMEOUT_S = 30
@@ -93,6 +97,7 @@ class Session:
     pooled: PoolProxiedConnection
     begin: bytes | None = None
     _core: Connection | None = None
+    _epoch: int | None = None
 
     @property
     def is_postgresql(self) -> bool:
@@ -117,6 +122,39 @@ class Session:
         if self.begin and wire.is_idle(driver):
             wire.command(driver, self.begin)
         return driver
+
+    def run(self, text: bytes, values: Sequence[Any]) -> wire.Answer:
+        """Run a statement with numbered parameters on PostgreSQL; what begins the transaction goes with the first one.
+
+        Raises:
+            psycopg.Error: It failed.
+        """
+        driver: Any = self.pooled.driver_connection
+        if not self.begin or not wire.is_idle(driver):
+            return wire.run(driver, self.info, text, values)
+        begun = (wire.Statement(self.begin), _EPOCH, wire.Statement(text, values))
+        _, epoch, answer = wire.exchange(driver, self.info, begun)
+        self._epoch = epoch.rows[0][0]
+        return answer
+
+    def epoch(self) -> int:
+        """Return how often that changed, up to this snapshot, which says who a caller is (`epoch_tables`)."""
+        if self._epoch is None:
+            driver = self.driver
+            rows = wire.run(driver, self.info, _EPOCH.text, ()).rows if self.is_postgresql else driver.execute(EPOCH)
+            ((self._epoch,),) = rows
+        return self._epoch
+
+    def end(self) -> None:
+        """End a transaction that has only read; nothing more can be read in it."""
+        driver: Any = self.pooled.driver_connection
+        if driver is None:
+            # It was lost, and SQLAlchemy has thrown it away.
+            return
+        if not self.is_postgresql:
+            driver.rollback()
+        elif not wire.is_idle(driver):
+            wire.command(driver, b"COMMIT")
 
     @property
     def info(self) -> MutableMapping[Any, Any]:
@@ -182,7 +220,7 @@ class Store:
                 yield session
             finally:
                 # Nothing was written: no matter whether it ends well.
-                self._end(session)
+                session.end()
 
     @contextmanager
     def glance(self) -> Iterator[Session]:
@@ -204,17 +242,6 @@ class Store:
                 yield session
             finally:
                 session.close()
-
-    def _end(self, session: Session) -> None:
-        """End a transaction that has read."""
-        driver: Any = session.pooled.driver_connection
-        if driver is None:
-            # It was lost, and SQLAlchemy has thrown it away.
-            return
-        if not self.is_postgresql:
-            driver.rollback()
-        elif not wire.is_idle(driver):
-            wire.command(driver, b"COMMIT")
 
     @contextmanager
     def write(self) -> Iterator[Session]:

@@ -6,16 +6,16 @@ event, and the database refuses it (`event_tables.APPEND_ONLY_DDL`).
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 import psycopg
-from psycopg import pq
 from sqlalchemy import ColumnElement, LargeBinary, and_, false, func, literal, not_, or_, select
 
+from fhir_server.store import wire
 from fhir_server.store.database import Session
 from fhir_server.store.event_tables import audit_event
 from fhir_server.store.keys import NONE, key_of_reference
@@ -105,55 +105,30 @@ def send(driver: psycopg.Connection[Any], events: Sequence[Event]) -> None:
     psycopg.RawCursor(driver).execute(_numbered_insert(len(events)), values, prepare=len(events) == 1, binary=True)
 
 
-_ALONE = b"append_audit_event"
-_FORMATS = tuple(int(name in {"id", "kind", "action", "outcome", "purpose", "content"}) for name in COLUMNS)
-"""1 for what is sent as it is, length and all; whole numbers go as text."""
-_GONE = b"26000"
-
-
-def commit_one(driver: psycopg.Connection[Any], known: MutableMapping[Any, Any], event: Event) -> None:
-    """Insert and commit one event on a connection that is in no transaction (PostgreSQL).
+def commit_one(session: Session, event: Event) -> None:
+    """End what a session has read, then insert and commit one event on its connection, in one round trip (PostgreSQL).
 
     By libpq itself: what the driver does around a statement takes longer than the rest of a read's audit.
 
     Args:
-        driver: The connection.
-        known: What is known of that connection, for as long as it is open.
+        session: Of `Store.read` or `Store.glance`; one that writes has its events in its own transaction.
         event: The event; it is durable when this returns.
 
     Raises:
         psycopg.Error: It could not be written.
     """
-    postgresql = driver.pgconn
+    driver: Any = session.pooled.driver_connection
+    if session.begin is None:
+        raise psycopg.OperationalError("The transaction is one that writes")
+    insert = wire.Statement(_numbered_insert(1), _row(event))
     # INVARIANT: outside a transaction a statement is committed when it has ended; inside one it would not be.
-    if postgresql.transaction_status != pq.TransactionStatus.IDLE:
-        raise psycopg.OperationalError("The connection is not idle")
-    values = [value if is_binary else b"%d" % value for value, is_binary in zip(_sent(event), _FORMATS, strict=True)]
-    if _ALONE not in known:
-        _prepare(postgresql)
-        known[_ALONE] = True
-    result = postgresql.exec_prepared(_ALONE, values, _FORMATS)
-    if result.error_field(pq.DiagnosticField.SQLSTATE) == _GONE:
-        # The driver makes a connection forget all its statements when it rolls back.
-        _prepare(postgresql)
-        result = postgresql.exec_prepared(_ALONE, values, _FORMATS)
-    _check(result)
+    ending = () if wire.is_idle(driver) else (_COMMIT,)
+    answers = wire.exchange(driver, session.info, (*ending, insert))
+    if answers[-1].rowcount != 1:
+        raise psycopg.OperationalError("The event was not inserted")
 
 
-def _sent(event: Event) -> tuple[Any, ...]:
-    return (
-        event.id.encode(), event.recorded_at, event.patient, event.agent, event.organization, event.entity,
-        event.kind.encode(), event.action.encode(), event.outcome.encode(), event.purpose.encode(), event.content,
-    )  # fmt: skip
-
-
-def _prepare(postgresql: pq.abc.PGconn) -> None:
-    _check(postgresql.prepare(_ALONE, _numbered_insert(1)))
-
-
-def _check(result: pq.abc.PGresult) -> None:
-    if result.status != pq.ExecStatus.COMMAND_OK:
-        raise psycopg.errors.error_from_result(result)
+_COMMIT = wire.Statement(b"COMMIT")
 
 
 @dataclass(frozen=True, slots=True)

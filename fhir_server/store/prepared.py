@@ -114,11 +114,12 @@ def _statement(
 
 def _on_driver(session: Session, statement: Prepared, values: Mapping[str, Any]) -> _Cursor:
     """Run on the driver itself: what Core does for a text costs more than a short statement."""
-    driver, bound = session.driver, statement.bind(values)
+    bound = statement.bind(values)
+    if session.begin is not None and isinstance(statement.text, bytes):
+        return session.run(statement.text, bound)
+    driver = session.driver
     if isinstance(statement.text, str):
         return cast("_Cursor", driver.execute(statement.text, bound))
-    if session.begin is not None:
-        return wire.run(driver, session.info, statement.text, bound)
     # It looks for parameters in a long text anew at every run unless they are numbered already.
     cursor = psycopg.RawCursor(driver)
     cursor.execute(statement.text, bound, prepare=True, binary=True)

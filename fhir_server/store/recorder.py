@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store.database import Store
+from fhir_server.store.database import Session, Store
 from fhir_server.store.events import ONE_STATEMENT_LIMIT, Event, append, commit_one, send
 
 _NEWS_S = 60.0
@@ -59,10 +60,14 @@ class Recorder:
             self._news[key] = now
             return True
 
-    def record(self, events: Sequence[Event]) -> None:
+    def record(self, events: Sequence[Event], after: Session | None = None) -> None:
         """Return when the events are committed.
 
         INVARIANT: nothing is acknowledged before its commit returned; the caller discloses nothing when this raises.
+
+        Args:
+            events: What happened.
+            after: What was read for it, which ends here; None where nothing is open.
 
         Raises:
             FhirError: UNAVAILABLE (503) when they cannot be written.
@@ -71,10 +76,13 @@ class Recorder:
             return
         if self._store.is_postgresql:
             try:
-                self._record_alone(events)
+                with nullcontext(after) if after else self._store.glance() as session:
+                    self._record_alone(events, session)
             except Exception as error:
                 raise _unwritten() from error
             return
+        if after is not None:
+            after.end()
         ticket = _Ticket(events)
         with self._queue_lock:
             self._queue.append(ticket)
@@ -84,26 +92,23 @@ class Recorder:
         if not ticket.committed:
             raise _unwritten() from ticket.error
 
-    def _record_alone(self, events: Sequence[Event]) -> None:
+    def _record_alone(self, events: Sequence[Event], after: Session) -> None:
+        # The driver itself, on the same connection: the end of what was read and one event are one round trip.
+        if len(events) == 1:
+            commit_one(after, events[0])
+            return
+        after.end()
         if len(events) > ONE_STATEMENT_LIMIT:
             with self._store.write() as session:
                 append(session, events)
             return
-        # The driver itself, from the same pool: one round trip, and half the CPU of the same statement through Core.
-        pooled = self._store.engine.raw_connection()
+        driver: Any = after.pooled.driver_connection
+        driver.autocommit = True
         try:
-            driver: Any = pooled.driver_connection
-            if len(events) == 1:
-                commit_one(driver, pooled.info, events[0])
-                return
-            driver.autocommit = True
-            try:
-                send(driver, events)
-            finally:
-                if not driver.closed:
-                    driver.autocommit = False
+            send(driver, events)
         finally:
-            pooled.close()
+            if not driver.closed:
+                driver.autocommit = False
 
     def _commit_queued(self) -> None:
         with self._queue_lock:

@@ -24,6 +24,15 @@ _NAMES_LIMIT = 100
 _TEXT, _BINARY = 0, 1
 _GONE = b"26000"
 _IDLE = pq.TransactionStatus.IDLE
+_SYNC = pq.ExecStatus.PIPELINE_SYNC
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A text, its parameters numbered, and their values: None, bool, int, float, str and bytes."""
+
+    text: bytes
+    values: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +84,7 @@ def run(driver: psycopg.Connection[Any], known: MutableMapping[Any, Any], text: 
         psycopg.Error: It failed.
         TypeError: A value is of another type.
     """
-    sent = [_sent(value) for value in values]
-    formats = [kind for _, kind in sent]
-    # libpq takes None for NULL, which its types do not say.
-    parameters: Any = [each for each, _ in sent]
+    parameters, formats = _parameters(values)
     postgresql = driver.pgconn
     was_idle = is_idle(driver)
     result = postgresql.exec_prepared(_name(driver, known, text), parameters, formats, _BINARY)
@@ -88,11 +94,73 @@ def run(driver: psycopg.Connection[Any], known: MutableMapping[Any, Any], text: 
         if was_idle:
             result = postgresql.exec_prepared(_name(driver, known, text), parameters, formats, _BINARY)
     _check(postgresql, result)
+    return _answer(driver, known, result)
+
+
+def exchange(
+    driver: psycopg.Connection[Any], known: MutableMapping[Any, Any], statements: Sequence[Statement]
+) -> list[Answer]:
+    """Run several statements in one round trip; after one that fails none runs.
+
+    INVARIANT: when this returns, what they committed is durable: the answer to the end of them was awaited, too.
+
+    Args:
+        driver: The connection.
+        known: What is known of that connection, for as long as it is open.
+        statements: Each is prepared on this connection; BEGIN and COMMIT may be among them.
+
+    Raises:
+        psycopg.Error: One of them failed, or the connection was lost.
+    """
+    was_idle = is_idle(driver)
+    results = _exchanged(driver, known, statements)
+    if was_idle and any(result.error_field(pq.DiagnosticField.SQLSTATE) == _GONE for result in results):
+        known.pop(NAMES, None)
+        if not is_idle(driver):
+            command(driver, b"ROLLBACK")
+        results = _exchanged(driver, known, statements)
+    for result in results:
+        _check(driver.pgconn, result)
+    return [_answer(driver, known, result) for result in results[: len(statements)]]
+
+
+def _exchanged(
+    driver: psycopg.Connection[Any], known: MutableMapping[Any, Any], statements: Sequence[Statement]
+) -> list[pq.abc.PGresult]:
+    """Return the results of some statements, and of their end where that failed."""
+    postgresql = driver.pgconn
+    # Preparing is a round trip of its own, once a connection.
+    named = [(_name(driver, known, each.text), _parameters(each.values)) for each in statements]
+    results: list[pq.abc.PGresult] = []
+    postgresql.enter_pipeline_mode()
+    for name, (parameters, formats) in named:
+        postgresql.send_query_prepared(name, parameters, formats, _BINARY)
+    postgresql.pipeline_sync()
+    while True:
+        result = postgresql.get_result()
+        if result is None:
+            # The end of one statement's results, unless there is nobody to answer.
+            if postgresql.status != pq.ConnStatus.OK:
+                raise psycopg.OperationalError("The connection to the database is lost")
+        elif result.status == _SYNC:
+            postgresql.exit_pipeline_mode()
+            return results
+        else:
+            results.append(result)
+
+
+def _answer(driver: psycopg.Connection[Any], known: MutableMapping[Any, Any], result: pq.abc.PGresult) -> Answer:
     loader = known.get(_LOADER)
     if loader is None:
         loader = known[_LOADER] = Transformer(driver)
     loader.set_pgresult(result)
     return Answer(result, loader.load_rows(0, result.ntuples, tuple))
+
+
+def _parameters(values: Sequence[Any]) -> tuple[Any, list[int]]:
+    """Return values as they are sent, and in which formats; libpq takes None for NULL, which its types do not say."""
+    sent = [_sent(value) for value in values]
+    return [each for each, _ in sent], [kind for _, kind in sent]
 
 
 def _name(driver: psycopg.Connection[Any], known: MutableMapping[Any, Any], text: bytes) -> bytes:

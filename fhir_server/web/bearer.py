@@ -59,6 +59,17 @@ def _resolved(here: Context) -> Principal:
     return of_token(here, token)
 
 
+def remembered(here: Context, token: str) -> Principal:
+    """Return who a bearer token stands for, for a read: as `of_token`, or as it was a moment ago.
+
+    `perform` finds out whether that still holds (`access.callers`).
+
+    Raises:
+        FhirError: UNAUTHENTICATED (401) where it does not hold, or is bound to a key.
+    """
+    return here.callers.of(token, here.now()) if here.callers is not None else of_token(here, token)
+
+
 def of_token(here: Context, token: str) -> Principal:
     """Return who a bearer token stands for.
 

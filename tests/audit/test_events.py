@@ -3,7 +3,6 @@
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -191,10 +190,9 @@ def test_a_connection_that_forgot_its_statements_records_and_one_within_a_transa
     recorder.record([plain_event(2)])
     with store.write() as session:
         session.connection.execute(text("SELECT 1"))
-        driver: Any = session.connection.connection.driver_connection
         # What it would write there would be gone with a rollback, after the answer had left.
         with pytest.raises(psycopg.OperationalError):
-            events.commit_one(driver, {}, plain_event(3))
+            events.commit_one(session, plain_event(3))
     with pytest.raises(FhirError):
         recorder.record([replace(plain_event(4), kind="nul \0")])
     assert stored_ids(store) == ["e1", "e2"]
