@@ -39,8 +39,8 @@ class Road:
 
     def sent(self, interaction: Interaction) -> Outcome:
         """Perform one interaction and return what came of it."""
-        with self.context.store.glance() as session:
-            principal = tokens.resolve(session, self.token, self.context.now())
+        assert self.context.callers is not None
+        principal = self.context.callers.of(self.token, self.context.now())
         return perform(interaction, principal, self.context)
 
     def spent_s(self) -> float:

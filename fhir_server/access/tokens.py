@@ -1,6 +1,6 @@
 """From a token or a session to a `Principal`: the only place where one is built.
 
-Tokens are opaque: 256 random bits, looked up by SHA-256 on each request, so that revoking one takes effect on the next.
+Tokens are opaque: 256 random bits, looked up by SHA-256, so that revoking one takes effect on the next request.
 """
 
 from __future__ import annotations
