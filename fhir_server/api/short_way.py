@@ -105,15 +105,14 @@ class ShortWay:
         web: Web = self._app.extensions[EXTENSION]
         here, request = web.base, Request(environ)
         token = environ["HTTP_AUTHORIZATION"][len(_SCHEME) :].strip()
-        definitions = here.live() if here.live else here.definitions
         presentation: dict[str, str] = {}
-        limit_bytes = extension(self._app).body_limit_bytes
         try:
+            definitions = here.live() if here.live else here.definitions
             interaction, wishes = read_request(
                 request,
                 definitions,
                 environ["PATH_INFO"][len(_PREFIX) :],
-                limit_bytes=limit_bytes,
+                limit_bytes=extension(self._app).body_limit_bytes,
                 presentation=presentation,
             )
             if interaction.code not in _PLAIN or wishes.binary:
@@ -121,7 +120,7 @@ class ShortWay:
             principal = remembered(here, token)
             if web.client_limits is not None and web.client_limits.spend(principal.client_id, here.now(), here.store):
                 return None
-        except FhirError:
+        except Exception:  # noqa: BLE001 - whatever it is, the whole way meets it again and says so
             return None
         own = replace(
             here,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import re
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,6 +15,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from fhir_server.api import short_way
+from fhir_server.spec.definitions import Definitions
+from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import events
 from tests.consent.world import ANN, World
 
@@ -81,6 +84,18 @@ def test_a_fault_on_the_short_way_is_told_as_any_other(world: World, monkeypatch
     assert answer.status_code == 500
     assert orjson.loads(answer.data)["resourceType"] == "OperationOutcome"
     assert b"never" not in answer.data
+
+
+def test_without_the_database_the_short_way_says_what_the_whole_way_says(world: World) -> None:
+    def without() -> Definitions:
+        raise FhirError(Kind.UNAVAILABLE, "The database cannot be reached")
+
+    web = world.server.app.extensions["fhir"]
+    world.server.app.extensions["fhir"] = replace(web, base=replace(web.base, live=without))
+    answer = world.server.call("GET", ANN, world.ann)
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+    assert orjson.loads(answer.data)["issue"][0]["code"] == "transient"
 
 
 def _never(*_: object, **__: object) -> None:
