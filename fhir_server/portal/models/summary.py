@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fhir_server import web
 from fhir_server.portal.models.freshness import received
 from fhir_server.portal.models.words import (
     Json,
@@ -130,7 +131,7 @@ def _allergy(resource: Json) -> Entry:
     active = _active(resource)
     return Entry(
         name=concept(resource.get("code")) or "Allergy",
-        detail=f"Reaction: {reaction}" if reaction else "",
+        detail=web.say("Reaction: %(what)s") % {"what": reaction} if reaction else "",
         since=moment(resource.get("onsetDateTime") or resource.get("recordedDate")),
         source=_source(resource),
         tag=_CRITICALITY.get(str(resource.get("criticality")), "") if active else "In the past",
@@ -141,7 +142,7 @@ def _allergy(resource: Json) -> Entry:
 def _vaccination(resource: Json) -> Entry:
     return Entry(
         name=concept(resource.get("vaccineCode")) or "Vaccine",
-        detail=f"Batch {resource['lotNumber']}" if resource.get("lotNumber") else "",
+        detail=web.say("Batch %(number)s") % {"number": resource["lotNumber"]} if resource.get("lotNumber") else "",
         since=moment(resource.get("occurrenceDateTime")),
         source=_source(resource),
         tag="Not given" if resource.get("status") == "not-done" else "",
