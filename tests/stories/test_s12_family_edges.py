@@ -1,6 +1,6 @@
 """S12: the age at which a parent's view ends, a coordinator's own invitation, a leaver, joined records, a death.
 
-Who works for the service does it without JavaScript, the family with it.
+Who works for the service does it without JavaScript; the family with it, and once more without.
 """
 
 from __future__ import annotations
@@ -46,17 +46,28 @@ def plain_page(browser: Browser) -> Iterator[Callable[[], Page]]:
         context.close()
 
 
+@pytest.fixture
+def family_page(
+    has_scripts: bool,  # noqa: FBT001 - a parameter
+    new_page: Callable[[], Page],
+    plain_page: Callable[[], Page],
+) -> Callable[[], Page]:
+    """Return a function that opens a browser of the family, with scripts or without."""
+    return new_page if has_scripts else plain_page
+
+
+@pytest.mark.parametrize("has_scripts", [True, False], ids=["scripts", "no scripts"])
 def test_s12_family_leaver_join_and_death(
-    site: Site, new_page: Callable[[], Page], plain_page: Callable[[], Page]
+    site: Site, family_page: Callable[[], Page], plain_page: Callable[[], Page]
 ) -> None:
-    child, parent, coordinator = new_page(), new_page(), plain_page()
+    child, parent, coordinator = family_page(), family_page(), plain_page()
     site.sign_in(child, AMELIA)
     the_child_invites_a_parent(site, child)
     the_parent_opens_an_account(site, parent)
     parent.goto(f"{site.url}/record")
     expect(parent.get_by_label("Whose record this is")).to_contain_text("Amelia Hart")
 
-    professional = new_page()
+    professional = plain_page()
     site.sign_in(professional, CONSULTANT)
     site.sign_in(coordinator, COORDINATOR)
     a_coordinator_invites_a_parent(site, coordinator, plain_page())
