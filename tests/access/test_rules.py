@@ -7,8 +7,15 @@ from typing import Any
 import pytest
 
 from fhir_server.access import labels, scopes
-from fhir_server.access.consent import compile_consent
-from fhir_server.access.ownership import linked_keys, own_confidentiality, own_label, patients_of
+from fhir_server.access.consent import compile_consent, permits
+from fhir_server.access.ownership import (
+    APPOINTMENT_REQUEST,
+    is_dead,
+    linked_keys,
+    own_confidentiality,
+    own_label,
+    patients_of,
+)
 from fhir_server.spec.definitions import load
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.keys import reference_key
@@ -110,6 +117,33 @@ def test_an_update_keeps_labels_it_says_nothing_about() -> None:
 )
 def test_a_resource_belongs_to_every_patient_of_its_compartments(resource: Json, patients: tuple[int, ...]) -> None:
     assert set(patients_of(load(), resource, _BASE)) == set(patients)
+
+
+def test_only_a_task_about_an_appointment_is_of_the_patient_it_is_for() -> None:
+    asked, other = {"system": APPOINTMENT_REQUEST, "code": "cancel"}, {"system": "http://x.example", "code": "cancel"}
+    for kind, codings, is_of in (
+        ("Task", [asked], True), ("Task", [other, asked], True), ("Task", [other], False), ("Task", [], False),
+        ("Basic", [asked], False),
+    ):  # fmt: skip
+        body = {"resourceType": kind, "code": {"coding": codings}, "for": {"reference": "Patient/ann"}}
+        expected = (_ANN,) if is_of else ()
+        assert patients_of(load(), body, _BASE) == expected, (kind, codings)
+
+
+def test_who_is_recorded_as_dead() -> None:
+    said: tuple[Json, ...] = ({"deceasedBoolean": True}, {"deceasedDateTime": "2026"}, {"deceasedBoolean": False}, {})
+    assert [is_dead({"resourceType": "Patient", **each}) for each in said] == [True, True, False, False]
+
+
+def test_a_consent_permits_while_it_is_active_and_says_so_anywhere() -> None:
+    nested = {"type": "deny", "provision": [{"type": "deny"}, {"type": "permit"}]}
+    assert permits(consent(ANN, GP))
+    assert permits({**consent(ANN, GP), "provision": nested})
+    changes: tuple[Json, ...] = (
+        {"status": "inactive"}, {"scope": {}}, {"provision": {"type": "deny"}}, {"provision": {}},
+    )  # fmt: skip
+    for change in changes:
+        assert not permits({**consent(ANN, GP), **change}), change
 
 
 @pytest.mark.parametrize(
