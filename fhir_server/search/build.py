@@ -33,7 +33,9 @@ from fhir_server.spec.outcome import FhirError
 from fhir_server.store.keys import reference_key
 
 DEPTH_LIMIT = 6
-_CRITERIA_LIMIT = 120
+_CRITERIA_LIMIT = 40
+_HOP_BURDEN = 3
+"""What is behind a hop counts for as many: it is looked for in rows of several tables."""
 _BURDEN_LIMIT = 2_000
 _BURDENS: Mapping[str, int] = {"date": 8, "number": 8, "quantity": 8, "composite": 16}
 """What a value costs to compile and plan, for types where it is more than one key in a list."""
@@ -85,7 +87,7 @@ class Builder:
             return self.chain(
                 parameters, modifier, (further,), lambda targets: self.criterion(targets, rest, value, depth + 1)
             )
-        texts = self._values(parameters[0], value)
+        texts = self._values(_together(parameters), value, modifier)
         if not texts:
             return None
         if modifier == "missing":
@@ -94,7 +96,7 @@ class Builder:
             return self.on_the_row(types, parameters[0], modifier, texts)
         if parameters[0].type == "composite":
             return self.composite(parameters, modifier, texts)
-        return self.indexed(types, parameters, self.read(parameters[0], modifier, texts))
+        return self.indexed(types, parameters, self.read(_together(parameters), modifier, texts))
 
     def _special(self, types: tuple[str, ...], code: str, modifier: str, value: str, depth: int) -> Criterion | None:
         """Return the criterion of a parameter that no expression defines."""
@@ -115,9 +117,13 @@ class Builder:
         Raises:
             FhirError: 400 when that is too far or too many.
         """
-        self.made += 1
+        self.made += _HOP_BURDEN if depth else 1
         if depth > DEPTH_LIMIT or self.made > _CRITERIA_LIMIT:
-            raise syntax.invalid(name, f"reaches too far: at most {DEPTH_LIMIT} hops, and {_CRITERIA_LIMIT} in all.")
+            raise syntax.invalid(
+                name,
+                f"reaches too far: at most {DEPTH_LIMIT} hops, and {_CRITERIA_LIMIT} criteria in all, "
+                f"of which one behind a hop counts for {_HOP_BURDEN}.",
+            )
 
     def supported(self, types: tuple[str, ...]) -> Mapping[str, SearchParameter]:
         """Return the parameters that all of these types share, by code."""
@@ -146,16 +152,21 @@ class Builder:
         what = types[0] if len(types) == 1 else "all of the searched types"
         raise syntax.unsupported(code, f"is not supported for {what}. Supported: {', '.join(self.supported(types))}.")
 
-    def _values(self, parameter: SearchParameter, value: str) -> list[str]:
+    def _values(self, parameter: SearchParameter, value: str, modifier: str = "") -> list[str]:
         texts = [text for text in syntax.split(value, ",") if text]
         limit = SHAPES[parameter.type].VALUES_LIMIT if parameter.type in SHAPES else 100
         if len(texts) > limit:
             raise syntax.invalid(parameter.code, f"lists {len(texts)} values; at most {limit} are allowed.")
-        self.burden += len(texts) * _BURDENS.get(parameter.type, 1)
+        if parameter.type == "reference" and modifier != "missing":
+            self.burden += reference.burden(parameter, modifier, texts, self.reading.definitions)
+        else:
+            self.burden += len(texts) * _BURDENS.get(parameter.type, 1)
         if self.burden > _BURDEN_LIMIT:
             counted = ", ".join(f"a {kind} counts for {each}" for kind, each in _BURDENS.items())
             raise syntax.invalid(
-                parameter.code, f"brings the search to more than {_BURDEN_LIMIT} values, of which {counted}."
+                parameter.code,
+                f"brings the search to more than {_BURDEN_LIMIT} values, of which {counted}, "
+                "and an id without its type for more where it may be of many types.",
             )
         if any(len(text) > syntax.VALUE_CHARACTERS for text in texts):
             raise syntax.invalid(parameter.code, f"has a value longer than {syntax.VALUE_CHARACTERS} characters.")
@@ -351,3 +362,13 @@ class Builder:
                 name, f"never finds anything: {source}.{code} points to {', '.join(parameter.targets)}."
             )
         return source, parameter, rest
+
+
+def _together(parameters: Sequence[SearchParameter]) -> SearchParameter:
+    """Return the parameter by which values are read for several types: it points to whatever that of one points to."""
+    first, *others = parameters
+    if not others or first.type != "reference":
+        return first
+    alike = all(parameter.targets for parameter in parameters)
+    targets = {target for parameter in parameters for target in parameter.targets} if alike else ()
+    return replace(first, targets=tuple(sorted(targets)))

@@ -25,7 +25,7 @@ from fhir_server.store.visibility import readable
 
 _MANY = 9
 _WIDE = 8
-_NARROW = 1
+_NEAR_HOPS, _JOINED_HOPS = 3, 2
 
 
 def _found(
@@ -160,8 +160,8 @@ class Missing:
         has = []
         for table in self.tables:
             index = index_rows.alias(table)
-            keys = select(index.c.key).where(of_parameters(index, self.params), index.c.key == row.c.key)
-            has.append(exists(keys.correlate(row)))
+            keys = select(index.c.key).where(of_parameters(index, self.params))
+            has.append(_found(row, keys, scope, leads=False, correlated=index.c.key == row.c.key))
         return ~or_(*has) if self.missing else or_(*has)
 
 
@@ -236,6 +236,10 @@ class Chain:
 
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:
         """Return the condition on a readable row."""
+        if _is_far(self, _JOINED_HOPS if leads else _NEAR_HOPS):
+            # PostgreSQL, too, makes one set of what has an OFFSET, and of what is asked whether it is true.
+            found = row.c.key.in_(union(*_leading(self, scope)).offset(literal_column("0")))
+            return found if leads else found.is_(true())
         index = index_rows.alias("index_reference")
         keys = self.keys(scope, index, leads=leads)
         if self.inside is None:
@@ -263,6 +267,28 @@ class Chain:
                 self.criterion.condition(target, scope, leads=leads),
             )
         )
+
+
+def _is_far(chain: Chain, near: int) -> bool:
+    """Return whether a chain is found as one set: from each row again it might lead through more rows than there are.
+
+    Many point to what one points to, so a hop there and back is as many as there are, for each; so are many hops on.
+    """
+    hops, inner = 1, chain.criterion
+    while isinstance(inner, Chain):
+        hops, inner = hops + 1, inner.criterion
+    return hops > near or _turns_back(inner)
+
+
+def _turns_back(criterion: Criterion) -> bool:
+    match criterion:
+        case Has():
+            return True
+        case Chain() | Not():
+            return _turns_back(criterion.criterion)
+        case AnyOf() | AllOf():
+            return any(_turns_back(each) for each in criterion.criteria)
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,18 +396,3 @@ class Not:
     def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
         """Return the condition on a readable row; what a missing value leaves open does not hold."""
         return self.criterion.condition(row, scope, leads=False).is_not(true())
-
-
-def all_of(row: FromClause, scope: Scope, criteria: tuple[Criterion, ...]) -> list[ColumnElement[bool]]:
-    """Return the conditions of a search; the criterion that leaves fewest rows leads."""
-    leader = min(criteria, key=lambda criterion: criterion.rank, default=None)
-    beside = [each for each in criteria if each is not leader and isinstance(each, (Indexed, Composite, Chain))]
-    if isinstance(leader, Indexed) and not leader.negated and beside and not scope.narrow:
-        rest = [each for each in criteria if each is not leader and each not in beside]
-        return [leader.together(row, scope, beside), *(each.condition(row, scope, leads=False) for each in rest)]
-    return [criterion.condition(row, scope, leads=criterion is leader) for criterion in criteria]
-
-
-def is_narrow(criteria: Sequence[Criterion]) -> bool:
-    """Return whether one criterion leaves few rows whatever its values are: a patient, an id, an identifier."""
-    return min((criterion.rank for criterion in criteria), default=_MANY) <= _NARROW

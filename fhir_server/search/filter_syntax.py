@@ -18,7 +18,7 @@ OPERATORS = (
     "eq", "ne", "co", "sw", "ew", "gt", "lt", "ge", "le", "ap", "sa", "eb", "pr", "po", "ss", "sb", "in", "ni", "re",
 )  # fmt: skip
 DEPTH_LIMIT = 8
-TESTS_LIMIT = 100
+TESTS_LIMIT = 40
 
 _SPACE = re.compile(r"\s*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?::[A-Za-z_][A-Za-z0-9_-]*)*")

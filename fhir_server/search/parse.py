@@ -234,6 +234,7 @@ class _Parser:
         Raises:
             FhirError: 400 when two parameters contradict each other.
         """
+        self.criteria = list(dict.fromkeys(self.criteria))
         summary, elements = self.results.get("_summary", "false"), self.results.get("_elements", "")
         if summary == "text" and self.includes:
             raise syntax.invalid("_summary", "cannot be text together with _include or _revinclude.")

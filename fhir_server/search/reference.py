@@ -24,6 +24,9 @@ TABLE = "index_reference"
 MODIFIERS = frozenset({"", "identifier", "above", "below"})
 """Beside the type names, which are modifiers too."""
 VALUES_LIMIT = 1_000
+_RELATED_BURDEN = 50
+_TYPES_A_KEY = 10
+"""A key in a list costs a tenth of what a value does."""
 
 _VERSIONS_SPELLED_OUT = 20
 _BY_URL = frozenset({"canonical", "uri"})
@@ -99,7 +102,7 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], readin
     """
     if modifier in {"above", "below"}:
         return _read_related(parameter, modifier, texts, reading)
-    types = (modifier,) if modifier else (parameter.targets or tuple(sorted(reading.definitions.resource_types)))
+    types = (modifier,) if modifier else _targets(parameter, reading.definitions)
     targets: list[int] = []
     versions: list[tuple[int, int]] = []
     kinds: set[str | None] = set()
@@ -107,7 +110,7 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], readin
         value = unescape(text)
         if not value:
             raise invalid(parameter.code, _SYNTAX)
-        if "/" not in value and ":" not in value and not value.startswith("#"):
+        if _is_id(value):
             targets += [reference_key(name, value) for name in types]
             kinds.add("Patient" if "Patient" in types else types[0])
             continue
@@ -123,13 +126,32 @@ def read(parameter: SearchParameter, modifier: str, texts: Sequence[str], readin
     return Match(TABLE, ReferenceTest(tuple(targets), tuple(versions), of_patients=kinds == {"Patient"}), rank=rank)
 
 
+def burden(parameter: SearchParameter, modifier: str, texts: Sequence[str], definitions: Definitions) -> int:
+    """Return what values cost, where 1 is a key: an id alone is one of each type that it may be of.
+
+    What is above or below a resource is looked for level by level.
+    """
+    if modifier in {"above", "below"}:
+        return len(texts) * _RELATED_BURDEN
+    types = 1 if modifier else len(_targets(parameter, definitions))
+    return sum(max(1, types // _TYPES_A_KEY) if _is_id(text) else 1 for text in texts)
+
+
+def _targets(parameter: SearchParameter, definitions: Definitions) -> tuple[str, ...]:
+    return parameter.targets or tuple(sorted(definitions.resource_types))
+
+
+def _is_id(value: str) -> bool:
+    return "/" not in value and ":" not in value and not value.startswith("#")
+
+
 def _read_related(parameter: SearchParameter, modifier: str, texts: Sequence[str], reading: Reading) -> Match:
     """Understand `:below` of canonicals, by version, and `:above` and `:below` along hierarchies of resources.
 
     https://hl7.org/fhir/R4/search.html#versions, #recursive.
     """
     name = f"{parameter.code}:{modifier}"
-    types = parameter.targets or tuple(sorted(reading.definitions.resource_types))
+    types = _targets(parameter, reading.definitions)
     starts: list[tuple[str, str]] = []
     canonicals: list[Reference] = []
     for text in texts:

@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 
 from fhir_server.search import cursor, looks, prepare, syntax, text, walk
-from fhir_server.search.criteria import Indexed, all_of, is_narrow
+from fhir_server.search.criteria import Indexed
 from fhir_server.search.include import HOPS_LIMIT, INCLUDED_LIMIT, included
+from fhir_server.search.leading import all_of, count_of, is_narrow
 from fhir_server.search.model import Criterion, Found, Scope, SearchPage, SearchRequest
 from fhir_server.search.order import after, order_keys
 from fhir_server.search.parse import parse
@@ -268,7 +269,7 @@ def _scope(visibility: Visibility, request: SearchRequest) -> Scope:
 
     So they are, too, where there are many: databases take long to think about the order of as many joins.
     """
-    return Scope(visibility, is_narrow(request.criteria) or len(request.criteria) > _JOINED_LIMIT)
+    return Scope(visibility, is_narrow(request.criteria) or count_of(request.criteria) > _JOINED_LIMIT)
 
 
 def _plan(request: SearchRequest) -> Plan:

@@ -323,7 +323,7 @@ def test_a_filter_does_not_pass_through_what_is_hidden(world: World) -> None:
         ("given gt " + "a" * 80, "at most 64"),
         ("(" * (DEPTH_LIMIT + 1) + "given eq a" + ")" * (DEPTH_LIMIT + 1), "deep"),
         (" or ".join("given eq a and given eq b" for _ in range(DEPTH_LIMIT)), "deep"),
-        (" or ".join(["given eq a"] * (TESTS_LIMIT + 1)), "at most 100 tests"),
+        (" or ".join(["given eq a"] * (TESTS_LIMIT + 1)), "at most 40 tests"),
         ("given eq " + "a" * 9_000, "8192 characters"),
         ("organization." * 9 + "name eq a", "at most 6 hops|not supported for any"),
         ("(" * 60_000, "deep|8192"),
@@ -339,7 +339,7 @@ def test_a_filter_that_is_not_understood_is_refused_with_what_would_be(text: str
 def test_the_largest_filter_runs(world: World) -> None:
     deep = "given eq a"
     for level in range(DEPTH_LIMIT - 1):
-        deep = f"not({deep})" if level % 2 else f"({deep} or organization.partof.partof.partof.name co x)"
+        deep = f"not({deep})" if level % 2 else f"({deep} or organization.partof.name co x)"
     assert isinstance(_found(world, deep), list)
     assert _found(world, " and ".join(["given eq peter"] * TESTS_LIMIT)) == _found(world, "given eq peter")
     assert len(OPERATORS) == 19

@@ -258,6 +258,14 @@ WORST: list[tuple[str, list[tuple[str, str]]]] = [
     ("Patient", [("_elements", ",".join(["name"] * 10_000))]),
     ("Patient", [("_has:Observation:patient:" * 6 + "code", ",".join(["x"] * 10_000))]),
     ("Observation", [("focus.subject.general-practitioner.organization.name", "x")] * 10),
+    (
+        "Observation",
+        [("_filter", " and ".join(f"{code} pr false" for code in DEFINITIONS.search_parameters("Observation")))],
+    ),
+    ("Patient", [(f"{code}:missing", "true") for code in DEFINITIONS.search_parameters("Patient")]),
+    ("Provenance", [("entity", ",".join(f"x{number}" for number in range(1_000)))]),
+    ("Task", [("focus", f"x{number}") for number in range(100)]),
+    ("Organization", [("partof:below", f"x{number}") for number in range(100)]),
 ]
 
 
@@ -266,6 +274,50 @@ def test_the_worst_that_a_query_can_ask_is_answered_or_refused(world: World, num
     kind, query = WORST[number]
     with little_work(world):
         assert status(world, kind, query) in {200, 400}
+
+
+def test_an_id_that_may_be_of_any_type_counts_for_more(world: World) -> None:
+    many = ",".join(f"x{number}" for number in range(1_000))
+    with pytest.raises(FhirError, match="an id without its type"):
+        world.search("Provenance", [("entity", many)])
+    assert world.ids("Provenance", ("entity", many.replace("x", "Patient/x"))) == []
+    assert world.ids("Observation", ("subject", many)) == []
+
+
+@pytest.mark.parametrize(
+    "kind,path",
+    [
+        ("Organization", "_has:Observation:performer:performer:Organization._has:Observation:performer:code"),
+        ("Observation", "performer:Organization._has:Observation:performer:performer:Organization.name"),
+        ("Observation", "has-member.has-member.has-member.has-member.has-member.code"),
+    ],
+)
+def test_a_chain_that_spreads_looks_at_each_row_a_few_times(databases: Databases, kind: str, path: str) -> None:
+    made = World(databases.prepared("search-crowd", _crowd))
+    with little_work(made):
+        assert made.ids(kind, ("_id:not", "x"), (path, "zz")) == []
+        assert made.ids(kind, ("_id", "o,o1"), (path, "zz")) == []
+        assert made.ids(kind, ("_filter", f'_id ne x and {path} eq "zz"')) == []
+    assert len(made.ids(kind, ("_id", "o,o1"), (path, "one"))) == 1
+    made.close()
+
+
+def _crowd(url: str) -> None:
+    """Fill a record in which many point to one, and each to many."""
+    world = World(url)
+    world.add([{"resourceType": "Organization", "id": "o", "name": "one"}])
+    world.add(
+        {
+            "resourceType": "Observation",
+            "id": f"o{number}",
+            "status": "final",
+            "code": {"coding": [{"code": "one"}]},
+            "performer": [{"reference": "Organization/o"}],
+            "hasMember": [{"reference": f"Observation/o{(number * 7 + step) % 300}"} for step in range(20)],
+        }
+        for number in range(300)
+    )
+    world.close()
 
 
 LISTS = [

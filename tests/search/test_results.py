@@ -236,6 +236,14 @@ def test_a_system_search_covers_all_or_the_named_types(world: World) -> None:
     assert world.ids("", ("_type", "Patient"), ("family", "zorro")) == ["p1"]
 
 
+def test_an_id_alone_may_be_of_any_type_that_one_of_the_searched_types_points_to(databases: Databases) -> None:
+    made = World(databases.empty())
+    about = {"status": "final", "code": {"text": "t"}, "subject": {"reference": "Device/x"}}
+    made.add([{"resourceType": "Observation", "id": "o", **about}])
+    assert made.ids("", ("_type", "Condition,Observation"), ("subject", "x")) == ["o"]
+    made.close()
+
+
 def test_searches_of_one_shape_do_not_share_values(world: World) -> None:
     for _ in range(2):
         assert world.ids("Patient", ("family", "baker")) == ["p2"]
