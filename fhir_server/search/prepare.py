@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import lru_cache
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -85,22 +85,25 @@ def _remember(session: Session, shape: Hashable) -> None:
         session.store.prepared.pop(_recent.popitem(last=False)[0], None)
 
 
-@lru_cache(maxsize=256)
-def _plan(kind: Hashable) -> tuple[tuple[str, bool], ...]:
-    """Return the fields of a dataclass, and whether each holds values."""
-    return tuple((each.name, "value" in each.metadata) for each in fields(kind))  # type: ignore[arg-type]
+@cache
+def _plan(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """Return the fields of a dataclass, and whether each holds values; none of any other type."""
+    if not is_dataclass(kind):
+        return ()
+    return tuple((each.name, "value" in each.metadata) for each in fields(kind))
 
 
 def _shape(node: Any, values: dict[str, Any]) -> Hashable:
     """Return what is not a value of a tree; collect what is."""
+    # Every search comes by here, some twenty nodes each: no generators, no question about a type asked twice.
+    if isinstance(node, tuple):
+        return tuple([_shape(each, values) for each in node])
     kind: Any = type(node)
-    if is_dataclass(node):
-        parts = (
-            _collected(getattr(node, name), values) if is_value else _shape(getattr(node, name), values)
-            for name, is_value in _plan(kind)
-        )
-        return (kind, *parts)
-    return tuple(_shape(each, values) for each in node) if isinstance(node, tuple) else node
+    parts: list[Hashable] = [kind]
+    for name, is_value in _plan(kind):
+        held = getattr(node, name)
+        parts.append(_collected(held, values) if is_value else _shape(held, values))
+    return tuple(parts) if len(parts) > 1 else node
 
 
 def _collected(node: Any, values: dict[str, Any]) -> Hashable:
