@@ -56,7 +56,7 @@ class Principal:
             or `as_of` holds.
         as_of: The epoch in which the caller was looked up for an earlier request; None where it was for this one.
         has_rare: A grant to the caller may have a criterion on content; False only where it was looked up in this
-            request. One that comes meanwhile is treated as `Gate.rare` says: towards less.
+            request, or `as_of` holds. One that comes meanwhile is treated as `Gate.rare` says: towards less.
     """
 
     caller: Caller

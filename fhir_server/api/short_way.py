@@ -24,12 +24,10 @@ from fhir_server.api.compression import compressed, is_compressible, is_to_be_co
 from fhir_server.api.requests import Wishes, read_request
 from fhir_server.api.responses import Answer, whole_answer
 from fhir_server.api.routes import CORS, blueprint, extension
-from fhir_server.interactions.audit_strangers import record_stranger
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform
-from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import Web
-from fhir_server.web.bearer import of_token, remembered
+from fhir_server.web.bearer import remembered
 from fhir_server.web.extension import EXTENSION, id_of
 from fhir_server.web.security import machine_headers
 
@@ -127,7 +125,6 @@ class ShortWay:
             request_id=id_of(request, here),
             address=request.remote_addr or "",
             definitions=definitions,
-            again=partial(_again, here, token),
         )
         return _Asked(request, interaction, wishes, presentation, principal, own, token)
 
@@ -173,16 +170,6 @@ def _is_plain(environ: WSGIEnvironment) -> bool:
         and environ.get("CONTENT_LENGTH", "") in {"", "0"}
         and not any(name in environ for name in _UNUSUAL)
     )
-
-
-def _again(here: Context, token: str) -> Principal:
-    """Return who the token stands for now, as `web.bearer.caller_again` does."""
-    try:
-        return of_token(here, token)
-    except FhirError as error:
-        if error.kind is Kind.UNAUTHENTICATED:
-            record_stranger(here, error)
-        raise
 
 
 def _facts(asked: _Asked) -> dict[str, object]:

@@ -39,28 +39,40 @@ class WorkerProcesses(MPServer):
     ) -> None:
         """Replace workers, of which some may have died; one whose successor does not start goes on."""
         del delay
+        # A forked one would have the modules of the start, old code, and would not end while it loads.
+        multiprocessing.set_start_method("spawn", force=True)
         for index in workers:
+            if self._is_stopping():
+                return
             self.respawned_wrks[index] = time.monotonic()
             ready = multiprocessing.get_context("spawn").Event()
             successor = self._spawn_worker(index, spawn_target, partial(_load, target_loader, ready))
             # Until it is ready its end is for us to notice, not for granian, which would end the server.
             successor.interrupt_by_parent = True
             successor.start()
-            while not (ready.wait(_LOOK_EVERY_S) or self.interrupt_signal):
+            while not (ready.wait(_LOOK_EVERY_S) or self._is_stopping()):
                 if not successor.is_alive():
                     break
             if ready.is_set():
                 successor.interrupt_by_parent = False
                 old, self.wrks[index] = self.wrks[index], successor
                 self._end(old)
+                # It may have died meanwhile: that is mended, and no crash loop.
+                self.interrupt_children[:] = [each for each in self.interrupt_children if each != index]
                 continue
             self._end(successor)
+            if self._is_stopping():
+                return
             if self.wrks[index].is_alive():
                 _LOG.error("a new worker did not start: the old one goes on")
             else:
                 # There is nobody else to serve: granian tries once more, or gives up.
                 self.interrupt_children.append(index)
                 self.main_loop_interrupt.set()
+
+    def _is_stopping(self) -> bool:
+        """Return whether the server was told to end, which may be at any moment."""
+        return self.interrupt_signal
 
     def _end(self, worker: WorkerProcess) -> None:
         worker.terminate()

@@ -10,6 +10,7 @@ booking desk needs to find the booking and to answer: who, when and with whom, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from fhir_server.access import labels
@@ -46,7 +47,7 @@ def settle(job: Job) -> None:
     is_familys = job.principal.caller in _FAMILY
     for communication, new in job.pending.communications:
         code = code_of(communication.get("category", ()))
-        if code in ASKING and is_familys and new.author == author_of(job.principal):
+        if is_familys and new.author == author_of(job.principal):
             _asked(job, communication, code, new)
         elif code in ANSWERS and not is_familys:
             _answered(job, communication, code, new)
@@ -54,6 +55,8 @@ def settle(job: Job) -> None:
         _close_all(job, ("based-on", f"Communication/{old.id}"), (old.patient,), "cancelled")
     for booked, new in job.pending.bookings:
         _rebooked(job, booked, new)
+    for old in job.pending.unbooked:
+        _close_all(job, ("focus", f"Appointment/{old.id}"), (old.patient,), "completed")
 
 
 def code_of(concepts: Iterable[Mapping[str, Any]]) -> str:
@@ -94,18 +97,19 @@ def lock(job: Job, patient: int) -> None:
 
 
 def _asked(job: Job, communication: Mapping[str, Any], code: str, new: NewVersion) -> None:
-    """Close the Task of an earlier request about the same appointment, for the newest stands; open one for this."""
+    """Close the Tasks of what this asked before, and of others about its appointment; open one for what it asks now."""
     if len(new.patients) != 1:
         return
-    lock(job, new.patients[0])
-    if communication.get("status") in _TAKEN_BACK:
+    if new.version > 1:
         _close_all(job, ("based-on", f"Communication/{new.id}"), new.patients, "cancelled")
+    if code not in ASKING or communication.get("status") in _TAKEN_BACK:
         return
+    lock(job, new.patients[0])
     subject = _first(job, (communication.get("subject", {}),), "Patient")
     about = _first(job, communication.get("about", ()), "Appointment")
     if reference_key("Patient", subject) != new.patients[0]:
         return
-    appointment = resources.get(job.session, job.decision.readable, "Appointment", about) if about else None
+    appointment = resources.get(job.session, _seen(job), "Appointment", about) if about else None
     if appointment is None or appointment.content is None or appointment.patient != new.patients[0]:
         return
     _close_all(job, ("focus", f"Appointment/{about}"), new.patients, "cancelled")
@@ -180,19 +184,32 @@ def _answered(job: Job, communication: Mapping[str, Any], code: str, new: NewVer
     request = _first(job, communication.get("inResponseTo", ()), "Communication")
     if not request or len(new.patients) != 1 or communication.get("status") in _TAKEN_BACK:
         return
-    if resources.get(job.session, job.decision.readable, "Communication", request) is None:
+    if resources.get(job.session, _seen(job), "Communication", request) is None:
         return
     _close_all(job, ("based-on", f"Communication/{request}"), new.patients, "completed", code)
 
 
 def _rebooked(job: Job, booked: Mapping[str, Any], new: NewVersion) -> None:
     """Close the Tasks about an appointment that is at another time now, or off: a system that acts needs no answer."""
-    for task in _open_tasks(job, ("focus", f"Appointment/{new.id}"), new.patients):
-        known = str(_content(task)["restriction"]["period"]["end"])
-        start = str(booked.get("start", ""))
-        if booked.get("status") in _CALLED_OFF or not start or date_interval(start)[0] != date_interval(known)[0]:
-            lock(job, task.patient)
-            close(job, task, "completed")
+    named = ("focus", f"Appointment/{new.id}")
+    # Looked at again once nobody else can answer meanwhile: a booking must not fail because somebody did.
+    for patient in sorted({task.patient for task in _open_tasks(job, named)}):
+        lock(job, patient)
+        for task in _open_tasks(job, named, (patient,)):
+            if patient not in new.patients or _is_elsewhen(booked, task):
+                close(job, task, "completed")
+
+
+def _is_elsewhen(booked: Mapping[str, Any], task: Version) -> bool:
+    known = str(_content(task).get("restriction", {}).get("period", {}).get("end", ""))
+    start = str(booked.get("start", ""))
+    is_on = start and known and booked.get("status") not in _CALLED_OFF
+    return not is_on or date_interval(start)[0] != date_interval(known)[0]
+
+
+def _seen(job: Job) -> Gate:
+    """Return what exists for who asks or answers; an app's scopes narrow what it is told, not what a person means."""
+    return replace(job.decision.readable, scopes=None)
 
 
 def _close_all(job: Job, named: tuple[str, str], patients: tuple[int, ...], status: str, code: str = "") -> None:
@@ -202,11 +219,11 @@ def _close_all(job: Job, named: tuple[str, str], patients: tuple[int, ...], stat
         close(job, task, status, code)
 
 
-def _open_tasks(job: Job, named: tuple[str, str], patients: tuple[int, ...]) -> Iterator[Version]:
-    """Yield the Tasks of these patients' requests that wait, by what they name."""
+def _open_tasks(job: Job, named: tuple[str, str], patients: tuple[int, ...] = ()) -> Iterator[Version]:
+    """Yield the Tasks of requests that wait, by what they name; of these patients', where some are given."""
     found = run.find(
         job.session,
-        # INVARIANT: to be closed only, never shown; and of these patients only.
+        # INVARIANT: to be closed only, never shown.
         _EVERYTHING,
         "Task",
         (named, ("status", "requested"), ("code", f"{APPOINTMENT_REQUEST}|")),
@@ -216,7 +233,7 @@ def _open_tasks(job: Job, named: tuple[str, str], patients: tuple[int, ...]) -> 
     )
     for each in found:
         task = resources.current(job.session, "Task", each.id)
-        if task is not None and task.content is not None and task.patient in patients:
+        if task is not None and task.content is not None and (not patients or task.patient in patients):
             yield task
 
 

@@ -95,6 +95,8 @@ def deleted(job: Job, old: Version) -> None:
         memberships.replace(job.session, old.key, ())
     elif old.type == "Communication":
         job.pending.withdrawn.append(old)
+    elif old.type == "Appointment":
+        job.pending.unbooked.append(old)
     elif old.type == "SearchParameter":
         own_parameters.deleted(job, old.key)
     elif old.type == "StructureDefinition":

@@ -34,6 +34,8 @@ class Pending:
     """Communications that were deleted, as they were."""
     bookings: list[tuple[Mapping[str, Any], NewVersion]] = field(default_factory=list)
     """Appointments that were changed."""
+    unbooked: list[Version] = field(default_factory=list)
+    """Appointments that were deleted, as they were."""
     authors: dict[int, Mapping[str, Any] | None] = field(default_factory=dict)
     """Organizations that write, by key, read once per transaction for the label by source."""
 

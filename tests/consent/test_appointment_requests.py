@@ -230,6 +230,34 @@ def test_a_request_that_is_deleted_is_over(world: World) -> None:
     assert len(_tasks(world, nadia, "cancelled")) == 1
 
 
+def test_a_request_that_comes_to_ask_for_something_else_asks_for_nothing_it_asked_before(world: World) -> None:
+    nadia, visit, other = _coordinator(world, TRUST), _booked(world), _booked(world, "other")
+    asked = _ask(world, visit)
+    elsewhere = {**asked, "about": [ref(other)]}
+    assert world.server.call("PUT", f"Communication/{asked['id']}", world.ann, elsewhere).status_code == 200
+    assert [task["focus"]["reference"] for task in _tasks(world, nadia)] == [other]
+    nothing = {name: value for name, value in asked.items() if name != "category"}
+    assert world.server.call("PUT", f"Communication/{asked['id']}", world.ann, nothing).status_code == 200
+    assert _tasks(world, nadia) == []
+
+
+def test_a_booking_that_is_deleted_or_turns_out_to_be_somebody_elses_needs_no_answer(world: World) -> None:
+    nadia, visit = _coordinator(world, TRUST), _booked(world)
+    _ask(world, visit)
+    _booked(world, patient=BOB)
+    assert _tasks(world, nadia) == []
+    _ask(world, _booked(world, "other"))
+    assert len(_tasks(world, nadia)) == 1
+    assert world.server.call("DELETE", "Appointment/other", world.trust).status_code == 204
+    assert _tasks(world, nadia) == []
+
+
+def test_an_app_that_may_write_messages_only_asks_as_its_person_does(world: World) -> None:
+    nadia, visit = _coordinator(world, TRUST), _booked(world)
+    _ask(world, visit, world.server.token(ANN, "patient/Communication.crus patient/Appointment.rs"))
+    assert len(_tasks(world, nadia)) == 1
+
+
 def test_whoever_sees_the_request_may_answer_and_who_does_not_closes_nothing(world: World) -> None:
     nadia = _coordinator(world, TRUST)
     asked = _ask(world, _booked(world))

@@ -52,7 +52,8 @@ def source_of(resource: Json, patient: str) -> str:
         target = reference(each)
         if target == patient:
             return "Entered by the patient"
-        found.setdefault(target.partition("/")[0], display(each))
+        if text := display(each):
+            found.setdefault(target.partition("/")[0], text)
     return first((found.get("Organization", ""), found.get("HealthcareService", ""), *found.values()))
 
 

@@ -64,7 +64,8 @@ def apps() -> str:
     if signed_in is None:
         abort(401)
     grants = connected_apps.connected(web.context().store, signed_in.account.id, road().now)
-    shown = [app(grant, record_names()) for grant in grants] if grants else []
+    names = record_names() if grants else {}
+    shown = [app(grant, names) for grant in grants]
     return render_template("portal/apps.html", apps=shown, removed="removed" in request.args)
 
 

@@ -30,7 +30,7 @@ def booking_requests() -> str:
     """List the requests that wait, about appointments ahead, and what was answered last."""
     way = road()
     ours = (("code", CODE), ("_count", str(_MOST)))
-    waiting = way.search("Task", *ours, ("status", "requested"), ("_sort", "authored-on"))
+    waiting = way.search("Task", *ours, ("status", "requested"), ("_sort", "-authored-on"))
     show_answered = request.args.get("show") == "answered"
     done = way.search("Task", *ours, ("status", "completed"), ("_sort", "-modified")).matches if show_answered else ()
     return render_template(
