@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from flask import Flask, Response, g, request
 
 from fhir_server.admin.metrics import Metrics
-from fhir_server.web import context, request_id
+from fhir_server.web import request_id
 from fhir_server.web.bearer import known_client
+from fhir_server.web.extension import current
 
 _LOG = logging.getLogger("fhir_server.requests")
 _WATCHING = frozenset({"health"})
@@ -77,7 +78,8 @@ def _route() -> str:
 
 def _fhir_route(path: str) -> str:
     """Return a FHIR path with every logical id, and everything that is not known, replaced."""
-    here = context()
+    # Not the context of this request: where the database is gone there is none, and the line is wanted all the more.
+    here = current().base
     known = here.definitions.resource_types
     parts = []
     for part in path.strip("/").split("/")[:6]:

@@ -86,7 +86,11 @@ def test_a_fault_on_the_short_way_is_told_as_any_other(world: World, monkeypatch
     assert b"never" not in answer.data
 
 
-def test_without_the_database_the_short_way_says_what_the_whole_way_says(world: World) -> None:
+def test_without_the_database_the_short_way_says_what_the_whole_way_says(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "fhir_server.requests")
+
     def without() -> Definitions:
         raise FhirError(Kind.UNAVAILABLE, "The database cannot be reached")
 
