@@ -27,7 +27,7 @@ _OF_THE_ROW = (Indexed, HotDate, LogicalId, LastUpdated, Missing, Composite)
 """Criteria that look at the row and its own index rows. INVARIANT: none that asks for other rows is here."""
 # So they ask for no visibility; each row is looked at for itself.
 _ALONE = Scope(cast("Visibility", None), narrow=True)
-_BURDEN_LIMIT = 500
+_BURDEN_LIMIT = 100
 """What the values of one scope cost, counted as a search counts them: each is in every statement of its callers."""
 _REMEMBERED = 256
 _INSTANTS_US = (0, 1 << 52)
