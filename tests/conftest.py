@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, Page
 
+from fhir_server.store.database import Session, Store
 from tests.browsers import isolated_page, launched_chromium
 from tests.consent.world import World, fill
 from tests.databases import Databases, PostgresqlDatabases, SqliteDatabases
@@ -123,6 +124,15 @@ def databases(
 def database_url(databases: Databases) -> str:
     """Return the URL of a database with the schema and no rows; the test runs once for each kind of database."""
     return databases.prepared("schema", create_schema)
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Session]:
+    """Return a transaction that writes to an empty database, once for each kind of database."""
+    store = Store(database_url)
+    with store.write() as opened:
+        yield opened
+    store.close()
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from fhir_server.api.routes import CORS, blueprint, extension
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform
 from fhir_server.web import Web
-from fhir_server.web.bearer import remembered
+from fhir_server.web.bearer import PAID, remembered
 from fhir_server.web.extension import EXTENSION, id_of
 from fhir_server.web.security import machine_headers
 
@@ -90,6 +90,7 @@ class ShortWay:
         except Outdated:
             # Nothing has happened yet, and the whole way remembers nobody.
             asked.forget()
+            environ[PAID] = True
             return self._whole_way(environ, start_response)
         except Exception as error:  # noqa: BLE001 - every refusal is said the whole way
             return self._refused(environ, start_response, asked, error, started_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,12 +24,10 @@ from fhir_server.access.principal import Caller, Principal
 from fhir_server.spec.definitions import load
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import grants
-from fhir_server.store.database import Session, Store
+from fhir_server.store.database import Session
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import key_of_reference
 from tests.consent.world import ANN, GP, TRUST, consent
-from tests.databases import Databases
-from tests.server import create_schema
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 DOCTOR = Principal(
@@ -87,14 +84,6 @@ def test_an_incomplete_reason_is_refused_naming_the_part(change: dict[str, Any],
         check_reason(replace(REASON, **change))
     assert refused.value.kind is Kind.INVALID_VALUE
     assert refused.value.issues[0].expression == (f"Parameters.parameter.where(name = '{name}')",)
-
-
-@pytest.fixture
-def session(databases: Databases) -> Iterator[Session]:
-    store = Store(databases.prepared("schema", create_schema))
-    with store.write() as session:
-        yield session
-    store.close()
 
 
 _HOUR = timedelta(hours=1)

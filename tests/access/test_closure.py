@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,11 +11,10 @@ from fhir_server.access.closure import Closure, closure, compile_memberships
 from fhir_server.access.decide import gate_of
 from fhir_server.access.visibility import Gate
 from fhir_server.store import memberships
-from fhir_server.store.database import Session, Store
+from fhir_server.store.database import Session
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import key_of_reference
-from tests.databases import Databases
-from tests.server import START, create_schema
+from tests.server import START
 
 _BASE = "http://localhost/fhir"
 _NOW = to_us(START)
@@ -26,14 +24,6 @@ ROLE, TEAM, GROUP, ABOVE = "PractitionerRole/role", "CareTeam/team", "Group/grou
 TRUST, OTHER = "Organization/trust", "Organization/other"
 
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def session(databases: Databases) -> Iterator[Session]:
-    store = Store(databases.prepared("schema", create_schema))
-    with store.write() as session:
-        yield session
-    store.close()
 
 
 def _ref(name: str) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -18,12 +17,10 @@ from fhir_server.access.visibility import Gate, ScopeFilter
 from fhir_server.search.criteria import LogicalId
 from fhir_server.search.scopes import Narrowing
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store.database import Session, Store
+from fhir_server.store.database import Session
 from fhir_server.store.grants import WRITE
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import NONE, key_of_reference, type_key
-from tests.databases import Databases
-from tests.server import create_schema
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 AT = to_us(NOW)
@@ -148,14 +145,6 @@ def test_a_row_is_the_data_of_the_organisation_that_is_acted_for_else_of_the_per
     assert author_of(ANYBODY) == TRUST
     assert author_of(replace(ANYBODY, organization="")) == DR
     assert author_of(replace(ANYBODY, caller=Caller.OPERATOR)) == NONE
-
-
-@pytest.fixture
-def session(databases: Databases) -> Iterator[Session]:
-    store = Store(databases.prepared("schema", create_schema))
-    with store.write() as opened:
-        yield opened
-    store.close()
 
 
 def test_an_emergency_is_its_professionals_in_its_sign_in_until_it_ends(session: Session) -> None:

@@ -1,11 +1,13 @@
 """A client that asks more often than it may: 429 at FHIR and token endpoint, with the time to wait."""
 
+from fhir_server.access import tokens
 from fhir_server.store import oauth_clients
 from tests.server import Server
 from tests.smart.world import ec_key, public_jwks
 
 
-def test_too_many_requests_are_told_when_to_come_back(server: Server) -> None:
+def _limited_token(server: Server) -> str:
+    """Return a token of a client that may ask three times a minute."""
     from fhir_server.smart.registry import register_client  # noqa: PLC0415 - of another door than the others here
 
     with server.store.write() as session:
@@ -21,7 +23,22 @@ def test_too_many_requests_are_told_when_to_come_back(server: Server) -> None:
         assert limited is not None
         values = {name: getattr(limited, name) for name in limited.__slots__} | {"requests_per_minute": 3}
         oauth_clients.change_client(session, oauth_clients.Client(**values))
-    token = server.token("Organization/trust", client_id=client_id)
+    return server.token("Organization/trust", client_id=client_id)
+
+
+def test_who_is_looked_up_again_because_somebody_changed_is_counted_once(server: Server) -> None:
+    token = _limited_token(server)
+    statuses = []
+    for _ in range(4):
+        statuses.append(server.call("GET", "Patient", token).status_code)
+        another = server.operator()
+        with server.store.write() as session:
+            tokens.revoke(session, another, server.clock())
+    assert statuses == [200, 200, 200, 429]
+
+
+def test_too_many_requests_are_told_when_to_come_back(server: Server) -> None:
+    token = _limited_token(server)
 
     answers = [server.call("GET", "Patient", token) for _ in range(4)]
 
@@ -33,4 +50,4 @@ def test_too_many_requests_are_told_when_to_come_back(server: Server) -> None:
     assert "Retry-After" in refused.headers["Access-Control-Expose-Headers"]
     assert server.call("GET", "Patient", server.operator()).status_code == 200, "others go on"
     server.clock.advance(minutes=1)
-    assert server.call("GET", "Patient", server.token("Organization/trust", client_id=client_id)).status_code == 200
+    assert server.call("GET", "Patient", token).status_code == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,12 +9,10 @@ from sqlalchemy import ColumnElement, FromClause, select
 from sqlalchemy.exc import StatementError
 
 from fhir_server.access.visibility import Gate
-from fhir_server.store.database import Session, Store
+from fhir_server.store.database import Session
 from fhir_server.store.visibility import ONE_PATIENT, Look, Rules, execute, readable
 from tests.access.gate_cases import ANN, BOB, NEIGHBOUR, OWNER, READER, RESULT
 from tests.consent.storing import put
-from tests.databases import Databases
-from tests.server import create_schema
 
 KEPT = 32
 
@@ -29,14 +26,6 @@ class _Counted(Gate):
     def predicate(self, row: FromClause, rules: Rules) -> ColumnElement[bool]:
         type(self).built += 1
         return Gate.predicate(self, row, rules)
-
-
-@pytest.fixture
-def session(databases: Databases) -> Iterator[Session]:
-    store = Store(databases.prepared("schema", create_schema))
-    with store.write() as made:
-        yield made
-    store.close()
 
 
 def test_callers_of_one_shape_share_a_statement_and_no_value(session: Session) -> None:

@@ -6,6 +6,7 @@ Nothing here changes a booking: whoever holds it does, in their own system, and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,9 +59,8 @@ def answer_appointment_request(request_id: str) -> str | Response:
         return redirect(f"{_LIST}?done=known", 303)
     if request.method == "GET":
         return _form(found, ())
-    verdict = request.form.get("verdict", "")
-    message = "\n".join(line.strip() for line in request.form.get("message", "").strip().splitlines())
-    if problems := verdict_problems(verdict, message):
+    verdict, message, problems = read_verdict(request.form)
+    if problems:
         return make_response(_form(found, problems), 400)
     try:
         is_ours = _save(way, found, verdict, message)
@@ -71,8 +71,10 @@ def answer_appointment_request(request_id: str) -> str | Response:
     return redirect(f"{_LIST}?done={'sent' if is_ours else 'known'}", 303)
 
 
-def verdict_problems(verdict: str, message: str) -> tuple[Problem, ...]:
-    """Return what is wrong with an answer to a request about an appointment."""
+def read_verdict(form: Mapping[str, str]) -> tuple[str, str, tuple[Problem, ...]]:
+    """Return the answer to a request about an appointment, its message, and what is wrong with them."""
+    verdict = form.get("verdict", "")
+    message = "\n".join(line.strip() for line in form.get("message", "").strip().splitlines())
     problems = []
     if verdict not in ANSWERS:
         problems.append(Problem("Choose your answer", "#verdict"))
@@ -80,7 +82,7 @@ def verdict_problems(verdict: str, message: str) -> tuple[Problem, ...]:
         problems.append(Problem("Say which times you can offer", "#message"))
     if len(message) > LONGEST:
         problems.append(Problem(f"Your message must be {LONGEST} characters or fewer", "#message"))
-    return tuple(problems)
+    return verdict, message, tuple(problems)
 
 
 def _save(way: Road, found: Waiting, verdict: str, message: str) -> bool:

@@ -15,7 +15,7 @@ from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.appointment_request import LONGEST
 from fhir_server.portal.models.booking_request import CODE, BookingRequest, booking_request, in_order
 from fhir_server.portal.road import Road, road
-from fhir_server.portal.views.appointment_answers import verdict_problems
+from fhir_server.portal.views.appointment_answers import read_verdict
 from fhir_server.spec.outcome import FhirError, Kind
 
 _LIST: Final = "/organisation/appointment-requests"
@@ -51,9 +51,8 @@ def answer_booking_request(request_id: str) -> str | Response:
         abort(404)
     if request.method == "GET":
         return _form(found, ())
-    verdict = request.form.get("verdict", "")
-    message = "\n".join(line.strip() for line in request.form.get("message", "").strip().splitlines())
-    if problems := verdict_problems(verdict, message):
+    verdict, message, problems = read_verdict(request.form)
+    if problems:
         return make_response(_form(found, problems), 400)
     return redirect(f"{_LIST}?done={'sent' if _answer(way, request_id, verdict, message) else 'known'}", 303)
 
