@@ -69,16 +69,25 @@ class Proof:
     answer: str
 
 
-def request_link(store: Store, email: str, *, address: str, now: datetime) -> None:
-    """Send a link if the address has an active account; the caller answers the same in every case."""
+def request_link(
+    store: Store, email: str, *, address: str, now: datetime, noted: Callable[[Session, Account | None], None]
+) -> None:
+    """Send a link if the address has an active account; the caller answers the same in every case.
+
+    `noted` writes the AuditEvent of the request in its transaction, of an address without an account too: None. What
+    is over a limit is no request.
+    """
     wanted = plain_email(email)
     if not wanted:
         return
     with store.write() as session:
         tries = ((limits.RECOVER_ACCOUNT, wanted), (limits.RECOVER_ADDRESS, address))
         is_allowed = limits.allow(session, now, *tries)
+        if not is_allowed:
+            return
         account = accounts.by_email(session, wanted)
-        if not is_allowed or account is None or not account.active:
+        noted(session, account)
+        if account is None or not account.active:
             return
         token = codes.new_token()
         accounts.add_link(

@@ -6,6 +6,7 @@ work for ten. Limits are rows too, so they hold across workers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
@@ -130,10 +131,20 @@ def finish(session: Session, token: str, purpose: Purpose, now: datetime) -> boo
     return found is not None and pending_proofs.use(session, found.token_hash, now)
 
 
-def send_text(store: Store, vault: Vault, token: str, purpose: Purpose, *, address: str, now: datetime) -> None:
+def send_text(
+    store: Store,
+    vault: Vault,
+    token: str,
+    purpose: Purpose,
+    *,
+    address: str,
+    now: datetime,
+    noted: Callable[[Session, Account], None],
+) -> None:
     """Send a code to the account's phone, or to the number a proof is about; the caller answers the same in any case.
 
-    At most three for one proof and six an hour to one number.
+    At most three for one proof and six an hour to one number. `noted` writes the AuditEvent of a code that is sent, in
+    its transaction.
     """
     with store.write() as session:
         found = under_way(session, token, purpose, now)
@@ -148,6 +159,7 @@ def send_text(store: Store, vault: Vault, token: str, purpose: Purpose, *, addre
         hashed = vault.hashed(code, found.token_hash)
         if pending_proofs.send(session, found.token_hash, hashed, now + CODE_LASTS, _MOST_TEXTS):
             queue(session, Notice.PROOF_CODE, number, now, code=code)
+            noted(session, account)
 
 
 def answer(

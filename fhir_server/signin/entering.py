@@ -19,6 +19,7 @@ from fhir_server.interactions.perform import record_sign_in
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
+from fhir_server.web.acting import send_code
 
 CLIENT = "portal"
 _TOKEN, _PURPOSE = "proof", "proof-for"
@@ -59,7 +60,7 @@ def after_password(account: Account, purpose: Purpose, target: str) -> BaseRespo
     if not need.ways:
         return redirect(f"/sign-in/set-up?{urlencode({'next': target})}", 303)
     if need.ways[0] is Way.TEXT:
-        second_proof.send_text(here.store, web.current().vault, token, purpose, address=here.address, now=now)
+        send_code(token, purpose)
     return redirect(f"/sign-in/proof?{urlencode({'next': target})}", 303)
 
 

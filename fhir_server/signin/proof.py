@@ -15,6 +15,7 @@ from fhir_server.interactions.perform import record_sign_in
 from fhir_server.signin import entering
 from fhir_server.signin.entering import UnderWay
 from fhir_server.signin.forms import field, message, page
+from fhir_server.web import acting
 from fhir_server.web.pictures import qr_picture
 
 _WRONG = {
@@ -64,9 +65,7 @@ def send_code() -> BaseResponse:
     found = entering.under_way()
     if found is None or Way.TEXT not in found.need.ways:
         return _over()
-    here = web.context()
-    vault = web.current().vault
-    second_proof.send_text(here.store, vault, found.token, found.purpose, address=here.address, now=here.now())
+    acting.send_code(found.token, found.purpose)
     query = {"way": Way.TEXT.value, "sent": "yes", "next": web.safe_next(field("next"))}
     return redirect(f"/sign-in/proof?{urlencode(query)}", 303)
 

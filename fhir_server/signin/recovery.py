@@ -7,15 +7,16 @@ from flask import request as incoming
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
-from fhir_server.identity import passwords, recovery, second_proof
+from fhir_server.identity import passwords, recovery
 from fhir_server.identity.recovery import Proof, Recoverable, Result
 from fhir_server.identity.second_proof import Purpose, Way
+from fhir_server.interactions.audit_strangers import record_act
 from fhir_server.interactions.perform import record_sign_in
-from fhir_server.signin import even
 from fhir_server.signin.entering import CLIENT
 from fhir_server.signin.forms import field, message, page, secret
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
+from fhir_server.web import acting, even
 
 _WRONG = {
     Way.AUTHENTICATOR: "The code is not right. Wait for the next one and try again",
@@ -37,7 +38,7 @@ def forgotten() -> Response:
     if not email:
         return page("forgotten", errors={"email": "Enter your e-mail address"})
     here = web.context()
-    recovery.request_link(here.store, email, address=here.address, now=here.now())
+    recovery.request_link(here.store, email, address=here.address, now=here.now(), noted=_asked)
     even.wait(since)
     return message(
         "Check your e-mail",
@@ -57,9 +58,7 @@ def show_reset(token: str) -> Response:
 
 def send_code(token: str) -> BaseResponse:
     """Send a code by text message; always the same answer."""
-    here = web.context()
-    vault = web.current().vault
-    second_proof.send_text(here.store, vault, token, Purpose.RECOVER, address=here.address, now=here.now())
+    acting.send_code(token, Purpose.RECOVER)
     return redirect(f"/reset-password/{token}?way={Way.TEXT}&sent=yes", 303)
 
 
@@ -97,6 +96,11 @@ def finished() -> Response:
         "We signed you out on every device. Sign in with your new password.",
         link=("Sign in", "/sign-in"),
     )
+
+
+def _asked(session: Session, account: Account | None) -> None:
+    about = f"account {account.id}" if account else "an address without an account"
+    record_act(web.context(), session, "ask-new-password", about)
 
 
 def _note(session: Session, account: Account, result: Result) -> None:

@@ -10,8 +10,9 @@ from fhir_server import web
 from fhir_server.identity.second_proof import Purpose
 from fhir_server.identity.sign_in import Attempt, Result, prove_password
 from fhir_server.interactions.perform import record_refused_sign_in
-from fhir_server.signin import entering, even
+from fhir_server.signin import entering
 from fhir_server.signin.forms import field, message, page, secret
+from fhir_server.web import even
 
 _REFUSED = "The e-mail address or password is not right. Check them and try again"
 _THROTTLED = "Too many tries. Wait 15 minutes and try again, or choose a new password"

@@ -11,13 +11,14 @@ from flask import abort
 
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
-from fhir_server.identity import carers
+from fhir_server.identity import carers, second_proof
+from fhir_server.identity.second_proof import Purpose
 from fhir_server.interactions.audit_strangers import record_act
 from fhir_server.interactions.model import Context
 from fhir_server.interactions.perform import record_administration
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
-from fhir_server.web.extension import context
+from fhir_server.web.extension import context, current
 from fhir_server.web.session import SignedIn, signed_in
 
 
@@ -87,6 +88,23 @@ def note(session: Session, action: str, description: str, *, reason: str = "") -
         record_act(context(), session, action, description, reason=reason)
     else:
         actor().record(session, action, description, status=403 if reason else 200)
+
+
+def send_code(token: str, purpose: Purpose) -> None:
+    """Send a code by text message for a proof under way, with its AuditEvent; the caller answers the same in any case.
+
+    Args:
+        token: What names the proof.
+        purpose: What the proof is for.
+    """
+    here = context()
+
+    def noted(session: Session, account: Account) -> None:
+        note(session, "send-proof-code", f"account {account.id} {purpose}")
+
+    second_proof.send_text(
+        here.store, current().vault, token, purpose, address=here.address, now=here.now(), noted=noted
+    )
 
 
 def actor() -> Actor:

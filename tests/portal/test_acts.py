@@ -161,6 +161,8 @@ def own_account(stage: Stage, amelia: Quick) -> None:
     for act, wanted in (("want-text-codes", "yes"), ("stop-text-codes", "no")):
         with stage.does(act, mine):
             done(amelia.send("/account/text-codes", {"wanted": wanted}))
+    with stage.does("send-proof-code", ("proof-code", "+447700900222")):
+        done(amelia.send("/account/mobile", {"mobile": "07700 900222"}))
     with stage.does("remove-mobile", mine):
         done(amelia.send("/account/mobile", {"action": "remove"}))
     with stage.does("renew-recovery-codes", mine):
@@ -219,6 +221,8 @@ def strangers_and_desk(stage: Stage) -> None:
     desk, admin, stranger = Quick(stage.server, DESK), Quick(stage.server, ADMIN), Quick(stage.server)
     with stage.does("send-contact-message", ("account-requested", MESSAGE["email"])):
         done(stranger.send("/contact/message", MESSAGE, page="/contact/message"))
+    with stage.does("ask-new-password", ("reset-password", AMELIA)):
+        done(stranger.send("/forgotten-password", {"email": AMELIA}))
     message = re.search(r'action="(/service-desk/messages/[^"]+/close)"', desk.get("/service-desk/requests"))
     assert message is not None
     with stage.does("close-contact-message"):

@@ -58,6 +58,18 @@ def test_no_password_is_recovered_off_the_log_and_the_link_still_works(world: Wo
     assert browser_of.post(link, form).location == "/reset-password/finished"
 
 
+def test_no_link_and_no_code_is_sent_off_the_log_whoever_asks(world: World, browser_of: Browser) -> None:
+    _account(world)
+    known, unknown = {"email": "patient@example.org"}, {"email": "nobody@example.org"}
+    _refused(world, lambda: browser_of.post("/forgotten-password", known).status_code)
+    _refused(world, lambda: browser_of.post("/forgotten-password", unknown).status_code)
+    assert not world.mail()
+    browser_of.post("/forgotten-password", known)
+    link = world.link("reset-password")
+    _refused(world, lambda: browser_of.post(f"{link}/code", {}, page="/sign-in").status_code)
+    assert [each["kind"] for each in world.mail()] == ["reset-password"]
+
+
 def test_no_new_address_is_confirmed_off_the_log(world: World, browser_of: Browser) -> None:
     account = _account(world)
     with world.store.write() as session:

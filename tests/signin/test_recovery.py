@@ -1,8 +1,11 @@
 """A lost password: e-mail link and a second proof; the memorable answer is never enough."""
 
 import re
+from typing import Any
 
+import orjson
 import pytest
+from sqlalchemy import text
 
 from fhir_server.identity import passwords
 from fhir_server.identity.agreements import SHIPPED
@@ -36,6 +39,12 @@ def _person(world: World, *, mobile: str = "+447700900123", question: str = QUES
     secrets = Secrets(passwords.hashed(PASSWORD), passwords.hashed(passwords.plain_answer("Zoë")) if question else "")
     with world.store.write() as session:
         accounts.add(session, account, secrets)
+
+
+def _events(world: World) -> list[Any]:
+    with world.store.read() as session:
+        rows = session.connection.execute(text("SELECT content FROM audit_event ORDER BY seq")).all()
+    return [orjson.loads(bytes(content)) for (content,) in rows]
 
 
 def _ask(browser: Browser, email: str = "patient@example.org") -> str:
@@ -87,6 +96,22 @@ def test_unknown_address_gets_the_same_answer_and_no_message(world: World, brows
     _person(world)
     assert said(_ask(browser_of)) == said(_ask(browser_of, "nobody@example.org"))
     assert [message["to"] for message in world.mail()] == ["patient@example.org"]
+
+
+def test_each_request_is_on_the_log_whoever_it_is_for_and_in_nobodys_own_log(world: World, browser_of: Browser) -> None:
+    """A stranger who knows an address must not write into its owner's access log, nor learn whether it has one."""
+    _person(world)
+    before = _events(world)
+    for email in ("patient@example.org", "nobody@example.org"):
+        _ask(browser_of, email)
+    link = world.link("reset-password")
+    for _ in range(4):
+        _code(world, browser_of, link)
+    acts = [(event["subtype"][0]["code"], event["entity"][0]["name"]) for event in _events(world)[len(before) :]]
+    assert acts[:2] == [("ask-new-password", "account a-1"), ("ask-new-password", "an address without an account")]
+    assert acts[2:] == [("send-proof-code", "account a-1 recover")] * 3, "the fourth was not sent"
+    named = [event["agent"] for event in _events(world)[len(before) :]]
+    assert all("Patient/1" not in str(agents) for agents in named)
 
 
 def test_five_wrong_answers_use_the_link_up(world: World, browser_of: Browser) -> None:

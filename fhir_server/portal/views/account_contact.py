@@ -11,7 +11,9 @@ from fhir_server.identity import account_changes, second_proof
 from fhir_server.identity.accounts import plain_email
 from fhir_server.identity.invitations import plain_mobile
 from fhir_server.identity.second_proof import Purpose, Result, Way
-from fhir_server.portal.views.account_acts import Actor, actor, form
+from fhir_server.portal.views.account_acts import actor, form
+from fhir_server.web import even
+from fhir_server.web.acting import send_code
 
 _TOKEN = "new-mobile"  # noqa: S105 - the name of a value in the form cookie
 _LONGEST = 320
@@ -19,8 +21,8 @@ _LONGEST = 320
 
 @web.require_fresh()
 def change_email() -> Response:
-    """Send a link to a new address; the old one is told, and stays in use until the link is followed."""
-    who = actor()
+    """Send a link to a new address, at one pace whoever has it; the old one is told, and stays until it is followed."""
+    who, since = actor(), even.started()
     if request.method == "GET":
         return form("email", email=who.account.email, typed="")
     typed = request.form.get("new-email", "").strip()[:_LONGEST]
@@ -32,6 +34,7 @@ def change_email() -> Response:
     if not is_sent:
         text = "You asked for this too often. Wait an hour and try again"
         return form("email", {"new-email": text}, status=429, email=who.account.email, typed=typed)
+    even.wait(since)
     return redirect("/account?done=email-asked", 303)
 
 
@@ -52,7 +55,7 @@ def change_mobile() -> Response:
         return form("mobile", wrong, mobile=who.account.mobile, typed=typed)
     token = account_changes.ask_new_mobile(who.context.store, who.account, number, who.now)
     form_state[_TOKEN] = token
-    _send(who, token)
+    send_code(token, Purpose.MOBILE)
     return redirect("/account/mobile/code", 303)
 
 
@@ -68,7 +71,7 @@ def confirm_mobile() -> Response:
     if request.method == "GET":
         return form("mobile_code", ending=pending.detail[-3:])
     if request.form.get("action") == "send":
-        _send(who, token)
+        send_code(token, Purpose.MOBILE)
         return redirect("/account/mobile/code", 303)
     typed = request.form.get("code", "").strip()
     if not typed:
@@ -79,6 +82,8 @@ def confirm_mobile() -> Response:
         if outcome.result is Result.PROVED:
             account_changes.use_mobile(session, who.account, outcome.detail, who.now)
             who.record(session, "change-mobile")
+        else:
+            who.record(session, "change-mobile", status=403)
     if outcome.result is Result.WRONG:
         wrong = {"code": "The code is not right, or too old. Check it, or ask for a new one"}
         return form("mobile_code", wrong, status=403, ending=pending.detail[-3:])
@@ -86,14 +91,3 @@ def confirm_mobile() -> Response:
     if outcome.result is Result.OVER:
         return redirect("/account/mobile", 303)
     return redirect("/account?done=mobile", 303)
-
-
-def _send(who: Actor, token: str) -> None:
-    second_proof.send_text(
-        who.context.store,
-        web.current().vault,
-        token,
-        Purpose.MOBILE,
-        address=who.context.address,
-        now=who.now,
-    )
