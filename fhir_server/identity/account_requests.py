@@ -238,7 +238,8 @@ def set_up(
         return wrong
     with store.write() as session:
         session.lock(hash64(f"account:{request.practitioner}"))
-        if of_link(session, token, now) is None or not _is_free(session, request):
+        # INVARIANT: a link that asks the owner of an account opens no other, also where that is closed meanwhile.
+        if request.account_id or of_link(session, token, now) is None or not _is_free(session, request):
             return ""
         # INVARIANT: one person never gets two accounts, by two links or by a link and a smartcard.
         if _has_account(session, request.practitioner):

@@ -71,6 +71,7 @@ ACCOUNT_ACTIONS = (
     "grant-access-request",
     "invite-carer",
     "invite-parent",
+    "join-organisation",
     "list-parent-invitations",
     "leave-record",
     "link-nhs-login",

@@ -225,8 +225,8 @@ class Notice(Enum):
         "professional-invited",
         EMAIL,
         "Set up your account",
-        "Hello {name}\n\n{organization} invites you to {brand}. Use this link within 7 days to set up your account. "
-        "It works once:\n\n{base_url}/set-up/{token}" + ENDING,
+        "Hello {name}\n\n{organization} invites you to {brand}. Use this link within 7 days to set up your account, or "
+        "to say yes with the one that you have. It works once:\n\n{base_url}/set-up/{token}" + ENDING,
     )
     LOGIN_LINKED = (
         "login-linked",

@@ -89,7 +89,7 @@ def arrive(context: Context, provider: Provider, subject: str, clinician: Clinic
     here = [role for role in roles if role.get("organization", {}).get("reference") == place.organization]
     current = [role for role in here if _is_current(role, context)]
     if not clinician.works:
-        _withdraw(place, found.account, current, works_elsewhere=_works(roles, place, context))
+        _withdraw(place, found.account, current)
         return _refused(found, _ENDED)
     if here and not current:
         return _refused(found, _ENDED_HERE)
@@ -209,7 +209,7 @@ def _keep_codes(place: _Place, current: list[dict[str, Any]], clinician: Clinici
         place.update({**current[0], "code": wanted})
 
 
-def _withdraw(place: _Place, account: Account | None, current: list[dict[str, Any]], *, works_elsewhere: bool) -> None:
+def _withdraw(place: _Place, account: Account | None, current: list[dict[str, Any]]) -> None:
     """End somebody's role at the hospital, with every session, app, request and emergency access of theirs, at once."""
     if not current:
         return
@@ -220,16 +220,11 @@ def _withdraw(place: _Place, account: Account | None, current: list[dict[str, An
     if account is None:
         return
     with context.store.write() as session:
-        ended = leaving.end_access(session, account, context.now(), works_elsewhere=works_elsewhere)
+        ended = leaving.end_access(session, account, context.now())
         about = f"account {account.id}"
         record_administration(context, session, place.principal, action="professional-leaves", description=about)
     for session_id in ended:
         end_break_glass.end_of_session(context, key_of_reference(account.reference), session_id)
-
-
-def _works(roles: list[dict[str, Any]], place: _Place, context: Context) -> bool:
-    elsewhere = [role for role in roles if role.get("organization", {}).get("reference") != place.organization]
-    return any(_is_current(role, context) for role in elsewhere)
 
 
 def _is_current(role: Mapping[str, Any], context: Context) -> bool:

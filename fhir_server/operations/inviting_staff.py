@@ -1,8 +1,8 @@
 """A coordinator lets a colleague in: entry and role in the directory, and a one-time link to set up an account.
 
-The number of a register says who they are. Whoever has an account already, here or elsewhere, is not invited again, and
-whoever has a role elsewhere asks for an account themselves: a number and a name are no secret. Who left comes back with
-a new account, at the old address too, and with nothing of before.
+The number of a register says who they are. Whoever has an account is asked to work here, too, and says yes or no with
+that account (`joining_staff`). Whoever has a role elsewhere and no account asks for one themselves: a number and a name
+are no secret. Who left comes back with a new account, at the old address too, and with nothing of before.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from fhir_server.access.closure import closure
 from fhir_server.access.principal import Principal
 from fhir_server.identity import account_requests, codes, leaving, limits
 from fhir_server.identity.account_requests import SET_UP_WITHIN, AccountRequest, RequestState
-from fhir_server.identity.accounts import plain_email
+from fhir_server.identity.accounts import Role, plain_email
 from fhir_server.identity.limits import Limit
 from fhir_server.identity.staff_directory import GMC, USER_ID
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform, record_administration
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
+from fhir_server.operations.joining_staff import works_for
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store import account_requests as rows
 from fhir_server.store import accounts
@@ -61,7 +62,7 @@ class Colleague:
 
 
 def waiting(session: Session, organization: str) -> tuple[AccountRequest, ...]:
-    """Return the colleagues of an organisation who have a link and no account yet, oldest first."""
+    """Return the colleagues of an organisation who have a link and have not used it yet, oldest first."""
     found = rows.in_states(session, (RequestState.APPROVED,), limit=1_000) if organization else ()
     return tuple(each for each in found if each.organization == organization)
 
@@ -69,9 +70,11 @@ def waiting(session: Session, organization: str) -> tuple[AccountRequest, ...]:
 def invite(context: Context, principal: Principal, coordinator: Account, typed: Colleague) -> str:
     """Put a colleague into the directory and send them a link; return the id of the invitation.
 
+    Somebody with an account elsewhere is put nowhere before they have said yes.
+
     Raises:
-        FhirError: INVALID_VALUE with one issue per field; DUPLICATE (409) for who has an account or an invitation;
-            THROTTLED (429); FORBIDDEN (403) without an organisation.
+        FhirError: INVALID_VALUE with one issue per field; DUPLICATE (409) for who works here, has an invitation, or an
+            account that is not a professional's; THROTTLED (429); FORBIDDEN (403) without an organisation.
     """
     now, them = context.now(), _checked(typed)
     if not coordinator.organization:
@@ -79,15 +82,16 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
     _count(context, coordinator)
     with context.store.read() as session:
         known = accounts.by_email(session, them.email)
-        if known is not None and not leaving.has_left(session, known):
+        if known is not None and not (_is_professional(known) or leaving.has_left(session, known)):
             raise FhirError(Kind.DUPLICATE, _TAKEN, ("email",))
         if any(each.email == them.email for each in waiting(session, coordinator.organization)):
             raise FhirError(Kind.DUPLICATE, "They have an invitation already. Send that again", ("email",))
     service = _Service(context, principal)
     practitioner, is_new = _practitioner(service, them, known.reference if known else "")
+    owner = service.read(coordinator.organization)
+    if theirs := _account_elsewhere(context, practitioner, coordinator.organization):
+        return _send(service, coordinator, them, practitioner, str(owner.get("name", "")), account_id=theirs)
     with context.store.read() as session:
-        if any(account.active for account in accounts.by_reference(session, practitioner)):
-            raise FhirError(Kind.DUPLICATE, "This person has an account already", ("number",))
         # INVARIANT: an account counts as every role of its person: nobody vouches for what is another organisation's.
         belongs = closure(session, practitioner, to_us(now)).organizations
         if set(belongs) - {key_of_reference(coordinator.organization)}:
@@ -96,7 +100,6 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
     if not is_new and not _was_ever_here(service, practitioner, coordinator.organization):
         raise FhirError(Kind.INVALID_VALUE, _NOWHERE, ("number",))
     _give_role(service, practitioner, coordinator.organization, them)
-    owner = service.read(coordinator.organization)
     return _send(service, coordinator, them, practitioner, str(owner.get("name", "")))
 
 
@@ -226,7 +229,34 @@ def _give_role(service: _Service, practitioner: str, organization: str, them: Co
     )
 
 
-def _send(service: _Service, coordinator: Account, them: Colleague, practitioner: str, organization_name: str) -> str:
+def _account_elsewhere(context: Context, practitioner: str, organization: str) -> str:
+    """Return the id of the account of a professional who works for others, "" where there is none.
+
+    Raises:
+        FhirError: DUPLICATE (409) where the account is no professional's, or of somebody who works here, too.
+    """
+    with context.store.read() as session:
+        theirs = next((each for each in accounts.by_reference(session, practitioner) if each.active), None)
+        if theirs is None:
+            return ""
+        if not _is_professional(theirs) or works_for(session, context, practitioner, organization):
+            raise FhirError(Kind.DUPLICATE, "This person has an account already", ("number",))
+    return theirs.id
+
+
+def _is_professional(account: Account) -> bool:
+    return account.active and account.role == Role.PROFESSIONAL
+
+
+def _send(
+    service: _Service,
+    coordinator: Account,
+    them: Colleague,
+    practitioner: str,
+    organization_name: str,
+    *,
+    account_id: str = "",
+) -> str:
     context, now, token = service.context, service.context.now(), codes.new_token()
     new = AccountRequest(
         id=str(uuid.uuid4()),
@@ -256,6 +286,7 @@ def _send(service: _Service, coordinator: Account, them: Colleague, practitioner
             by=coordinator.id,
             token_hash=codes.token_hash(token),
             token_expires_at=now + SET_UP_WITHIN,
+            account_id=account_id,
             now=now,
         )
         told = {"name": new.name, "organization": organization_name, "token": token}

@@ -116,7 +116,7 @@ def end(context: Context, principal: Principal, team: Team) -> None:
 def candidates(context: Context, team: Team) -> tuple[Account, ...]:
     """Return the professionals of the organisation, by name: whom a team may have as members."""
     with context.store.read() as session:
-        return leaving.team(session, team.organization)
+        return leaving.team(session, team.organization, context.now())
 
 
 def current_members(context: Context, principal: Principal, team: Team) -> tuple[tuple[Member, bool], ...]:

@@ -14,6 +14,7 @@ from fhir_server.identity import account_requests
 from fhir_server.identity.account_requests import TOPICS, Asked
 from fhir_server.interactions.audit_strangers import record_act
 from fhir_server.interactions.perform import record_sign_in
+from fhir_server.signin import joining
 from fhir_server.signin.entering import CLIENT
 from fhir_server.signin.forms import field, message, page, secret
 from fhir_server.spec.outcome import FhirError, Kind
@@ -79,11 +80,13 @@ def send_request() -> Response:
     return _thanks()
 
 
-def show_set_up(token: str) -> Response:
-    """Ask for a password, where the link works."""
+def show_set_up(token: str) -> BaseResponse:
+    """Ask for a password, or who has an account whether they say yes, where the link works."""
     here = web.context()
     with here.store.read() as session:
         request = account_requests.of_link(session, token, here.now())
+    if request is not None and request.account_id:
+        return joining.answer(request, token) or _dead()
     return page("contact-set-up", email=request.email) if request else _dead()
 
 
@@ -92,6 +95,8 @@ def set_up(token: str) -> BaseResponse:
     here = web.context()
     with here.store.read() as session:
         request = account_requests.of_link(session, token, here.now())
+    if request is not None and request.account_id:
+        return joining.answer(request, token) or _dead()
     if request is None or field("terms") != "accepted":
         missing = {"terms": "Tick the box to accept the terms of use"}
         return page("contact-set-up", errors=missing, email=request.email) if request else _dead()

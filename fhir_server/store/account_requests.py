@@ -37,7 +37,7 @@ class AccountRequest:
         organization: `Organization/…` of that person, or "".
         decided_by: Account of the second person, or "".
         token_expires_at: Until when the set-up link works.
-        account_id: The account that was made, or "".
+        account_id: The account that was made, or that is to get one more role; "" for one to be made.
     """
 
     id: str
@@ -133,6 +133,7 @@ def decide(
     by: str,
     token_hash: str = "",
     token_expires_at: datetime | None = None,
+    account_id: str = "",
     now: datetime,
 ) -> bool:
     """Approve or refuse a request that waits; False where somebody else was first."""
@@ -144,6 +145,7 @@ def decide(
         "decided_at": to_us(now),
         "token_hash": token_hash or None,
         "token_expires_at": to_us(token_expires_at) if token_expires_at else None,
+        "account_id": account_id or None,
     }
     return _changed(session, (row.id == request_id) & row.state.in_([str(found) for found in wanted]), values)
 

@@ -228,6 +228,11 @@ def allow_emergencies(session: Session, account_id: str, *, allowed: bool) -> No
     _update(session, account_id, may_break_glass=allowed)
 
 
+def set_organization(session: Session, account_id: str, organization: str) -> None:
+    """Let a professional act for another organisation, without what they may do in emergencies for the last one."""
+    _update(session, account_id, organization=organization or None, may_break_glass=False)
+
+
 def confirm_email(session: Session, account_id: str, now: datetime) -> None:
     """Make a registered account active, its e-mail address confirmed."""
     _update(session, account_id, active=True, email_confirmed_at=to_us(now))

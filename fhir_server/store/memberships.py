@@ -73,6 +73,14 @@ def of_sources(session: Session, sources: Sequence[int]) -> list[Membership]:
     return [Membership(*found) for found in session.connection.execute(statement)]
 
 
+def members(session: Session, organization: int, now_us: int) -> frozenset[int]:
+    """Return the keys of whoever belongs to an organisation itself now."""
+    row = tables.membership.c
+    holds = (row.valid_from <= now_us) & (row.valid_to > now_us)
+    found = select(row.member).where(row.container == organization, row.kind == ORGANIZATION, holds)
+    return frozenset(session.connection.execute(found).scalars())
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What a member is now.

@@ -77,16 +77,14 @@ def test_a_coordinators_program_keeps_the_teams_of_its_organisation(one: Desk) -
             "organization": {"reference": "Organization/1"}, "active": True}  # fmt: skip
     one.server.put(role, op)
     token, stranger = _token(one, "coordinator"), _token(one, "coordinator", "Organization/2")
-    member = one.account("professional", "Practitioner/ada")
+    member, elsewhere = one.account("professional", "Practitioner/ada"), one.account("professional", "Practitioner/bo")
     made = one.call("POST", TEAMS, token, {"name": "Renal"})
     assert made.status_code == 201, made.text
     path = made.headers["Location"]
-    assert one.call("POST", f"{path}/members", token, {"account_id": member.id}).status_code == 404
-    with one.server.store.write() as session:
-        accounts.add(session, _of(member, "Organization/1"), accounts.Secrets("x", "x"))
-    who = {"account_id": "of-organisation"}
+    assert one.call("POST", f"{path}/members", token, {"account_id": elsewhere.id}).status_code == 404
+    who = {"account_id": member.id}
     listed = one.call("GET", "/api/v1/professionals", token).json["professionals"]
-    assert [each["id"] for each in listed] == ["of-organisation"]
+    assert [each["id"] for each in listed] == [member.id]
     added = one.call("POST", f"{path}/members", token, who)
     assert [each["role"] for each in added.json["members"]] == ["PractitionerRole/role"]
     assert one.call("POST", f"{path}/rename", token, {"name": "Renal clinic"}).json["name"] == "Renal clinic"
@@ -142,8 +140,3 @@ def test_accounts_that_wait_for_their_month_to_be_over_keep_no_other_from_being_
         sent = messages.lease(session, clock(), timedelta(0), limit=100)
     day = (clock() + closing_unused.REMINDED_BEFORE).date().isoformat()
     assert [each.details["last_day"] for each in sent if each.recipient == late.email] == [day]
-
-
-def _of(account: accounts.Account, organization: str) -> accounts.Account:
-    its = {name: getattr(account, name) for name in accounts.Account.__dataclass_fields__}
-    return accounts.Account(**its | {"id": "of-organisation", "email": "ada@example.org", "organization": organization})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from fhir_server.identity import limits
+import pytest
+
+from fhir_server.identity import account_requests, leaving, limits
+from fhir_server.identity.agreements import Acceptance
 from fhir_server.operations.inviting_staff import INVITE
 from fhir_server.store import accounts
-from tests.portal.conftest import COORDINATOR, Person
+from fhir_server.store.accounts import Account
+from tests.portal.conftest import CONSULTANT, COORDINATOR, GP, Person
 from tests.portal.test_carers import sent
 from tests.server import Server
 
@@ -51,6 +55,139 @@ def test_a_colleague_gets_a_link_sets_up_an_account_and_is_in_the_team(server: S
     assert (again.status_code, "has an account already" in again.text) == (409, True)
     other = nadia.send(f"{TEAM}/invite", ADA | {"email": "bo@example.org", "family": "Berg"})
     assert (other.status_code, "somebody else by this number" in other.text) == (422, True)
+
+
+HELEN = {"given": "Helen", "family": "Ashworth", "email": "h.ashworth@new.example.org", "job": "Visiting doctor"}
+NEW_ACCOUNT = {"password": "walrus kettle orbit 41", "terms": "accepted"}
+
+
+def account(server: Server, email: str) -> Account:
+    with server.store.read() as session:
+        found = accounts.by_email(session, email)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def helen(server: Server) -> dict[str, str]:
+    """Return how a coordinator invites the doctor who works elsewhere, and has an account."""
+    entry = server.get(f"/{account(server, GP).reference}", server.operator())
+    numbers = [each["value"] for each in entry["identifier"] if each["system"].endswith("/sds-user-id")]
+    return HELEN | {"number": numbers[0]}
+
+
+def roles(server: Server, email: str) -> set[str]:
+    """Return the organisations of the roles that somebody has now."""
+    query = f"practitioner={account(server, email).reference}&active=true"
+    found = server.get(f"/PractitionerRole?{query}", server.operator()).get("entry", ())
+    return {each["resource"]["organization"]["reference"] for each in found}
+
+
+def seen(server: Server, email: str) -> int:
+    """Return how many measurements somebody sees."""
+    theirs = account(server, email)
+    token = server.token(theirs.reference, account_id=theirs.id)
+    return int(server.get("/Observation?_summary=count", token)["total"])
+
+
+def invited(server: Server, nadia: Person, whom: dict[str, str]) -> str:
+    server.clock.advance(seconds=1)
+    assert "on its way" in nadia.follow(nadia.send(f"{TEAM}/invite", whom))
+    return f"/set-up/{sent(server, 'professional-invited', whom['email'])[-1]['token']}"
+
+
+def test_who_works_elsewhere_says_yes_with_their_account_and_gains_nothing_before(
+    server: Server, helen: dict[str, str]
+) -> None:
+    nadia, doctor, other, stranger = (
+        Person(server, COORDINATOR),
+        Person(server, GP),
+        Person(server, CONSULTANT),
+        Person(server),
+    )
+    practice, trust = account(server, GP).organization, account(server, COORDINATOR).organization
+    before, link = seen(server, GP), invited(server, nadia, helen)
+    assert (roles(server, GP), seen(server, GP)) == ({practice}, before)
+    assert f": {HELEN['given']}" not in nadia.get(TEAM).partition("With an account")[2]
+
+    for answer in (stranger.open(link), stranger.send(link, NEW_ACCOUNT)):
+        assert (answer.status_code, answer.location) == (303, f"/sign-in?next={link}")
+    other.get(link, 403)
+    assert other.send(link, NEW_ACCOUNT).status_code == 403
+    with server.store.read() as session:
+        assert accounts.by_email(session, helen["email"]) is None, "no second account"
+    assert roles(server, GP) == {practice}
+
+    assert "Visiting doctor" in doctor.get(link)
+    assert doctor.send(link, {}, page=link).status_code == 200
+    assert roles(server, GP) == {practice, trust}
+    assert seen(server, GP) > before
+    assert "Helen Ashworth" in nadia.get(TEAM).partition("With an account")[2]
+    assert sent(server, "security-changed", GP), "told at the address of the account"
+    assert doctor.send(link, {}, page="/contact").status_code == 404, "the link works once"
+    assert nadia.send(f"{TEAM}/invite", helen).status_code == 409, "works here now"
+
+
+def test_who_leaves_and_still_works_elsewhere_keeps_that_and_can_be_asked_back(
+    server: Server, helen: dict[str, str]
+) -> None:
+    nadia, doctor = Person(server, COORDINATOR), Person(server, GP)
+    practice, before = account(server, GP).organization, seen(server, GP)
+    for _ in range(2):
+        link = invited(server, nadia, helen)
+        assert doctor.send(link, {}, page=link).status_code == 200
+        assert seen(server, GP) > before
+        leave = f"{TEAM}/{account(server, GP).id}/leave"
+        assert "Their access has ended" in nadia.follow(nadia.send(leave, {"understood": "yes"}))
+        assert doctor.open("/patients").status_code == 303, "signed out"
+        assert (roles(server, GP), seen(server, GP)) == ({practice}, before)
+        assert account(server, GP).organization == practice
+        nadia.get(leave, 404)
+        doctor = Person(server, GP)
+
+
+def test_who_leaves_the_first_of_two_organisations_acts_for_the_other_without_emergency_access(
+    server: Server, helen: dict[str, str]
+) -> None:
+    nadia, doctor = Person(server, COORDINATOR), Person(server, GP)
+    link = invited(server, nadia, helen)
+    assert doctor.send(link, {}, page=link).status_code == 200
+    theirs, trust = account(server, GP), account(server, COORDINATOR).organization
+    assert theirs.may_break_glass
+    op = server.operator()
+    for entry in server.get(f"/PractitionerRole?practitioner={theirs.reference}&active=true", op)["entry"]:
+        if entry["resource"]["organization"]["reference"] != trust:
+            server.put({**entry["resource"], "active": False}, op)
+    with server.store.write() as session:
+        leaving.end_access(session, theirs, server.clock())
+    now = account(server, GP)
+    assert (now.active, now.organization, now.may_break_glass) == (True, trust, False)
+
+
+def test_a_link_for_the_owner_of_an_account_opens_no_other_when_that_is_closed(
+    server: Server, helen: dict[str, str]
+) -> None:
+    link = invited(server, Person(server, COORDINATOR), helen)
+    with server.store.write() as session:
+        accounts.set_active(session, account(server, GP).id, active=False, now=server.clock())
+    answer = Person(server).send(link, NEW_ACCOUNT)
+    assert (answer.status_code, answer.location) == (303, f"/sign-in?next={link}")
+    found = account_requests.set_up(
+        server.store, link.rpartition("/")[2], NEW_ACCOUNT["password"], Acceptance(), server.clock(), lambda *_: None
+    )
+    assert found == "", "a dead link"
+    with server.store.read() as session:
+        assert accounts.by_email(session, helen["email"]) is None
+
+
+def test_only_a_professional_is_asked_and_at_no_address_of_somebody_else(server: Server, helen: dict[str, str]) -> None:
+    nadia = Person(server, COORDINATOR)
+    for taken in (CONSULTANT, COORDINATOR):
+        refused = nadia.send(f"{TEAM}/invite", helen | {"email": taken})
+        assert (refused.status_code, "has an account already" in refused.text) == (409, True), taken
+    wrong = nadia.send(f"{TEAM}/invite", helen | {"family": "Berg"})
+    assert (wrong.status_code, "somebody else by this number" in wrong.text) == (422, True)
+    assert not sent(server, "professional-invited", helen["email"])
 
 
 def test_nobody_vouches_for_who_has_a_role_elsewhere(server: Server) -> None:

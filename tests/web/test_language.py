@@ -22,7 +22,7 @@ FOR_STAFF = (
     "admin/",
     *(f"portal/{name}" for name in ("administration", "desk", "developer", "organisation", "privacy", "professional")),
     *("portal/messages.html", "portal/service_desk.html", "portal/account/resets.html", "portal/record/emergency.html"),
-    *("signin/ehr-launch-agreement.html", "signin/sign-in-conflicts.html"),
+    *(f"signin/{name}.html" for name in ("ehr-launch-agreement", "join-organisation", "sign-in-conflicts")),
 )
 """Pages that speak English on purpose: staff work in the language of their systems."""
 NOT_YET = {

@@ -14,7 +14,7 @@ from fhir_server.identity import leaving
 from fhir_server.operations import inviting_staff
 from fhir_server.operations.inviting_staff import Colleague
 from fhir_server.portal.forms import Problem
-from fhir_server.portal.models.words import concepts, reference
+from fhir_server.portal.models.words import concepts
 from fhir_server.portal.road import Road, clerk, road
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web.acting import Actor, actor
@@ -32,7 +32,7 @@ def team() -> str:
     """List the professionals of the organisation."""
     me = actor()
     with me.context.store.read() as session:
-        members = leaving.team(session, me.account.organization)
+        members = leaving.team(session, me.account.organization, me.now)
         waiting = inviting_staff.waiting(session, me.account.organization)
     return render_template(
         "portal/organisation/team.html",
@@ -74,9 +74,8 @@ def leave(account_id: str) -> str | Response:
         return again
     me, way = actor(), road()
     with me.context.store.read() as session:
-        leaver = leaving.member(session, me.account.organization, account_id)
-    roles = _roles(way, leaver)
-    here = [role for role in roles if reference(role.get("organization")) == me.account.organization]
+        leaver = leaving.member(session, me.account.organization, account_id, me.now)
+    here = _roles(way, leaver, me.account.organization)
     if request.method == "GET" or request.form.get("understood") != "yes":
         problems = () if request.method == "GET" else (Problem("Tick the box to confirm", "#understood"),)
         titles = [concepts(role.get("code")) for role in here]
@@ -86,14 +85,15 @@ def leave(account_id: str) -> str | Response:
     for role in here:
         service.update(_ended(role, way), str(role["meta"]["versionId"]))
     with me.act("professional-leaves", f"account {leaver.id}") as session:
-        ended = leaving.end_access(session, leaver, me.now, works_elsewhere=len(roles) > len(here))
+        ended = leaving.end_access(session, leaver, me.now)
     _stop_what_runs(me, leaver, ended)
     return redirect("/organisation/team?done=left", 303)
 
 
-def _roles(way: Road, leaver: leaving.Account) -> list[dict[str, Any]]:
-    """Return the roles that somebody has now, wherever."""
-    query = (("practitioner", leaver.reference), ("active", "true"), ("_count", _MOST_ROLES))
+def _roles(way: Road, leaver: leaving.Account, organization: str) -> list[dict[str, Any]]:
+    """Return the roles that somebody has in an organisation."""
+    whose = (("practitioner", leaver.reference), ("organization", organization))
+    query = (*whose, ("active", "true"), ("_count", _MOST_ROLES))
     return list(way.search("PractitionerRole", *query).matches)
 
 

@@ -1,0 +1,84 @@
+"""A professional with an account says yes to work for one more organisation: nothing is theirs there before.
+
+INVARIANT: such an invitation opens no account and changes nobody else's. Role, use of the link, message and AuditEvents
+are one transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_server.access.closure import closure
+from fhir_server.access.principal import Principal
+from fhir_server.identity import account_changes, account_requests
+from fhir_server.identity.account_requests import AccountRequest
+from fhir_server.identity.accounts import Role
+from fhir_server.interactions import finishing, suspension, writing
+from fhir_server.interactions.job import Job
+from fhir_server.interactions.model import Code, Context, Interaction
+from fhir_server.interactions.perform import record_administration
+from fhir_server.operations.deciding_cases import service_job
+from fhir_server.spec.values import instant_text
+from fhir_server.store import account_requests as rows
+from fhir_server.store import accounts
+from fhir_server.store.accounts import Account
+from fhir_server.store.database import Session
+from fhir_server.store.instants import to_us
+from fhir_server.store.keys import hash64, key_of_reference
+
+_TOLD = "Your account now counts for one more organisation that you work for."
+
+
+def works_for(session: Session, context: Context, practitioner: str, organization: str) -> bool:
+    """Return whether somebody has a role in an organisation now."""
+    return key_of_reference(organization) in closure(session, practitioner, to_us(context.now())).organizations
+
+
+def is_for(request: AccountRequest, account: Account) -> bool:
+    """Return whether an invitation is for this account, which is still its person's."""
+    is_theirs = request.account_id == account.id and request.practitioner == account.reference
+    return is_theirs and account.active and account.role == Role.PROFESSIONAL
+
+
+def join(context: Context, principal: Principal, account: Account, token: str) -> bool:
+    """Give the owner of an account the role that they are invited to; False for a link that is not theirs or is used.
+
+    Args:
+        context: Where it happens.
+        principal: Who is signed in.
+        account: Theirs.
+        token: Of the link.
+    """
+    now = context.now()
+    with context.store.write() as session:
+        # The lock of everything that opens an account of this person: of two at once, one finds the link used.
+        session.lock(hash64(f"account:{account.reference}"))
+        request, own = account_requests.of_link(session, token, now), accounts.by_id(session, account.id)
+        if request is None or own is None or not is_for(request, own):
+            return False
+        if not works_for(session, context, request.practitioner, request.organization):
+            job = service_job(session, principal, context)
+            _create(job, _role(request, own, instant_text(now)))
+            finishing.finish(job)
+        rows.complete(session, request.id, own.id)
+        account_changes.tell(session, own, _TOLD, now)
+        about = f"request {request.id} {request.organization}"
+        record_administration(context, session, principal, action="join-organisation", description=about)
+    return True
+
+
+def _create(job: Job, role: dict[str, Any]) -> None:
+    logical_id = job.context.new_id()
+    writing.insert(job, "PractitionerRole", logical_id, role)
+    suspension.record(job, Interaction(Code.CREATE, type="PractitionerRole", id=logical_id), 201)
+
+
+def _role(request: AccountRequest, account: Account, start: str) -> dict[str, Any]:
+    return {
+        "resourceType": "PractitionerRole",
+        "active": True,
+        "period": {"start": start},
+        "practitioner": {"reference": request.practitioner, "display": account.name},
+        "organization": {"reference": request.organization},
+        "code": [{"text": request.job}],
+    }
