@@ -15,6 +15,7 @@ from typing import Final
 from fhir_server.identity import codes, leaving, limits, passwords
 from fhir_server.identity.accounts import Role, create_account, plain_email
 from fhir_server.identity.agreements import Acceptance
+from fhir_server.identity.invitation_person import plain_name
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Issue, Kind
@@ -60,9 +61,9 @@ def ask(session: Session, asked: Asked, *, address: str, now: datetime) -> str:
     Raises:
         FhirError: INVALID_VALUE with one issue per field; THROTTLED (429) when one network address sends too many.
     """
-    email = plain_email(asked.email)
+    name, email = plain_name(asked.name), plain_email(asked.email)
     wrong = {
-        "name": not _is_line(asked.name) and "Enter your full name",
+        "name": not name and "Enter your full name, in letters of one alphabet",
         "email": not email and "Enter your work e-mail address in the correct format, like name@example.com",
         "job": not _is_line(asked.job) and "Enter your job",
         "organization": not _is_line(asked.organization_name) and "Enter where you work",
@@ -76,7 +77,7 @@ def ask(session: Session, asked: Asked, *, address: str, now: datetime) -> str:
         session,
         AccountRequest(
             id=request_id,
-            name=asked.name,
+            name=name,
             email=email,
             job=asked.job,
             organization_name=asked.organization_name,

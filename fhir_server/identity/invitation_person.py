@@ -30,6 +30,10 @@ _ABBREVIATED: Final = re.compile(r"(?<!\w)(\w{1,3})\.(?=(\w)\w)")
 """The `St.` of `St.John`."""
 _OF_NO_ALPHABET: Final = "\u00aa\u00ba\u02bb\u02bc"
 _BEGINS_NAMES: Final = frozenset("'\u2019\u2018")
+_UNSEEN: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that show nothing: by them two names would look the same, or be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +108,12 @@ def plain_name(typed: str) -> str:
     """Return a name in the form that is stored, "" where it is none.
 
     Letters of one alphabet, with apostrophes, hyphens, dots and spaces: a Cyrillic letter that looks like an `a` would
-    let one name pass for another. `St.John` becomes `St. John`, which no mail program takes for an address.
+    let one name pass for another. Wide and ornamental letters become the ones they stand for. `St.John` becomes
+    `St. John`, which no mail program takes for an address.
     """
-    text = _ABBREVIATED.sub(_spaced, unicodedata.normalize("NFC", " ".join(typed.split())))
-    if not text or len(text) > _LONGEST_NAME or typed != typed.strip("\x00"):
+    plain = "".join(each if each in _OF_NO_ALPHABET else unicodedata.normalize("NFKC", each) for each in typed)
+    text = _ABBREVIATED.sub(_spaced, unicodedata.normalize("NFC", " ".join(plain.split())))
+    if not text or len(text) > _LONGEST_NAME or typed != typed.strip("\x00") or _UNSEEN.search(typed):
         return ""
     letters = [character for character in text if character.isalpha()]
     rest = [character for character in text if not character.isalpha() and character not in _IN_NAMES]

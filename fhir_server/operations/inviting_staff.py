@@ -22,6 +22,7 @@ from fhir_server.access.principal import Principal
 from fhir_server.identity import account_requests, codes, leaving, limits
 from fhir_server.identity.account_requests import SET_UP_WITHIN, AccountRequest, RequestState
 from fhir_server.identity.accounts import Role, plain_email
+from fhir_server.identity.invitation_person import plain_name
 from fhir_server.identity.limits import Limit
 from fhir_server.identity.staff_directory import GMC, USER_ID
 from fhir_server.interactions.model import Code, Context, Interaction
@@ -161,11 +162,11 @@ class _Service:
 
 
 def _checked(typed: Colleague) -> Colleague:
-    given, family, job = (_plain(each) for each in (typed.given, typed.family, typed.job))
+    given, family, job = plain_name(typed.given), plain_name(typed.family), _plain(typed.job)
     email, number = plain_email(typed.email), "".join(typed.number.split())
     wrong = {
-        "given": not given and "Enter their first name",
-        "family": not family and "Enter their last name",
+        "given": not given and "Enter their first name, in letters of one alphabet",
+        "family": not family and "Enter their last name, in letters of one alphabet",
         "email": not email and "Enter their work e-mail address, like name@example.com",
         "job": not job and "Enter their job",
         "number": not _system_of(number) and "Enter their smartcard number (12 digits) or GMC number (7 digits)",

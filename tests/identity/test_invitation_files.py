@@ -145,9 +145,13 @@ def test_names_of_every_alphabet_are_names() -> None:
         ("ST.JOHN", "ST. JOHN"),
         ("d'Arcy-St.John", "d'Arcy-St. John"),
         ("É.Dupont", "É. Dupont"),
+        ("\uff21\uff4e\uff4e", "Ann"),
+        ("\U0001d400\U0001d427\U0001d427", "Ann"),
+        ("\u0132sbrand", "IJsbrand"),
+        ("M\u00aa", "M\u00aa"),
     ],
 )
-def test_a_name_that_could_be_taken_for_an_address_gets_its_space(typed: str, stored: str) -> None:
+def test_a_name_that_could_be_taken_for_something_else_is_stored_as_it_is_meant(typed: str, stored: str) -> None:
     assert plain_name(typed) == stored
 
 
@@ -156,6 +160,7 @@ def test_a_name_that_could_be_taken_for_an_address_gets_its_space(typed: str, st
     [
         *("", "\u0410nn", "Ann\u202e", "=Ann", "-Ann", "Ann<b>", "http://x.example", "Ann\r\nBcc: x", "A" * 101, "..."),
         *("evil.com", "Evil.Com", "www.evil.com", "WWW.EVIL.COM", "St.john", "Ann\x00", "Ann\x1b[2J", "A\u200bnn"),
+        *("\u3164", "\u115f\u1160", "\uffa0", "Ann\ufe0f", "A\u034fnn", "\uff45\uff56\uff49\uff4c.com", "\u2100"),
     ],
 )
 def test_look_alikes_and_what_is_no_name_are_refused(name: str) -> None:

@@ -20,7 +20,15 @@ ADA = {"given": "Ada", "family": "Okoro", "email": "ada.okoro@example.org", "job
 
 def test_a_colleague_gets_a_link_sets_up_an_account_and_is_in_the_team(server: Server) -> None:
     nadia, ada = Person(server, COORDINATOR), Person(server)
-    for field, value in (("given", ""), ("family", "x" * 101), ("email", "ada"), ("job", " "), ("number", "12345")):
+    for field, value in (
+        ("given", ""),
+        ("given", "win.example.org"),
+        ("family", "\u041ekoro"),
+        ("family", "x" * 101),
+        ("email", "ada"),
+        ("job", " "),
+        ("number", "12345"),
+    ):
         answer = nadia.send(f"{TEAM}/invite", ADA | {field: value})
         assert answer.status_code == 422, field
         assert f'href="#{field}"' in answer.text, field

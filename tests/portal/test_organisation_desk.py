@@ -118,6 +118,13 @@ def test_what_is_wrong_with_a_message_is_said(server: Server, change: dict[str, 
     assert (answer.status_code, "There is a problem" in answer.text) == (422, True)
 
 
+@pytest.mark.parametrize("name", ["", "G\u0430il Practice", "Dr\u3164", "see www.example.com", "Gail\r\nBcc: x"])
+def test_a_name_that_is_none_or_passes_for_anothers_is_not_taken(server: Server, name: str) -> None:
+    """It becomes the name of the account, which patients read in their access log."""
+    answer = Person(server).send("/contact/account", ASKED | {"name": name}, page="/contact/account")
+    assert (answer.status_code, "letters of one alphabet" in answer.text) == (422, True)
+
+
 def test_programs_and_floods_do_not_reach_the_queue(server: Server) -> None:
     stranger = Person(server)
     trapped = stranger.send("/contact/message", MESSAGE | {"website": "x"}, page="/contact/message")
