@@ -138,7 +138,14 @@ def _postgresql() -> Any:
     folder.mkdir(mode=0o755, exist_ok=True)
     PostgresServer.runtime_path = folder
     PostgresServer._lock = type(PostgresServer._lock)(folder / "lock")  # noqa: SLF001 - one lock file for every user else
-    return get_server(folder / "pgdata", cleanup_mode="stop")
+    cluster = get_server(folder / "pgdata", cleanup_mode="stop")
+    quarter = f"{psutil.virtual_memory().total // 4 >> 20}MB"
+    if quarter not in cluster.psql("SELECT setting FROM pg_file_settings WHERE name = 'shared_buffers'"):
+        # As docs/operations.md advises; what PostgreSQL takes unless told is for a machine of the last century.
+        cluster.psql(f"ALTER SYSTEM SET shared_buffers = '{quarter}'")
+        cluster.cleanup()
+        cluster = get_server(folder / "pgdata", cleanup_mode="stop")
+    return cluster
 
 
 def _wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:

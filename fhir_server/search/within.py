@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, FromClause, and_, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, and_, func, or_, select, true
 
 from fhir_server.search import reference
 from fhir_server.search.compartment import InCompartment
@@ -47,7 +47,8 @@ class InRecord:
         keys = select(further.c.key).where(further.c.patient == self.patient)
         # An array is known before rows are looked for, so that one index is asked for the patient's, one for these.
         mine = or_(row.c.patient == self.patient, row.c.key == func.any(func.array(keys.scalar_subquery())))
-        return Either(postgresql=and_(mine, met), elsewhere=met) if leads else met
+        # PostgreSQL starts from a set that it takes for small, but not from one that is asked whether it is true.
+        return Either(postgresql=and_(mine, met.is_(true())), elsewhere=met) if leads else met
 
 
 def within(definitions: Definitions, types: Sequence[str], criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
