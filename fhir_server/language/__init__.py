@@ -8,6 +8,7 @@ messages here.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Final
 
 from babel.dates import format_date
 from babel.support import NullTranslations, Translations
+
+from fhir_server.language import welsh
 
 CATALOGUES: Final = Path(__file__).parent
 DEFAULT: Final = "en"
@@ -66,6 +69,14 @@ def short_month(day: date, code: str) -> str:
 def spoken_weekday(day: date, code: str) -> str:
     """Return the weekday of a day: `Tuesday`, `Dydd Mawrth`."""
     return _spoken(day, "EEEE", code)
+
+
+def listed(parts: Sequence[str], code: str) -> str:
+    """Return several things as people say them: `a`, `a and b`, `a, b and c`."""
+    *others, last = parts or ("",)
+    if not others:
+        return last
+    return f"{', '.join(others)} {welsh.and_(last) if code == welsh.CODE else f'and {last}'}"
 
 
 def _spoken(day: date, form: str, code: str) -> str:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from fhir_server import web
+
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MISSING: Final = {
+    "day": "%(what)s must include a day",
+    "month": "%(what)s must include a month",
+    "year": "%(what)s must include a year",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +44,30 @@ def day_answer(form: Mapping[str, str], name: str, what: str) -> date | Problem:
     Args:
         form: The form's fields.
         name: Start of the names of the three fields.
-        what: What the day is, for the message: `your date of birth`.
+        what: What the day is, for the message, in English: `the date of birth`.
     """
     day, month, year = (form.get(f"{name}-{part}", "").strip() for part in ("day", "month", "year"))
     if not day and not month and not year:
-        return Problem(f"Enter {what}", f"#{name}-day")
+        return Problem(about("Enter %(what)s", what), f"#{name}-day")
     for part, text in (("day", day), ("month", month), ("year", year)):
         if not text:
-            return Problem(f"{what[0].upper()}{what[1:]} must include a {part}", f"#{name}-{part}")
+            return Problem(about(_MISSING[part], what), f"#{name}-{part}")
     try:
         return date(int(year), _month(month), int(day))
     except (ValueError, OverflowError):
-        return Problem(f"{what[0].upper()}{what[1:]} must be a real date, such as 27 3 2027", f"#{name}-day")
+        return Problem(about("%(what)s must be a real date, such as 27 3 2027", what), f"#{name}-day")
+
+
+def about(text: str, what: str, **values: object) -> str:
+    """Return what a text of ours with blanks says of a field, in the language of the page.
+
+    Args:
+        text: In English, with the blank `%(what)s`.
+        what: What the field is called in the middle of a sentence, in English: `the last day`.
+        values: What goes into its other blanks.
+    """
+    said = web.say(text) % {"what": web.say(what), **values}
+    return said[0].upper() + said[1:]
 
 
 def _month(text: str) -> int:

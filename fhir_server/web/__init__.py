@@ -10,7 +10,7 @@ from fhir_server.web.browsers import browser_name
 from fhir_server.web.errors import render_error
 from fhir_server.web.extension import Web, context, current, request_id
 from fhir_server.web.install import install
-from fhir_server.web.language import acceptance, say
+from fhir_server.web.language import acceptance, say, say_many
 from fhir_server.web.security import allow_form_target, csp_nonce, safe_next
 from fhir_server.web.session import (
     ACTING_AS,
@@ -52,6 +52,7 @@ __all__ = [
     "rotate",
     "safe_next",
     "say",
+    "say_many",
     "signed_in",
     "start_session",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from fhir_server import web
 from fhir_server.portal.models.labels import Label, of_resource
 from fhir_server.portal.models.letter import letter
 from fhir_server.portal.models.words import Json, Moment, concept, concepts, display, first, items, moment
@@ -38,7 +39,7 @@ class AnyEntry:
 
     Attributes:
         reference: Literal reference.
-        kind: What kind of entry it is, in words.
+        kind: What kind of entry it is, in English words.
         title: What it is called.
         at: When, None where it does not say.
         source: From whom, "" where it does not say.
@@ -71,7 +72,7 @@ def any_entry(resource: Json) -> AnyEntry:
     return AnyEntry(
         reference=f"{kind}/{resource.get('id', '')}",
         kind=TYPES.get(kind, "Entry"),
-        title=title or TYPES.get(kind, "Entry"),
+        title=title or web.say(TYPES.get(kind, "Entry")),
         at=at,
         source=source,
         label=labels[0] if len(labels) == 1 else None,

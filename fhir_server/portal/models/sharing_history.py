@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from fhir_server import web
 from fhir_server.portal.models.labels import Label
 from fhir_server.portal.models.sharing import DENY, STOPPED, Share, shares
 from fhir_server.portal.models.words import Json, Moment, display, first, items, listed, moment, reference
@@ -53,18 +54,21 @@ def changes(versions: Iterable[Json], patient: str, now: datetime) -> tuple[Chan
 def _text(version: Json, before: Json | None, now: datetime) -> str:
     if any(policy.get("uri") == DENY for policy in items(version, "policy")):
         if version.get("status") == "active":
-            return "Switched all sharing off" if before is None or before.get("status") != "active" else ""
-        return "Switched sharing on again" if before is not None and before.get("status") == "active" else ""
+            is_new = before is None or before.get("status") != "active"
+            return web.say("Switched all sharing off") if is_new else ""
+        return web.say("Switched sharing on again") if before is not None and before.get("status") == "active" else ""
     shown = first_share(version, now)
     if shown is None:
         return ""
     known = first_share(before, now) if before is not None else None
     if shown.state == STOPPED:
-        return f"Stopped sharing with {shown.name}" if known is not None and known.state != STOPPED else ""
+        was_on = known is not None and known.state != STOPPED
+        return web.say("Stopped sharing with %(name)s") % {"name": shown.name} if was_on else ""
     if known is None or known.state == STOPPED:
-        return f"Began to share {_what(shown)} with {shown.name}{_end(shown)}"
+        return _began(shown)
     differences = _differences(known, shown)
-    return f"Changed what {shown.name} sees: {listed(differences)}" if differences else ""
+    said = web.say("Changed what %(name)s sees: %(changes)s")
+    return said % {"name": shown.name, "changes": listed(differences)} if differences else ""
 
 
 def first_share(consent: Json, now: datetime) -> Share | None:
@@ -74,34 +78,39 @@ def first_share(consent: Json, now: datetime) -> Share | None:
 
 def _what(share: Share) -> str:
     if share.only:
-        return "one entry" if len(share.only) == 1 else f"{len(share.only)} entries"
-    return _KINDS if share.all_labels else _named(share.labels)
+        count = len(share.only)
+        return web.say_many("one entry", "%(count)s entries", count) % {"count": count}
+    return web.say(_KINDS) if share.all_labels else _named(share.labels)
 
 
 def _named(labels: Iterable[Label]) -> str:
-    return listed([f"“{label.name}”" for label in labels])
+    return listed([f"“{web.say(label.name)}”" for label in labels])
 
 
-def _end(share: Share) -> str:
-    return f" until {share.until.day}" if share.until else ""
+def _began(share: Share) -> str:
+    values = {"what": _what(share), "name": share.name}
+    if share.until is None:
+        return web.say("Began to share %(what)s with %(name)s") % values
+    return web.say("Began to share %(what)s with %(name)s until %(day)s") % {**values, "day": share.until.day}
 
 
 def _differences(known: Share, shown: Share) -> list[str]:
     found: list[str] = []
     added = [label for label in shown.labels if label not in known.labels]
     removed = [label for label in known.labels if label not in shown.labels]
-    found += [f"added {_named(added)}"] if added else []
-    found += [f"removed {_named(removed)}"] if removed else []
+    found += [web.say("added %(kinds)s") % {"kinds": _named(added)}] if added else []
+    found += [web.say("removed %(kinds)s") % {"kinds": _named(removed)}] if removed else []
     if (known.until and known.until.iso) != (shown.until and shown.until.iso):
-        found.append(f"until {shown.until.day}" if shown.until else "no end date")
+        end = shown.until
+        found.append(web.say("until %(day)s") % {"day": end.day} if end else web.say("no end date"))
     if known.may_act is not shown.may_act:
-        found.append("may act for you" if shown.may_act else "may only look")
+        found.append(web.say("may act for you") if shown.may_act else web.say("may only look"))
     for each in shown.exempt:
         if each not in known.exempt:
-            found.append("one entry shown" if each.permit else "one entry hidden")
-    found += ["one exception undone" for each in known.exempt if not _still(each.reference, shown)]
+            found.append(web.say("one entry shown") if each.permit else web.say("one entry hidden"))
+    found += [web.say("one exception undone") for each in known.exempt if not _still(each.reference, shown)]
     if known.only != shown.only:
-        found.append(f"now {_what(shown)}")
+        found.append(web.say("now %(what)s") % {"what": _what(shown)})
     return found
 
 

@@ -7,25 +7,41 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from fhir_server import web
 from fhir_server.portal.models.labels import Label, in_order
-from fhir_server.portal.models.words import Json, Moment, counted, display, first, items, listed, moment, reference
+from fhir_server.portal.models.words import Json, Moment, display, first, items, listed, moment, reference
+
+
+class Words(NamedTuple):
+    """What entries of one type are called: all of them, one, several."""
+
+    kind: str
+    one: str
+    many: str
+
+    def counted(self, count: int) -> str:
+        """Return `1 letter`, `2 letters`, in the language of the page."""
+        return web.say_many(self.one, self.many, count) % {"count": count}
+
 
 # In the order in which pages list them; what is not named here is an "other entry".
 _WORDS: Final = {
-    "DocumentReference": ("letter", "letters"),
-    "Observation": ("result or measurement", "results and measurements"),
-    "DiagnosticReport": ("test report", "test reports"),
-    "Appointment": ("appointment", "appointments"),
-    "Encounter": ("visit", "visits"),
-    "Condition": ("condition", "conditions"),
-    "MedicationRequest": ("prescription", "prescriptions"),
-    "MedicationStatement": ("medicine", "medicines"),
-    "AllergyIntolerance": ("allergy", "allergies"),
-    "Immunization": ("vaccination", "vaccinations"),
-    "CarePlan": ("care plan", "care plans"),
-    "Consent": ("sharing choice", "sharing choices"),
+    "DocumentReference": Words("Letters", "%(count)s letter", "%(count)s letters"),
+    "Observation": Words(
+        "Results and measurements", "%(count)s result or measurement", "%(count)s results and measurements"
+    ),
+    "DiagnosticReport": Words("Test reports", "%(count)s test report", "%(count)s test reports"),
+    "Appointment": Words("Appointments", "%(count)s appointment", "%(count)s appointments"),
+    "Encounter": Words("Visits", "%(count)s visit", "%(count)s visits"),
+    "Condition": Words("Conditions", "%(count)s condition", "%(count)s conditions"),
+    "MedicationRequest": Words("Prescriptions", "%(count)s prescription", "%(count)s prescriptions"),
+    "MedicationStatement": Words("Medicines", "%(count)s medicine", "%(count)s medicines"),
+    "AllergyIntolerance": Words("Allergies", "%(count)s allergy", "%(count)s allergies"),
+    "Immunization": Words("Vaccinations", "%(count)s vaccination", "%(count)s vaccinations"),
+    "CarePlan": Words("Care plans", "%(count)s care plan", "%(count)s care plans"),
+    "Consent": Words("Sharing choices", "%(count)s sharing choice", "%(count)s sharing choices"),
 }
-_OTHER: Final = ("other entry", "other entries")
+_OTHER: Final = Words("Other entries", "%(count)s other entry", "%(count)s other entries")
 _NOT_COUNTED: Final = frozenset({"Patient", "Binary", "Provenance"})
 """Who the record is of, and what only holds or proves something else."""
 _WHY: Final = {
@@ -89,7 +105,7 @@ def _viewer(entry: Json, names: Mapping[str, str]) -> Viewer:
     ends_by_itself = isinstance(period, Mapping) and "own-data" not in reasons
     return Viewer(
         reference=target,
-        name=first((names.get(target, ""), display(actor), target, _ANYONE)),
+        name=first((names.get(target, ""), display(actor), target, web.say(_ANYONE))),
         why=tuple(_WHY[code] for code in reasons if code in _WHY),
         labels=in_order(str(coding.get("code")) for coding in _values(entry, "label") if isinstance(coding, Mapping)),
         sees=_in_words(_totals(entry, "total")),
@@ -104,7 +120,7 @@ class Preview(NamedTuple):
     Attributes:
         before: What they see now, in words, "" for nothing.
         after: What they would see.
-        kinds: (kind of entry, how many now, how many then), of each kind that is among them.
+        kinds: (kind of entry in English, how many now, how many then), of each kind that is among them.
     """
 
     before: str
@@ -117,7 +133,7 @@ def previewed(preview: Json) -> Preview:
     now, then = (_totals(preview, name, "parameter") for name in ("before", "after"))
     before, after = _told(now), _told(then)
     kinds = tuple(
-        (words[1][:1].upper() + words[1][1:], before[words], after[words])
+        (words.kind, before[words], after[words])
         for words in (*_WORDS.values(), _OTHER)
         if before[words] or after[words]
     )
@@ -126,9 +142,9 @@ def previewed(preview: Json) -> Preview:
     )
 
 
-def _told(totals: Mapping[str, int]) -> Counter[tuple[str, str]]:
+def _told(totals: Mapping[str, int]) -> Counter[Words]:
     """Return how many there are of what pages tell apart."""
-    found: Counter[tuple[str, str]] = Counter()
+    found: Counter[Words] = Counter()
     for kind, number in totals.items():
         if kind not in _NOT_COUNTED:
             found[_WORDS.get(kind, _OTHER)] += number
@@ -146,13 +162,13 @@ def _totals(holder: Json, name: str, where: str = "part") -> Counter[str]:
 
 
 def _in_words(totals: Mapping[str, int]) -> str:
-    words = [counted(totals[kind], *_WORDS[kind]) for kind in _WORDS if totals.get(kind)]
+    told = [words.counted(totals[kind]) for kind, words in _WORDS.items() if totals.get(kind)]
     others = sum(number for kind, number in totals.items() if kind not in _WORDS and kind not in _NOT_COUNTED)
     if others:
-        words.append(counted(others, *_OTHER))
-    if not words and totals.get("Patient"):
-        return "your name and date of birth"
-    return listed(words)
+        told.append(_OTHER.counted(others))
+    if not told and totals.get("Patient"):
+        return web.say("your name and date of birth")
+    return listed(told)
 
 
 def _value(holder: Json, name: str) -> Any:

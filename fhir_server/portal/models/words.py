@@ -283,11 +283,6 @@ def first(values: Iterable[str]) -> str:
     return next(filter(None, values), "")
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return `1 letter`, `2 letters`."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
 def listed(parts: Sequence[str]) -> str:
-    """Return `a`, `a and b`, `a, b and c`."""
-    return f" {web.say('and')} ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
+    """Return `a`, `a and b`, `a, b and c`, in the language of the page."""
+    return language.listed(parts, page_language())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from fhir_server import web
 from fhir_server.identity import care_teams
 from fhir_server.portal.models.sharing import Grantee
 from fhir_server.portal.models.words import concepts, display, listed, party_name, reference
@@ -71,7 +72,7 @@ def _teams(road: Road) -> tuple[Grantee, ...]:
     with road.context.store.read() as session:
         found = care_teams.everywhere(session)
     return tuple(
-        Grantee(f"CareTeam/{team.id}", team.name, ", ".join(filter(None, ("Team", team.organization_name))))
+        Grantee(f"CareTeam/{team.id}", team.name, ", ".join(filter(None, (web.say("Team"), team.organization_name))))
         for team in found
     )
 

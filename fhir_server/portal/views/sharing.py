@@ -53,8 +53,8 @@ class Choice:
     def until_words(self) -> str:
         """Return the end in words."""
         if self.as_child and self.until:
-            return f"{spoken_day(self.until)}: from your birthday on you decide anew"
-        return spoken_day(self.until) if self.until else "No end date"
+            return web.say("%(day)s: from your birthday on you decide anew") % {"day": spoken_day(self.until)}
+        return spoken_day(self.until) if self.until else web.say("No end date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ def _suggested(record: Record) -> list[Grantee]:
         kind, _, logical_id = str(entry.get("reference", "")).partition("/")
         found = record.road.find(kind, logical_id) if kind in {"Organization", "Practitioner"} else None
         if found:
-            suggested.append(Grantee(f"{kind}/{logical_id}", party_name(found), "Your general practice"))
+            suggested.append(Grantee(f"{kind}/{logical_id}", party_name(found), web.say("Your general practice")))
     return suggested
 
 
