@@ -12,20 +12,9 @@ from dataclasses import dataclass, replace
 
 from fhir_server.search import contained, date, index, keys, lists, quantity, reference, syntax
 from fhir_server.search import text as full_text
-from fhir_server.search.criteria import (
-    AnyOf,
-    Chain,
-    Composite,
-    Has,
-    HotDate,
-    Indexed,
-    Inside,
-    LastUpdated,
-    LogicalId,
-    Missing,
-    Part,
-)
+from fhir_server.search.criteria import AnyOf, Chain, Composite, Has, HotDate, Indexed, Inside, Missing, Part
 from fhir_server.search.model import Criterion, Match, Reading
+from fhir_server.search.on_row import LastUpdated, LogicalId
 from fhir_server.search.shapes import SHAPES, component_parameter
 from fhir_server.search.token import TokenTest
 from fhir_server.spec.definitions import SearchParameter

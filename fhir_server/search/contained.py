@@ -19,9 +19,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, not_, or_, select, true, union
 
 from fhir_server.search import keys, syntax, token, words
-from fhir_server.search.criteria import AllOf, AnyOf, Chain, HotDate, Indexed, LogicalId, Missing, Not
+from fhir_server.search.criteria import AllOf, AnyOf, Chain, HotDate, Indexed, Missing, Not
 from fhir_server.search.leading import all_of
 from fhir_server.search.model import Criterion, Row, Scope, SearchPage, SearchRequest
+from fhir_server.search.on_row import LogicalId
 from fhir_server.search.prepare import value as value_field
 from fhir_server.search.token_sets import CodesTest
 from fhir_server.spec.json import Json, decode, encode

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, literal_column, or_, select, true, union
 
@@ -17,6 +17,7 @@ from fhir_server.search.date import DateTest
 from fhir_server.search.keys import CANONICAL, SEVERAL, of_parameters
 from fhir_server.search.model import Criterion, Scope, Test
 from fhir_server.search.prepare import value as value_field
+from fhir_server.search.string import StartsWith
 from fhir_server.search.token import TokenTest
 from fhir_server.search.token_sets import CodesTest
 from fhir_server.store import index_rows
@@ -84,6 +85,19 @@ class Indexed:
             return and_(row.c.code.in_((*self.codes, SEVERAL)), held)
         return _found(row, keys, scope, leads=leads, correlated=index.c.key == row.c.key)
 
+    def of_targets(self, references: FromClause, scope: Scope) -> ColumnElement[bool]:
+        """Return the condition on the targets of rows of `index_reference`, which index rows alone can tell.
+
+        What fails costs no look at the target then.
+        """
+        index = index_rows.alias(self.table)
+        keys = select(index.c.key).where(of_parameters(index, self.params), _held(self.test, index, scope, leads=False))
+        if isinstance(self.test, StartsWith) and self.test.is_selective:
+            # Asked whether it is true, it is one set for all rows; few texts start so.
+            return references.c.target.in_(keys).is_(true())
+        here = keys.where(index.c.key == references.c.target).correlate(references)
+        return exists(here.offset(literal_column("0")))
+
     def together(self, row: FromClause, scope: Scope, others: Sequence[Criterion]) -> ColumnElement[bool]:
         """Return the condition that this and other criteria hold, which index rows alone can tell.
 
@@ -113,37 +127,6 @@ class HotDate:
         if leads:
             return self.plain.condition(row, scope, leads=True)
         return self.test.holds(row.c.date_lo, row.c.date_hi)
-
-
-@dataclass(frozen=True, slots=True)
-class LogicalId:
-    """The logical id is one of these (or none of them, when negated)."""
-
-    ids: tuple[str, ...] = value_field()
-    keys: tuple[int, ...] = value_field()
-    """The surrogate keys where the searched types are few enough to know them; () otherwise."""
-    negated: bool = False
-    rank: int = 0
-
-    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
-        """Return the condition on a readable row."""
-        if not self.ids:
-            return true() if self.negated else false()
-        if self.negated:
-            return row.c.id.not_in(self.ids)
-        return and_(row.c.key.in_(self.keys), row.c.id.in_(self.ids)) if self.keys else row.c.id.in_(self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class LastUpdated:
-    """The instant of the last update passes a test."""
-
-    test: DateTest
-    rank: int = 8
-
-    def condition(self, row: FromClause, scope: Scope, *, leads: bool) -> ColumnElement[bool]:  # noqa: ARG002
-        """Return the condition on a readable row."""
-        return self.test.holds(row.c.updated_at, row.c.updated_at + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,14 +242,14 @@ class Chain:
         if self.by_url:
             named = index_rows.alias("index_reference")
             hop = index.join(named, names_by_url(index, named)).join(target, target.c.key == named.c.key)
-        return (
-            select(index.c.key)
-            .select_from(hop)
-            .where(
-                of_parameters(index, self.params),
-                self.criterion.condition(target, scope, leads=leads),
-            )
-        )
+        met = self.criterion.condition(target, scope, leads=leads)
+        if scope.narrow and not leads and not self.by_url and _is_plain(self.criterion):
+            met = self.criterion.of_targets(index, scope)
+        return select(index.c.key).select_from(hop).where(of_parameters(index, self.params), met)
+
+
+def _is_plain(criterion: Criterion) -> TypeGuard[Indexed]:
+    return isinstance(criterion, Indexed) and not criterion.negated
 
 
 def _is_far(chain: Chain, near: int) -> bool:

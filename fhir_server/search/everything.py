@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy import CTE, ColumnElement, FromClause, Select, or_, select, union
 
 from fhir_server.search import results
-from fhir_server.search.criteria import LastUpdated
 from fhir_server.search.date import Comparison, DateTest
 from fhir_server.search.model import Criterion, Scope, SearchRequest
+from fhir_server.search.on_row import LastUpdated
 from fhir_server.search.prepare import value as value_field
 from fhir_server.spec.definitions import Definitions
 from fhir_server.store import index_rows

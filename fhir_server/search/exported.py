@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import ColumnElement, FromClause, or_, select
 
 from fhir_server.search import syntax
-from fhir_server.search.criteria import AllOf, AnyOf, LastUpdated
+from fhir_server.search.criteria import AllOf, AnyOf
 from fhir_server.search.date import Comparison, DateTest
 from fhir_server.search.model import Criterion, Scope, SearchRequest, Terms
+from fhir_server.search.on_row import LastUpdated
 from fhir_server.search.parse import parse
 from fhir_server.search.prepare import value as value_field
 from fhir_server.spec.definitions import Definitions

@@ -12,11 +12,12 @@ from dataclasses import replace
 
 from fhir_server.search import date, keys, string, syntax
 from fhir_server.search.build import Builder
-from fhir_server.search.criteria import AllOf, AnyOf, Composite, LastUpdated, Not, Part
+from fhir_server.search.criteria import AllOf, AnyOf, Composite, Not, Part
 from fhir_server.search.filter_syntax import Junction, Negation, Node, Step, Test, parse_filter
 from fhir_server.search.filter_tests import Around, Beyond, Otherwise, Whole
 from fhir_server.search.index import ON_THE_ROW
 from fhir_server.search.model import Criterion, Match
+from fhir_server.search.on_row import LastUpdated
 from fhir_server.search.shapes import component_parameter
 from fhir_server.spec.definitions import SearchParameter
 

@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause
 
 from fhir_server.search import reference
-from fhir_server.search.criteria import AllOf, AnyOf, Has, LogicalId
+from fhir_server.search.criteria import AllOf, AnyOf, Has
 from fhir_server.search.model import Criterion, Reading, Scope
+from fhir_server.search.on_row import LogicalId
 from fhir_server.search.syntax import invalid, shown, unescape, unsupported
 from fhir_server.spec.definitions import SearchParameter
 from fhir_server.spec.values import parse_reference

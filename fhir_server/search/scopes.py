@@ -16,8 +16,9 @@ from typing import cast
 from sqlalchemy import ColumnElement, FromClause, and_
 
 from fhir_server.search.build import Builder
-from fhir_server.search.criteria import Composite, HotDate, Indexed, LastUpdated, LogicalId, Missing
+from fhir_server.search.criteria import Composite, HotDate, Indexed, Missing
 from fhir_server.search.model import Criterion, Reading, Scope
+from fhir_server.search.on_row import LastUpdated, LogicalId
 from fhir_server.search.terminology import Terminology
 from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.outcome import FhirError

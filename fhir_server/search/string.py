@@ -133,10 +133,12 @@ class StartsWith:
     Attributes:
         ranges: From the text itself up to, and without, the next one that does not start with it.
         long: Of what is longer than a head, the head and the pattern of the rest.
+        is_selective: Every start is long enough that few texts have it, whatever it is.
     """
 
     ranges: tuple[tuple[str, str], ...] = value_field()
     long: tuple[tuple[str, str], ...] = value_field()
+    is_selective: bool = False
 
     @classmethod
     def of(cls, values: Sequence[str]) -> StartsWith:
@@ -145,12 +147,8 @@ class StartsWith:
         return cls(
             tuple((value, successor(value)) for value, rest in heads if not rest),
             tuple((value[:HEAD_CHARACTERS], literal(rest) + "%") for value, rest in heads if rest),
+            all(len(value) >= _SELECTIVE_CHARACTERS for value in values),
         )
-
-    @property
-    def is_selective(self) -> bool:
-        """Return whether every start is long enough that few texts have it, whatever it is."""
-        return all(len(low) >= _SELECTIVE_CHARACTERS for low, _ in self.ranges)
 
     def on(self, index: FromClause) -> ColumnElement[bool]:
         """Return the condition on a row of `index_string`."""

@@ -16,8 +16,9 @@ import msgspec
 from sqlalchemy import Select, select
 
 from fhir_server.search import contained, keys, parts, prepare, valueset
-from fhir_server.search.criteria import Indexed, LogicalId
+from fhir_server.search.criteria import Indexed
 from fhir_server.search.model import Criterion, Scope
+from fhir_server.search.on_row import LogicalId
 from fhir_server.search.reference import ReferenceTest
 from fhir_server.search.syntax import shown
 from fhir_server.search.valueset import Codes, NotExpandable, Part

@@ -33,11 +33,12 @@ from sqlalchemy import (
 )
 
 from fhir_server.search import date, index, quantity, text
-from fhir_server.search.criteria import Chain, Has, HotDate, Indexed, LastUpdated, Missing
+from fhir_server.search.criteria import Chain, Has, HotDate, Indexed, Missing
 from fhir_server.search.cursor import Place
 from fhir_server.search.keys import of_parameters
 from fhir_server.search.leading import is_narrow
 from fhir_server.search.model import Criterion, Scope, SearchRequest, SortKey
+from fhir_server.search.on_row import LastUpdated
 from fhir_server.search.rows import row_columns
 from fhir_server.search.token import TABLE, TokenTest
 from fhir_server.search.token_sets import CodesTest

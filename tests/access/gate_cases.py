@@ -13,7 +13,7 @@ from fhir_server.access.consent import NO_CONFIDENTIALITY
 from fhir_server.access.rare import AUTHORS
 from fhir_server.access.verdict import Reason, Record
 from fhir_server.access.visibility import Gate, ScopeFilter
-from fhir_server.search.criteria import LogicalId
+from fhir_server.search.on_row import LogicalId
 from fhir_server.search.scopes import Narrowing
 from fhir_server.store.grants import AUTHORED_BY, DEPENDENTS, INSTANCE, READ, RELATED, WRITE, Grant
 from fhir_server.store.keys import key_of_reference, type_key

@@ -14,7 +14,7 @@ from fhir_server.access.decide import Decision, author_of, decide, gate
 from fhir_server.access.principal import Caller, Principal
 from fhir_server.access.scopes import parse
 from fhir_server.access.visibility import Gate, ScopeFilter
-from fhir_server.search.criteria import LogicalId
+from fhir_server.search.on_row import LogicalId
 from fhir_server.search.scopes import Narrowing
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Session

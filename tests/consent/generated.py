@@ -13,8 +13,9 @@ from fhir_server.access import labels
 from fhir_server.access import purposes as purposes_of_use
 from fhir_server.access.verdict import Record
 from fhir_server.access.visibility import Gate, ScopeFilter
-from fhir_server.search.criteria import HotDate, Indexed, LogicalId, Missing
+from fhir_server.search.criteria import HotDate, Indexed, Missing
 from fhir_server.search.date import Comparison, DateTest
+from fhir_server.search.on_row import LogicalId
 from fhir_server.search.reference import ReferenceTest
 from fhir_server.search.scopes import Narrowing
 from fhir_server.search.token import TokenTest
