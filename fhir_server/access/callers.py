@@ -17,7 +17,6 @@ from fhir_server.access.principal import Principal
 from fhir_server.store.database import Session, Store
 
 _KNOWN_FOR: Final = timedelta(seconds=1)
-_MOST_KNOWN: Final = 10_000
 
 
 class Outdated(Exception):  # noqa: N818 - no error of the caller's: the request starts anew
@@ -27,9 +26,10 @@ class Outdated(Exception):  # noqa: N818 - no error of the caller's: the request
 class Callers:
     """The callers of one process that asked in the last second."""
 
-    def __init__(self, store: Store) -> None:
-        """Know nobody."""
+    def __init__(self, store: Store, most: int = 10_000) -> None:
+        """Know nobody, and never more than so many."""
         self._store = store
+        self._most = most
         self._known: dict[bytes, tuple[Principal, datetime]] = {}
 
     def of(self, token: str, now: datetime) -> Principal:
@@ -46,7 +46,7 @@ class Callers:
             as_of = session.epoch()
             principal, expires_at = tokens.resolved(session, token, now)
         known = replace(principal, as_of=as_of)
-        if len(self._known) >= _MOST_KNOWN:
+        if len(self._known) >= self._most:
             self._known.clear()
         self._known[name] = known, min(now + _KNOWN_FOR, expires_at)
         return known

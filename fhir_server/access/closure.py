@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from fhir_server.access.criteria import ACTOR_TYPES
 from fhir_server.spec.values import parse_reference, period_interval
 from fhir_server.store import memberships
 from fhir_server.store.database import Session
@@ -17,9 +18,7 @@ from fhir_server.store.memberships import ORGANIZATION, Membership, Standing
 
 ALWAYS = (-(2**62), 2**62)
 CONTAINERS = frozenset({"PractitionerRole", "CareTeam", "Group"})
-_MEMBERS = frozenset(
-    {"Practitioner", "PractitionerRole", "Organization", "RelatedPerson", "CareTeam", "Group", "Device"}
-)
+_MEMBERS = frozenset(ACTOR_TYPES)
 _NOT_IN_FORCE = frozenset({"proposed", "suspended", "inactive", "entered-in-error"})
 
 

@@ -22,7 +22,7 @@ APPOINTMENT_REQUEST = "https://fhir-server.example.org/CodeSystem/appointment-re
 _NO_RESULTS = frozenset({"vital-signs", "social-history", "survey", "exam", "activity", "therapy"})
 
 
-def patients_of(definitions: Definitions, resource: Mapping[str, Any], fhir_base: str) -> tuple[int, ...]:
+def patients_of(definitions: Definitions, resource: dict[str, Any], fhir_base: str) -> tuple[int, ...]:
     """Return the keys of the patients whose compartment the resource is in."""
     kind = str(resource["resourceType"])
     found: dict[int, None] = {}
@@ -34,7 +34,7 @@ def patients_of(definitions: Definitions, resource: Mapping[str, Any], fhir_base
         codes -= {"link"}
         links = [link.get("other") for link in resource.get("link", ()) if link.get("type") != "replaces"]
         found.update(dict.fromkeys(_patient_keys(links, fhir_base)))
-    for _, values in nodes(definitions, resource if isinstance(resource, dict) else dict(resource), codes):
+    for _, values in nodes(definitions, resource, codes):
         found.update(dict.fromkeys(_patient_keys((value for _, value in values), fhir_base)))
     if kind == "Task" and _is_of_appointment(resource):
         # R4 has no Task in the compartment of a patient; what somebody does about a patient's request belongs there.

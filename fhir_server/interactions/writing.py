@@ -197,7 +197,7 @@ def replace_version(job: Job, old: Version, body: Mapping[str, Any]) -> Outcome:
     return _store_next(job, old, body, job.decision.writable)
 
 
-def _store_next(job: Job, old: Version, body: Mapping[str, Any], gate: Gate) -> Outcome:
+def _store_next(job: Job, old: Version, body: dict[str, Any], gate: Gate) -> Outcome:
     new = assemble(job, body, version=old.version + 1, author=old.author, updated_at=_now_us(job, old))
     new = replace(new, released_at=old.released_at)
     job.pending.flush(job.session)
@@ -212,7 +212,7 @@ def _store_next(job: Job, old: Version, body: Mapping[str, Any], gate: Gate) -> 
 
 
 def assemble(
-    job: Job, body: Mapping[str, Any], patients: tuple[int, ...] = (), *, version: int, author: int, updated_at: int
+    job: Job, body: dict[str, Any], patients: tuple[int, ...] = (), *, version: int, author: int, updated_at: int
 ) -> NewVersion:
     """Return the version to store: `id` and `meta` right after `resourceType`, everything else as it was sent."""
     kind, logical_id = str(body["resourceType"]), str(body["id"])

@@ -90,6 +90,31 @@ def test_who_is_remembered_is_looked_up_again_after_any_of_it(world: World) -> N
         callers.of("nobody's", now)
 
 
+def test_callers_are_remembered_side_by_side_until_there_are_too_many(world: World) -> None:
+    callers, now = Callers(world.server.store, most=2), world.server.clock()
+    gp, ann = callers.of(world.gp, now), callers.of(world.ann, now)
+    assert callers.of(world.gp, now) is gp
+    assert callers.of(world.ann, now) is ann
+    callers.of(world.operator, now)
+    assert callers.of(world.gp, now) is not gp
+
+
+def test_who_is_forgotten_is_looked_up_again_and_nobody_else(world: World) -> None:
+    callers, now = Callers(world.server.store), world.server.clock()
+    gp, ann = callers.of(world.gp, now), callers.of(world.ann, now)
+    callers.forget(world.gp)
+    callers.forget("nobody's")
+    assert callers.of(world.gp, now) is not gp
+    assert callers.of(world.ann, now) is ann
+
+
+def test_who_is_remembered_is_answered_while_they_are_who_they_were(world: World) -> None:
+    context = world.server.app.extensions["fhir"].base
+    guess = context.callers.of(world.gp, world.server.clock())
+    world.share(consent(ANN, CONSULTANT))
+    assert perform(Interaction(Code.READ, "Patient", "ann"), guess, context).status == 200
+
+
 def test_a_token_is_not_remembered_for_longer_than_it_lasts(world: World) -> None:
     token = world.server.token(GP, expires_in_s=1)
     callers = Callers(world.server.store)

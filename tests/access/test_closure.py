@@ -200,6 +200,14 @@ def test_a_member_that_is_not_understood_states_nothing_of_anybody(who: Any) -> 
     assert len(compile_memberships(_role(organization=who), 1, _BASE)) == 1
 
 
+def test_whoever_a_consent_may_name_may_be_a_member_of_a_team_or_a_group() -> None:
+    kinds = ("Practitioner", "PractitionerRole", "Organization", "RelatedPerson", "CareTeam", "Group", "Device")
+    for kind in kinds:
+        who = f"{kind}/somebody"
+        for said in (_team(who), _group(who)):
+            assert [each.member for each in compile_memberships(said, 1, _BASE)] == [key_of_reference(who)], said
+
+
 @pytest.mark.parametrize("start", ["2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z"])
 def test_a_membership_after_the_end_of_its_team_is_none(start: str) -> None:
     team = _team(NURSE, period={"end": "2026-11-23T23:59:59.999999Z"})
