@@ -17,7 +17,7 @@ from fhir_server.spec.outcome import FhirError, Kind, error_outcome
 from fhir_server.web.admission import RETRY_AFTER_S
 from fhir_server.web.extension import current, request_id
 from fhir_server.web.proof import challenges
-from fhir_server.web.security import OAUTH_PAGES
+from fhir_server.web.security import OAUTH_PAGES, is_machine
 
 _LOG = logging.getLogger(__name__)
 
@@ -108,7 +108,8 @@ def _face(refusal: FhirError) -> Response:
         if refusal.kind is Kind.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Basic realm="oauth"'
         return response
-    if path.startswith("/api/"):
+    # INVARIANT: no page for programs' paths: they have no form cookie, so a page's forms could have no token.
+    if is_machine(path):
         return make_response({"code": refusal.status, "status": refusal.kind.name.lower(), "message": shown})
     return _page(refusal, shown)
 

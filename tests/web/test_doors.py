@@ -106,6 +106,10 @@ def test_unknown_path_is_404_in_the_form_of_its_door(base: web.Web) -> None:
     assert client.get("/fhir/a/b/c/d").get_json(force=True)["resourceType"] == "OperationOutcome"
     assert "<h1" in client.get("/nowhere").text
     assert client.get("/nowhere").status_code == 404
+    for door in (".well-known", "health", "metrics", "oauth", "api"):
+        path = f"/{door}/change-password"
+        answer = client.get(path)
+        assert (answer.status_code, answer.mimetype) == (404, "application/json"), path
 
 
 def test_wrong_method_names_the_right_ones(base: web.Web) -> None:
