@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Blueprint, Flask, Request, Response, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from jinja2 import ChainableUndefined, ChoiceLoader, PackageLoader
+from werkzeug.routing import RequestRedirect
 
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import errors, language, security, session
@@ -16,6 +20,7 @@ from fhir_server.web.extension import EXTENSION, Web
 from fhir_server.web.session_note import session_note
 
 _CSRF = "form"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def install(app: Flask, web: Web) -> None:
@@ -55,7 +60,7 @@ def install(app: Flask, web: Web) -> None:
             "session_note": session_note,
         }
     )
-    app.before_request(_refuse_nul)
+    app.before_request(_refuse_control)
     language.install(app, web.language)
     _protect(app)
     app.before_request(ask_agreement)
@@ -71,16 +76,18 @@ class _FormSession(SecureCookieSessionInterface):
         return None if security.is_machine(request.path) else super().open_session(app, request)
 
 
-def _refuse_nul() -> None:
-    """Refuse the one character that no text has and that PostgreSQL cannot store; FHIR names the parameter itself.
+def _refuse_control() -> None:
+    """Refuse NUL, which no text has and PostgreSQL cannot store, and in a path every control character.
+
+    Part of a path may go on in a header, such as `Location`. FHIR names what is wrong itself.
 
     Raises:
         FhirError: INVALID_VALUE (400) where the URL or a field of a form has it.
     """
     if security.is_fhir(request.path):
         return
-    if "\0" in request.path or b"%00" in request.query_string:
-        raise FhirError(Kind.INVALID_VALUE, "The address has a NUL character, which nothing here can have")
+    if _CONTROL.search(request.path) or b"%00" in request.query_string:
+        raise FhirError(Kind.INVALID_VALUE, "The address has a control character, which nothing here can have")
     if request.method == "POST" and any("\0" in text for _, text in request.form.items(multi=True)):
         raise FhirError(Kind.INVALID_VALUE, "The form has a NUL character, which no text can have")
 
@@ -97,6 +104,10 @@ def _protect(app: Flask) -> None:
 
 
 def _finish(response: Response) -> Response:
+    if isinstance(request.routing_exception, RequestRedirect) and response.location:
+        # INVARIANT: a path, which the browser completes: the router's URL has whatever host the request named.
+        parts = urlsplit(response.location)
+        response.location = urlunsplit(("", "", parts.path, parts.query, ""))
     if not security.is_machine(request.path):
         session.set_cookie(response)
     return security.set_headers(response)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, redirect
 from flask.testing import FlaskClient
 
 from fhir_server import web
@@ -49,6 +49,8 @@ def _client(values: web.Web) -> FlaskClient:
         doors.add_url_rule(f"/{prefix}/fail/<kind>", f"{prefix}-fail", fail)
     doors.add_url_rule("/oauth/token", "token", lambda: "token", methods=["POST"])
     doors.add_url_rule("/consent", "consent", consent)
+    doors.add_url_rule("/led/<to>/on", "led", lambda to: redirect(f"/led/{to}", 303))
+    doors.add_url_rule("/led/on", "led-on", lambda: "on")
     app.register_blueprint(doors)
     app.jinja_env.globals["asset"] = lambda name: f"/assets/{name}"
     return app.test_client()
@@ -165,6 +167,19 @@ def test_https_binds_cookies_to_the_host_and_browsers_to_https(base: web.Web) ->
     answer = _client(secure).get("/page/refuse/FORBIDDEN", base_url="https://cie.example.org")
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
     assert "Strict-Transport-Security" not in _client(base).get("/page/refuse/FORBIDDEN").headers
+
+
+def test_a_control_character_in_an_address_is_refused_and_no_header_is_made_of_it(base: web.Web) -> None:
+    client = _client(base)
+    for path in ("/led/a%0d%0aSet-Cookie:%20a=b/on", "/led/a%0ab/on", "/led/a%7f/on", "/api/refuse/GO%0aNE"):
+        answer = client.get(path)
+        assert (answer.status_code, "a=b" in str(answer.headers)) == (400, False), path
+    assert client.get("/led/a%20b/on").location == "/led/a%20b"
+
+
+def test_an_address_that_is_put_right_stays_on_this_site_whatever_host_the_request_names(base: web.Web) -> None:
+    answer = _client(base).get("/led//on?a=b", headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.location) == (308, "/led/on?a=b")
 
 
 def test_a_nul_character_is_refused_at_every_door_but_that_of_fhir(base: web.Web) -> None:
