@@ -79,5 +79,11 @@ def listed(parts: Sequence[str], code: str) -> str:
     return f"{', '.join(others)} {welsh.and_(last) if code == welsh.CODE else f'and {last}'}"
 
 
+def either(parts: Sequence[str], code: str) -> str:
+    """Return things of which any will do, as people say them: `a`, `a or b`; they are words of ours."""
+    first, *others = parts or ("",)
+    return " ".join([first, *(welsh.or_(each) if code == welsh.CODE else f"or {each}" for each in others)])
+
+
 def _spoken(day: date, form: str, code: str) -> str:
     return str(format_date(day, form, locale=known(code) or DEFAULT))

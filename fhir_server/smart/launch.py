@@ -16,7 +16,7 @@ from fhir_server.language import spoken_day
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import SignedIn
 from fhir_server.web.acting import parts
-from fhir_server.web.language import code
+from fhir_server.web.language import code, say
 
 _MOST = 50
 
@@ -96,7 +96,7 @@ def _record(patient: dict[str, Any], principal: Principal) -> Record:
     names = patient.get("name") or [{}]
     official = next((name for name in names if name.get("use") == "official"), names[0])
     text = official.get("text") or " ".join([*official.get("given", ()), official.get("family", "")]).strip()
-    return Record(f"Patient/{patient['id']}", text or "Unnamed", principal, _spoken(patient.get("birthDate", "")))
+    return Record(f"Patient/{patient['id']}", text or say("Unnamed"), principal, _spoken(patient.get("birthDate", "")))
 
 
 def _spoken(born: str) -> str:

@@ -11,12 +11,14 @@ from datetime import datetime
 from authlib.oauth2.rfc6749 import OAuth2Request
 
 from fhir_server import web
+from fhir_server.language import spoken_day
 from fhir_server.smart.narrowing import USER_LEVELS, Enforceable, narrow
 from fhir_server.smart.rfc6749_authorization_code import Yes
 from fhir_server.smart.wording import Item, scopes_of
 from fhir_server.store import oauth_choices
 from fhir_server.store.database import Session
 from fhir_server.store.oauth_choices import Choice
+from fhir_server.web.language import code
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Remembered:
     @property
     def day(self) -> str:
         """Return when the person last chose as it is read, "" where they never did."""
-        return f"{self.decided_at.day} {self.decided_at:%B %Y}" if self.decided_at else ""
+        return spoken_day(self.decided_at.date(), code()) if self.decided_at else ""
 
 
 def of(request: OAuth2Request, account_id: str, items: tuple[Item, ...]) -> Remembered:

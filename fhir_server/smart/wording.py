@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 
 from fhir_server.access.scopes import Clinical
+from fhir_server.language import either, listed
 from fhir_server.smart.narrowing import clinical
+from fhir_server.web.language import code as page_language
+from fhir_server.web.language import say
 
 IDENTITY = "identity"
 LAUNCH = frozenset({"launch", "launch/patient"})
@@ -57,9 +60,16 @@ _CATEGORIES = {
     "problem-list-item": "the problem list",
 }
 _PREFIXES = {
-    "eq": "", "ne": "other than ", "gt": "above ", "lt": "below ", "ge": "from ", "le": "up to ", "sa": "after ",
-    "eb": "before ", "ap": "about ",
-}  # fmt: skip
+    "eq": "%(value)s",
+    "ne": "other than %(value)s",
+    "gt": "above %(value)s",
+    "lt": "below %(value)s",
+    "ge": "from %(value)s",
+    "le": "up to %(value)s",
+    "sa": "after %(value)s",
+    "eb": "before %(value)s",
+    "ap": "about %(value)s",
+}
 _COMPARED = re.compile(rf"(?P<prefix>{'|'.join(_PREFIXES)})?(?P<number>[\d.][^|]*)(?:\|[^|]*\|(?P<unit>[^|]*))?")
 
 
@@ -85,13 +95,15 @@ def items(scope: str) -> tuple[Item, ...]:
     asked = scope.split()
     found = [_clinical_item(item, parsed) for item in asked if (parsed := clinical(item)) is not None]
     if any(item in _IDENTITY_SCOPES for item in asked):
-        found.append(Item(IDENTITY, "Know who you are", "Your identity in this service, to sign you in to the app"))
+        found.append(
+            Item(IDENTITY, say("Know who you are"), say("Your identity in this service, to sign you in to the app"))
+        )
     if "online_access" in asked:
-        hint = "Until you sign out of this service, at most as long as you may stay signed in"
-        found.append(Item("online_access", "Keep its access while you are signed in here", hint))
+        hint = say("Until you sign out of this service, at most as long as you may stay signed in")
+        found.append(Item("online_access", say("Keep its access while you are signed in here"), hint))
     if "offline_access" in asked:
-        hint = "Until you remove the app under Connected apps, or 90 days after it last asked"
-        found.append(Item("offline_access", "Keep its access when you are not using the app", hint))
+        hint = say("Until you remove the app under Connected apps, or 90 days after it last asked")
+        found.append(Item("offline_access", say("Keep its access when you are not using the app"), hint))
     return tuple(found)
 
 
@@ -110,39 +122,43 @@ def _box(item: str) -> str:
 
 
 def _clinical_item(item: str, scope: Clinical) -> Item:
-    verbs = [verb for rights, verb in _VERBS if set(rights) & set(scope.rights)]
-    if len(verbs) > 1:
-        verbs = [", ".join(verbs[:-1]), verbs[-1]]
-    text = f"{' and '.join(verbs)} {_noun(scope.type)}"
-    hints = [f"Only {_restriction(name, value)}" for name, value in scope.query]
+    verbs = [say(verb) for rights, verb in _VERBS if set(rights) & set(scope.rights)]
+    text = say("%(verbs)s %(what)s") % {"verbs": listed(verbs, page_language()), "what": _noun(scope.type)}
+    hints = [_restriction(name, value) for name, value in scope.query]
     if scope.level == "user":
-        hints.append("In every record that you can open")
+        hints.append(say("In every record that you can open"))
     return Item(item, text[0].upper() + text[1:], ". ".join(hints), bool(set("cud") & set(scope.rights)))
 
 
 def _noun(resource_type: str) -> str:
+    if resource_type in _NOUNS:
+        return say(_NOUNS[resource_type])
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", resource_type).lower()
-    return _NOUNS.get(resource_type, f"“{spaced}” entries")
+    return say("“%(kind)s” entries") % {"kind": spaced}
 
 
 def _restriction(name: str, value: str) -> str:
     code, _, modifier = name.partition(":")
-    values = value.split(",")
+    shown = [_shown(each) for each in value.split(",")]
     if name == "category":
-        return " or ".join(_CATEGORIES.get(each, f"“{each}”") for each in map(_shown, values))
+        kinds = [say(_CATEGORIES[each]) if each in _CATEGORIES else f"“{each}”" for each in shown]
+        return say("Only %(kinds)s") % {"kinds": either(kinds, page_language())}
+    said = {"element": code, "modifier": modifier, "values": f" {say('or')} ".join(shown)}
     match modifier:
         case "missing":
-            return f"where {code} is {'not ' if value == 'true' else ''}recorded"
+            absent = say("Only where %(element)s is not recorded")
+            return (absent if value == "true" else say("Only where %(element)s is recorded")) % said
         case "not" | "not-in":
-            return f"where {code} is not {' or '.join(map(_shown, values))}"
+            return say("Only where %(element)s is not %(values)s") % said
         case "":
-            return f"where {code} is {' or '.join(map(_shown, values))}"
-    return f"where {code} ({modifier}) is {' or '.join(map(_shown, values))}"
+            return say("Only where %(element)s is %(values)s") % said
+    return say("Only where %(element)s (%(modifier)s) is %(values)s") % said
 
 
 def _shown(value: str) -> str:
     """Return a search value as a person reads it: a number with its unit, a date, or a code without its system."""
     if compared := _COMPARED.fullmatch(value):
-        return f"{_PREFIXES[compared['prefix'] or 'eq']}{compared['number']} {compared['unit'] or ''}".strip()
+        amount = f"{compared['number']} {compared['unit'] or ''}".strip()
+        return say(_PREFIXES[compared["prefix"] or "eq"]) % {"value": amount}
     system, _, code = value.rpartition("|")
     return code or system

@@ -16,6 +16,7 @@ from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind, error_outcome
 from fhir_server.web.admission import RETRY_AFTER_S
 from fhir_server.web.extension import current, request_id
+from fhir_server.web.language import say
 from fhir_server.web.proof import challenges
 from fhir_server.web.security import OAUTH_PAGES, is_machine
 
@@ -58,6 +59,12 @@ _TITLES = {
     429: "Too many tries",
     503: "Sorry, the service is not available",
 }
+_HTTP_TEXTS = {
+    403: "Your account cannot use this page",
+    405: "This address does not take this kind of request",
+    413: "What was sent is too large",
+}
+"""What people read in place of the framework's words, which speak of resources and servers."""
 _EXPIRED_FORM = "This form is too old or did not come from this website. Go back, reload the page and try again."
 
 
@@ -128,5 +135,5 @@ def _page(refusal: FhirError, shown: str) -> Response:
 
 def _http_text(error: HTTPException) -> str:
     if error.code == 404:  # noqa: PLR2004 - HTTP's own
-        return f"There is nothing at this address of {current().brand_name}"
-    return error.description or error.name
+        return say("There is nothing at this address of %(brand)s") % {"brand": current().brand_name}
+    return _HTTP_TEXTS.get(error.code or 0) or error.description or error.name

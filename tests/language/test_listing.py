@@ -1,6 +1,6 @@
 """Several things in one sentence: Welsh says "and" by what comes after it, and counts in more ways than two."""
 
-from fhir_server.language import catalogue, listed
+from fhir_server.language import catalogue, either, listed
 
 
 def test_welsh_says_and_by_the_word_that_follows_and_changes_words_but_no_names() -> None:
@@ -23,6 +23,23 @@ def test_welsh_says_and_by_the_word_that_follows_and_changes_words_but_no_names(
 
 def test_english_lists_have_one_and() -> None:
     assert [listed(parts, "en") for parts in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+
+
+def test_or_softens_the_word_that_follows_in_welsh() -> None:
+    soft = {
+        "arwyddion": "arwyddion",
+        "canlyniadau": "ganlyniadau",
+        "gofal": "ofal",
+        "llythyrau": "lythyrau",
+        "rhestr": "restr",
+        "diagnosis": "ddiagnosis",
+        "ffordd o fyw": "ffordd o fyw",
+        "chwiliad": "chwiliad",
+        "“odd”": "“odd”",
+    }
+    assert {word: either(("un", word), "cy") for word in soft} == {word: f"un neu {soft[word]}" for word in soft}
+    assert either(("a", "b", "c"), "en") == "a or b or c"
+    assert [either((), code) + either(("un",), code) for code in ("en", "cy")] == ["un", "un"]
 
 
 def test_welsh_changes_what_is_counted_after_two_three_and_six() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from html.parser import HTMLParser
 from urllib.parse import unquote_plus
 
+from tests.pages import Texts
 from tests.portal.conftest import AMELIA, Person
 from tests.server import Server
 
@@ -86,28 +86,6 @@ _UNTRANSLATED = re.compile(
     r"(Dr|Mr|Ms) \w+ \w+|NHS login|PDF|Care Information Exchange|Cymraeg|English|"
     r"([A-Z2-7]{4} ){7}[A-Z2-7]{4}|.*@example\.org"
 )
-
-
-class Texts(HTMLParser):
-    """The texts that a page shows or says, without scripts."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: set[str] = set()
-        self._silent = 0
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent += tag in {"script", "style"}
-        self.found |= {str(value) for name, value in attrs if name in {"aria-label", "alt", "title", "placeholder"}}
-
-    def handle_endtag(self, tag: str) -> None:
-        self._silent -= tag in {"script", "style"}
-
-    def handle_data(self, data: str) -> None:
-        text = " ".join(data.split())
-        if text and not self._silent:
-            self.found.add(text)
 
 
 def shown(person: Person, path: str, language: str, form: dict[str, str] | None = None) -> set[str]:

@@ -31,7 +31,6 @@ FOR_STAFF = (
 NOT_YET = {
     *(f"portal/access_log/{name}.html" for name in ("ask", "check")),
     *(f"portal/pages/{name}.html" for name in ("accessibility", "contact", "cookies", "privacy_policy", "terms")),
-    *(f"smart/{name}.html" for name in ("authorize", "launch", "refused")),
 }
 """Pages for patients and carers with texts that are not marked yet; none is added."""
 BLANK = re.compile(r"%\([a-z_]+\)s|%%|\{[a-z_]+\}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from fhir_server import web
 from fhir_server.access.scopes import Clinical, parse
 from fhir_server.portal.models.words import Moment, listed, moment_of
 
@@ -108,6 +109,10 @@ def _nouns(scopes: Iterable[Clinical]) -> tuple[str, ...]:
 def _noun(scope: Clinical) -> str:
     codes = [code.rpartition("|")[2] for name, value in scope.query for code in value.split(",") if name == "category"]
     if codes:
-        return listed([_CATEGORY.get(code, f"entries of the kind “{code}”") for code in codes])
-    noun = _NOUN.get(scope.type, f"“{scope.type}” entries")
-    return f"{noun} (only a part)" if scope.query else noun
+        return listed([_category(code) for code in codes])
+    noun = web.say(_NOUN[scope.type]) if scope.type in _NOUN else web.say("“%(kind)s” entries") % {"kind": scope.type}
+    return web.say("%(what)s (only a part)") % {"what": noun} if scope.query else noun
+
+
+def _category(code: str) -> str:
+    return web.say(_CATEGORY[code]) if code in _CATEGORY else web.say("“%(kind)s” entries") % {"kind": code}
