@@ -49,7 +49,8 @@ string = _index_table(
     Column("rest", Text, nullable=False),
     Column("exact", Text, nullable=False),
 )
-Index("ix_index_string_head", string.c.param, string.c.head)
+# With the key, which resources have a text is told by the index alone.
+Index("ix_index_string_head", string.c.param, string.c.head, string.c.key)
 
 date = _index_table(
     "index_date",
