@@ -25,6 +25,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PHONE, ZOOMED, DESK = (ViewportSize(width=width, height=800) for width in (320, 640, 1280))
 """640 px is what 200 % leaves of a desk's 1,280, and 320 px what 400 % leaves."""
+PAPER = ViewportSize(width=680, height=1000)
+"""An A4 page between margins of 15 mm."""
+COLD_LIMIT_BYTES = 300_000
 
 NO_PAGES = ("/fhir", "/api/", "/assets/", "/.well-known/", "/health/", "/metrics", "/oauth/register", "/oauth/userinfo")
 FILES = (".csv", ".ics", ".json", ".pdf", ".bundle", "<int:index>")
@@ -65,6 +68,20 @@ UNSEEN_FOCUS = """() => {
   return unseen;
 }"""
 """What of a page does not show that it has the focus."""
+WEIGHT = """() => performance.getEntries().filter((each) => ["navigation", "resource"].includes(each.entryType))
+  .reduce((sum, each) => sum + each.encodedBodySize, 0)"""
+"""Bytes of a page and of all that it asked for, compressed as they came, also where the browser had kept them."""
+NOT_FOR_PAPER = """() => {
+  const shown = (selector) => [...document.querySelectorAll(selector)].filter((each) => each.checkVisibility());
+  const told = (words, elements) => elements.map((each) => `${words}: ${each.outerHTML.slice(0, 120)}`);
+  return [
+    ...told("is printed", shown("nav, button, input, select, textarea, footer, .nhsuk-button, .nhsuk-skip-link")),
+    ...told("prints its address", shown("a").filter((each) => getComputedStyle(each, "::after").content !== "none")),
+    ...told("stays folded", [...document.querySelectorAll("details:not(.app-no-print) > :last-child")]
+      .filter((each) => !each.checkVisibility() && !each.closest(".app-no-print, form, nav"))),
+  ];
+}"""
+"""What of a page does not belong on paper, and what is missing there."""
 MORE = {
     "": ("/nothing", "/?lang=cy"),
     "patient": (
@@ -188,6 +205,9 @@ def looked_at(page: Page, devtools: CDPSession, site: Site, path: str, seen: See
         yield from (f"{at}{each}" for each in (*broken_rules(page, RULES), *too_wide(page)))
     if refused:
         return
+    if (weight := page.evaluate(WEIGHT)) > COLD_LIMIT_BYTES:
+        yield f"weighs {weight} bytes"
+    yield from (f"on paper: {each}" for each in on_paper(page))
     yield from (f"focus cannot be seen: {each}" for each in page.evaluate(UNSEEN_FOCUS))
     if page.locator(FIELDS).count():
         seen.forms.append(path)
@@ -200,7 +220,7 @@ def mistakes_shown(page: Page, site: Site, path: str, checker: Checker) -> Itera
     with page.expect_navigation() as navigation:
         page.locator(FIELDS).last.locator("xpath=ancestor::form").locator("[type=submit]").first.click()
     shown = navigation.value
-    if shown.status != HTTPStatus.BAD_REQUEST:
+    if shown.status < HTTPStatus.BAD_REQUEST:
         return
     yield from (f"HTML: {mistake}" for mistake in checker.mistakes(shown.text()))
     page.wait_for_load_state()
@@ -215,6 +235,16 @@ def mistakes_shown(page: Page, site: Site, path: str, checker: Checker) -> Itera
             yield f"{href} leads nowhere"
     page.evaluate(AXE_SCRIPT)
     yield from (*broken_rules(page, RULES), *too_wide(page))
+
+
+def on_paper(page: Page) -> list[str]:
+    """Return what is wrong with a page that is printed; ends on a desk's screen."""
+    page.set_viewport_size(PAPER)
+    page.emulate_media(media="print")
+    found = [*page.evaluate(NOT_FOR_PAPER), *too_wide(page)]
+    page.emulate_media(media="screen")
+    page.set_viewport_size(DESK)
+    return found
 
 
 def without_scripts(page: Page, devtools: CDPSession) -> Iterator[str]:
