@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from fhir_server.access.decide import Decision
 from fhir_server.access.principal import Principal
-from fhir_server.access.visibility import NOTHING
 from fhir_server.identity import person_cases
 from fhir_server.identity.person_cases import CaseKind, PersonCase
 from fhir_server.interactions import finishing, writing
-from fhir_server.interactions.job import Job, Pending
-from fhir_server.interactions.model import Code, Context, Interaction, Trace
+from fhir_server.interactions.job import Job
+from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import record_administration
-from fhir_server.interactions.suspension import as_service, record
+from fhir_server.interactions.suspension import record
 from fhir_server.operations import merging
 from fhir_server.operations.merging import Pair
+from fhir_server.operations.service_acts import service_job
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import person_cases as rows
 from fhir_server.store import resources
 from fhir_server.store.accounts import Account
-from fhir_server.store.database import Session
 
 
 def decide(context: Context, principal: Principal, account: Account, case_id: str, *, approved: bool) -> PersonCase:
@@ -40,12 +38,6 @@ def decide(context: Context, principal: Principal, account: Account, case_id: st
         action = "approve-person-case" if approved else "refuse-person-case"
         record_administration(context, session, principal, action=action, description=case.about)
     return case
-
-
-def service_job(session: Session, principal: Principal, context: Context) -> Job:
-    """Return a job of the service: who asked for it is on the log, and sees nothing of the record."""
-    asked = Job(session, principal, context, Decision(NOTHING, NOTHING), Trace(), Pending())
-    return as_service(asked, f"{principal.name} (through this service)")
 
 
 def _carry_out(job: Job, case: PersonCase) -> None:

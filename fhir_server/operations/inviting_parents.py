@@ -7,7 +7,6 @@ shares anew, it is the child's, and no coordinator ends it any more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,10 +17,10 @@ from fhir_server.identity.carers import About
 from fhir_server.identity.parents import INVITE, Checked, Typed
 from fhir_server.interactions import finishing, suspension, writing
 from fhir_server.interactions.job import Job
-from fhir_server.interactions.model import Code, Context, Interaction, Trace
+from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import record_administration
 from fhir_server.operations import inviting
-from fhir_server.operations.deciding_cases import service_job
+from fhir_server.operations.service_acts import create, service_job
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import instant_text
@@ -74,10 +73,10 @@ def invite(context: Context, by: Rights, typed: Typed) -> CarerInvitation:
         inviting.confirm(session, child)
         parents.refuse(session, coordinator, details, child.patient, now)
         job = service_job(session, by.principal, context)
-        related_id = _create(job, _related_person(child.patient, details))
-        consent_id = _create(job, _consent(job, child.patient, f"RelatedPerson/{related_id}", coordinator, details))
+        related = create(job, _related_person(child.patient, details))
+        consent = create(job, _consent(job, child.patient, related, coordinator, details))
         finishing.finish(job)
-        about = About(child.patient, f"RelatedPerson/{related_id}", consent_id, child.birth_date)
+        about = About(child.patient, related, consent.partition("/")[2], child.birth_date)
         parents.tell_family(session, child.patient, now)
         made = carers.invite(session, coordinator, details.parent, about, now)
         said = f"carer-invitation {made.id} {child.patient} {about.related} {details.evidence}"
@@ -124,14 +123,6 @@ def _count(context: Context, coordinator: Account) -> None:
         is_allowed = limits.allow(session, context.now(), (INVITE, coordinator.id))
     if not is_allowed:
         raise FhirError(Kind.THROTTLED, "Too many invitations. Wait an hour and try again")
-
-
-def _create(job: Job, resource: Mapping[str, Any]) -> str:
-    logical_id, kind = job.context.new_id(), str(resource["resourceType"])
-    own = replace(job, trace=Trace())
-    writing.insert(own, kind, logical_id, resource)
-    suspension.record(own, Interaction(Code.CREATE, type=kind, id=logical_id), 201)
-    return logical_id
 
 
 def _stop(job: Job, session: Session, invitation: CarerInvitation) -> None:

@@ -11,7 +11,6 @@ import json
 import re
 import unicodedata
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -19,24 +18,26 @@ from typing import Any, Final
 from fhir_server.access import tokens
 from fhir_server.access.closure import closure
 from fhir_server.access.principal import Principal
-from fhir_server.identity import account_requests, codes, leaving, limits
+from fhir_server.identity import codes, leaving, limits, staff_directory
 from fhir_server.identity.account_requests import SET_UP_WITHIN, AccountRequest, RequestState
 from fhir_server.identity.accounts import Role, plain_email
 from fhir_server.identity.invitation_person import plain_name
 from fhir_server.identity.limits import Limit
 from fhir_server.identity.staff_directory import GMC, USER_ID
+from fhir_server.interactions import finishing
 from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform, record_administration
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
-from fhir_server.operations.joining_staff import works_for
+from fhir_server.operations.joining_staff import role, works_for
+from fhir_server.operations.service_acts import create, service_job
 from fhir_server.spec.outcome import FhirError, Issue, Kind
 from fhir_server.store import account_requests as rows
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
 from fhir_server.store.instants import to_us
-from fhir_server.store.keys import key_of_reference
+from fhir_server.store.keys import hash64, key_of_reference
 
 INVITE: Final = Limit("invite-professional", 60, timedelta(hours=1))
 """Per coordinator; each e-mail counts, one sent again too."""
@@ -77,7 +78,7 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
         FhirError: INVALID_VALUE with one issue per field; DUPLICATE (409) for who works here, has an invitation, or an
             account that is not a professional's; THROTTLED (429); FORBIDDEN (403) without an organisation.
     """
-    now, them = context.now(), _checked(typed)
+    them = _checked(typed)
     if not coordinator.organization:
         raise FhirError(Kind.FORBIDDEN, "Your account has no organisation")
     _count(context, coordinator)
@@ -85,23 +86,21 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
         known = accounts.by_email(session, them.email)
         if known is not None and not (_is_professional(known) or leaving.has_left(session, known)):
             raise FhirError(Kind.DUPLICATE, _TAKEN, ("email",))
-        if any(each.email == them.email for each in waiting(session, coordinator.organization)):
+    service, organization = _Service(context, principal), coordinator.organization
+    practitioner = _entry_of(service, them, known.reference if known else "")
+    account_id = _account_elsewhere(context, practitioner, organization) if practitioner else ""
+    if practitioner and not account_id:
+        _refuse_stranger(service, practitioner, organization)
+    owner = service.read(organization)
+    with context.store.write() as session:
+        # INVARIANT: one at a time for one number: entry, role and invitation are there together, and once.
+        session.lock(hash64(f"professional:{them.number}"))
+        if any(each.email == them.email for each in waiting(session, organization)):
             raise FhirError(Kind.DUPLICATE, "They have an invitation already. Send that again", ("email",))
-    service = _Service(context, principal)
-    practitioner, is_new = _practitioner(service, them, known.reference if known else "")
-    owner = service.read(coordinator.organization)
-    if theirs := _account_elsewhere(context, practitioner, coordinator.organization):
-        return _send(service, coordinator, them, practitioner, str(owner.get("name", "")), account_id=theirs)
-    with context.store.read() as session:
-        # INVARIANT: an account counts as every role of its person: nobody vouches for what is another organisation's.
-        belongs = closure(session, practitioner, to_us(now)).organizations
-        if set(belongs) - {key_of_reference(coordinator.organization)}:
-            raise FhirError(Kind.INVALID_VALUE, _ELSEWHERE, ("number",))
-    # INVARIANT: a patient may share with the entry itself. Who is known, but was never here, is nobody's to vouch for.
-    if not is_new and not _was_ever_here(service, practitioner, coordinator.organization):
-        raise FhirError(Kind.INVALID_VALUE, _NOWHERE, ("number",))
-    _give_role(service, practitioner, coordinator.organization, them)
-    return _send(service, coordinator, them, practitioner, str(owner.get("name", "")))
+        if not account_id:
+            practitioner = _put_into_directory(session, service, practitioner, organization, them)
+        place = _Place(organization, str(owner.get("name", "")), practitioner, account_id)
+        return _send(session, service, coordinator, them, place)
 
 
 def resend(context: Context, principal: Principal, coordinator: Account, request_id: str) -> None:
@@ -132,33 +131,40 @@ def _count(context: Context, coordinator: Account) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """The road of this service, for a coordinator."""
+    """What the service looks up for a coordinator."""
 
     context: Context
     principal: Principal
 
     def search(self, kind: str, *query: tuple[str, str]) -> list[dict[str, Any]]:
-        bundle = json.loads(self._perform(Interaction(Code.SEARCH, type=kind, query=query)))
+        bundle = self._perform(Interaction(Code.SEARCH, type=kind, query=query))
         return [entry["resource"] for entry in bundle.get("entry", ())]
 
     def read(self, reference: str) -> dict[str, Any]:
         kind, _, logical_id = reference.partition("/")
-        found: dict[str, Any] = json.loads(self._perform(Interaction(Code.READ, type=kind, id=logical_id)))
+        return self._perform(Interaction(Code.READ, type=kind, id=logical_id))
+
+    def _perform(self, interaction: Interaction) -> dict[str, Any]:
+        made = tokens.operator(self.context.now(), f"{self.principal.name} (through this service)")
+        operator = replace(made, client_id=tokens.PORTAL, purpose="PATADMIN")
+        found: dict[str, Any] = json.loads(perform(interaction, operator, self.context).content)
         return found
 
-    def create(self, resource: Mapping[str, Any]) -> str:
-        kind = str(resource["resourceType"])
-        done = perform(Interaction(Code.CREATE, type=kind, resource=resource), self._operator, self.context)
-        return f"{kind}/{done.id}"
 
-    @property
-    def _operator(self) -> Principal:
-        name = f"{self.principal.name} (through this service)"
-        made = tokens.operator(self.context.now(), name)
-        return replace(made, client_id=tokens.PORTAL, purpose="PATADMIN")
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where somebody is to work.
 
-    def _perform(self, interaction: Interaction) -> bytes:
-        return perform(interaction, self._operator, self.context).content
+    Attributes:
+        organization, name: The organisation and what it is called.
+        practitioner: Their entry in the directory.
+        account_id: Of the account that is to get one more role, "" for one to be made.
+    """
+
+    organization: str
+    name: str
+    practitioner: str
+    account_id: str
 
 
 def _checked(typed: Colleague) -> Colleague:
@@ -188,46 +194,52 @@ def _system_of(number: str) -> str:
     return GMC if _GMC.fullmatch(number) else ""
 
 
-def _practitioner(service: _Service, them: Colleague, owner: str) -> tuple[str, bool]:
-    """Return the entry of the directory with the number, made now where there is none, and whether it was.
+def _entry_of(service: _Service, them: Colleague, owner: str) -> str:
+    """Return the entry of the directory with the number, "" where there is none.
 
-    `owner` is the entry of somebody who left with this e-mail address, "" for nobody: no other person gets it.
+    `owner` is the entry of whoever has, or left with, this e-mail address, "" for nobody: no other person gets it.
     """
-    system = _system_of(them.number)
-    found = service.search("Practitioner", ("identifier", f"{system}|{them.number}"))
+    found = service.search("Practitioner", ("identifier", f"{_system_of(them.number)}|{them.number}"))
     if owner and owner not in {f"Practitioner/{entry['id']}" for entry in found}:
         raise FhirError(Kind.DUPLICATE, _TAKEN, ("email",))
     if not found:
-        name = {"use": "official", "family": them.family, "given": them.given.split()}
-        identifier = {"system": system, "value": them.number}
-        entry = {"resourceType": "Practitioner", "active": True, "identifier": [identifier], "name": [name]}
-        return service.create(entry), True
+        return ""
     families = {str(name.get("family", "")).casefold() for entry in found for name in entry.get("name", ())}
     if len(found) > 1 or found[0].get("active") is False or them.family.casefold() not in families:
         text = "The directory knows somebody else by this number. Check it with them, or ask the service desk"
         raise FhirError(Kind.INVALID_VALUE, text, ("number",))
-    return f"Practitioner/{found[0]['id']}", False
+    return f"Practitioner/{found[0]['id']}"
 
 
-def _was_ever_here(service: _Service, practitioner: str, organization: str) -> bool:
-    """Return whether somebody has or had a role in an organisation."""
-    return bool(service.search("PractitionerRole", ("practitioner", practitioner), ("organization", organization)))
+def _refuse_stranger(service: _Service, practitioner: str, organization: str) -> None:
+    """Refuse to vouch for somebody whom the directory knows, who has no account, and not from here alone."""
+    with service.context.store.read() as session:
+        # INVARIANT: an account counts as every role of its person: nobody vouches for what is another organisation's.
+        belongs = closure(session, practitioner, to_us(service.context.now())).organizations
+    if set(belongs) - {key_of_reference(organization)}:
+        raise FhirError(Kind.INVALID_VALUE, _ELSEWHERE, ("number",))
+    # INVARIANT: a patient may share with the entry itself. Who is known, but was never here, is nobody's to vouch for.
+    if not service.search("PractitionerRole", ("practitioner", practitioner), ("organization", organization)):
+        raise FhirError(Kind.INVALID_VALUE, _NOWHERE, ("number",))
 
 
-def _give_role(service: _Service, practitioner: str, organization: str, them: Colleague) -> None:
-    about = (("practitioner", practitioner), ("organization", organization), ("active", "true"))
-    if service.search("PractitionerRole", *about):
-        return
-    service.create(
-        {
-            "resourceType": "PractitionerRole",
-            "active": True,
-            "period": {"start": service.context.now().isoformat(timespec="seconds")},
-            "practitioner": {"reference": practitioner, "display": f"{them.given} {them.family}"},
-            "organization": {"reference": organization},
-            "code": [{"text": them.job}],
-        }
-    )
+def _put_into_directory(
+    session: Session, service: _Service, practitioner: str, organization: str, them: Colleague
+) -> str:
+    """Make entry and role where they are not there yet; return the entry."""
+    job, system = service_job(session, service.principal, service.context), _system_of(them.number)
+    if not practitioner:
+        if staff_directory.is_taken(session, "Practitioner", system, them.number):
+            raise FhirError(Kind.DUPLICATE, "Somebody else invited them just now", ("number",))
+        name = {"use": "official", "family": them.family, "given": them.given.split()}
+        identifier = {"system": system, "value": them.number}
+        entry = {"resourceType": "Practitioner", "active": True, "identifier": [identifier], "name": [name]}
+        practitioner = create(job, entry)
+    if not works_for(session, service.context, practitioner, organization):
+        shown = f"{them.given} {them.family}"
+        create(job, role(practitioner, organization, shown, them.job, service.context.now()))
+    finishing.finish(job)
+    return practitioner
 
 
 def _account_elsewhere(context: Context, practitioner: str, organization: str) -> str:
@@ -249,51 +261,42 @@ def _is_professional(account: Account) -> bool:
     return account.active and account.role == Role.PROFESSIONAL
 
 
-def _send(
-    service: _Service,
-    coordinator: Account,
-    them: Colleague,
-    practitioner: str,
-    organization_name: str,
-    *,
-    account_id: str = "",
-) -> str:
+def _send(session: Session, service: _Service, coordinator: Account, them: Colleague, place: _Place) -> str:
     context, now, token = service.context, service.context.now(), codes.new_token()
     new = AccountRequest(
         id=str(uuid.uuid4()),
         name=f"{them.given} {them.family}",
         email=them.email,
         job=them.job,
-        organization_name=organization_name,
+        organization_name=place.name,
         registration=them.number,
         reason="Invited by the coordinator of the organisation",
         asked_at=now,
     )
-    with context.store.write() as session:
-        rows.add(session, new)
-        rows.check(
-            session,
-            new.id,
-            by=coordinator.id,
-            evidence=new.reason,
-            practitioner=practitioner,
-            organization=coordinator.organization,
-            now=now,
-        )
-        rows.decide(
-            session,
-            new.id,
-            state=account_requests.RequestState.APPROVED,
-            by=coordinator.id,
-            token_hash=codes.token_hash(token),
-            token_expires_at=now + SET_UP_WITHIN,
-            account_id=account_id,
-            now=now,
-        )
-        told = {"name": new.name, "organization": organization_name, "token": token}
-        queue(session, Notice.PROFESSIONAL_INVITED, them.email, now, **told)
-        about = f"request {new.id} {practitioner}"
-        record_administration(
-            context, session, service.principal, action="invite-professional", description=about, status=201
-        )
+    rows.add(session, new)
+    rows.check(
+        session,
+        new.id,
+        by=coordinator.id,
+        evidence=new.reason,
+        practitioner=place.practitioner,
+        organization=place.organization,
+        now=now,
+    )
+    rows.decide(
+        session,
+        new.id,
+        state=RequestState.APPROVED,
+        by=coordinator.id,
+        token_hash=codes.token_hash(token),
+        token_expires_at=now + SET_UP_WITHIN,
+        account_id=place.account_id,
+        now=now,
+    )
+    told = {"name": new.name, "organization": place.name, "token": token}
+    queue(session, Notice.PROFESSIONAL_INVITED, them.email, now, **told)
+    about = f"request {new.id} {place.practitioner}"
+    record_administration(
+        context, session, service.principal, action="invite-professional", description=about, status=201
+    )
     return new.id

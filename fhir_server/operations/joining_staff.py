@@ -6,6 +6,7 @@ are one transaction.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from fhir_server.access.closure import closure
@@ -13,11 +14,10 @@ from fhir_server.access.principal import Principal
 from fhir_server.identity import account_changes, account_requests
 from fhir_server.identity.account_requests import AccountRequest
 from fhir_server.identity.accounts import Role
-from fhir_server.interactions import finishing, suspension, writing
-from fhir_server.interactions.job import Job
-from fhir_server.interactions.model import Code, Context, Interaction
+from fhir_server.interactions import finishing
+from fhir_server.interactions.model import Context
 from fhir_server.interactions.perform import record_administration
-from fhir_server.operations.deciding_cases import service_job
+from fhir_server.operations.service_acts import create, service_job
 from fhir_server.spec.values import instant_text
 from fhir_server.store import account_requests as rows
 from fhir_server.store import accounts
@@ -58,7 +58,7 @@ def join(context: Context, principal: Principal, account: Account, token: str) -
             return False
         if not works_for(session, context, request.practitioner, request.organization):
             job = service_job(session, principal, context)
-            _create(job, _role(request, own, instant_text(now)))
+            create(job, role(request.practitioner, request.organization, own.name, request.job, now))
             finishing.finish(job)
         rows.complete(session, request.id, own.id)
         account_changes.tell(session, own, _TOLD, now)
@@ -67,18 +67,13 @@ def join(context: Context, principal: Principal, account: Account, token: str) -
     return True
 
 
-def _create(job: Job, role: dict[str, Any]) -> None:
-    logical_id = job.context.new_id()
-    writing.insert(job, "PractitionerRole", logical_id, role)
-    suspension.record(job, Interaction(Code.CREATE, type="PractitionerRole", id=logical_id), 201)
-
-
-def _role(request: AccountRequest, account: Account, start: str) -> dict[str, Any]:
+def role(practitioner: str, organization: str, name: str, job: str, now: datetime) -> dict[str, Any]:
+    """Return the PractitionerRole of somebody who works for an organisation from now on."""
     return {
         "resourceType": "PractitionerRole",
         "active": True,
-        "period": {"start": start},
-        "practitioner": {"reference": request.practitioner, "display": account.name},
-        "organization": {"reference": request.organization},
-        "code": [{"text": request.job}],
+        "period": {"start": instant_text(now)},
+        "practitioner": {"reference": practitioner, "display": name},
+        "organization": {"reference": organization},
+        "code": [{"text": job}],
     }
