@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.model import Code, Context, Interaction
+from fhir_server.search.bundle import link
 
 CANONICAL = "https://fhir-server.example.org"
 BALP = "https://profiles.ihe.net/ITI/BALP"
@@ -334,7 +335,7 @@ def query_entity(interaction: Interaction) -> bytes:
     if interaction.code is Code.OPERATION:
         target = f"{target}/${interaction.operation}" if target else f"${interaction.operation}"
     pairs = interaction.query or interaction.conditional or interaction.if_none_exist
-    text = (f"{target}?{urlencode(pairs, errors='replace')}" if pairs else target).encode("utf-8", "replace")
+    text = link(target, pairs).encode("utf-8", "replace")
     note = b""
     if len(text) > _QUERY_LIMIT_BYTES:
         note = b'"description":"cut; SHA-256 of the whole is %b",' % sha256(text).hexdigest().encode()

@@ -7,8 +7,6 @@ everybody else there are none: an empty searchset, 404 for a read. The restricti
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import orjson
 
 from fhir_server.access.principal import Caller, Principal
@@ -16,6 +14,7 @@ from fhir_server.interactions import audit_query
 from fhir_server.interactions.audit_pages import PageSeal
 from fhir_server.interactions.audit_query import Query
 from fhir_server.interactions.model import Context, Interaction, Outcome, Trace
+from fhir_server.search.bundle import link
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import events
 from fhir_server.store.database import Session
@@ -90,14 +89,14 @@ def search_interaction(
 
 def _searchset(page: list[StoredEvent], query: Query, fhir_base: str, total: int | None, cursor: str) -> bytes:
     url = f"{fhir_base}/{_TYPE}"
-    links = [("self", _url(url, query.kept))]
+    links = [("self", link(url, query.kept))]
     if cursor:
-        links.append(("next", _url(url, (*query.kept, (audit_query.CURSOR, cursor)))))
+        links.append(("next", link(url, (*query.kept, (audit_query.CURSOR, cursor)))))
     head = {
         "resourceType": "Bundle",
         "type": "searchset",
         **({} if total is None else {"total": total}),
-        "link": [{"relation": relation, "url": link} for relation, link in links],
+        "link": [{"relation": relation, "url": each} for relation, each in links],
     }
     entries = b",".join(
         b'{"fullUrl":"%b/%b","resource":%b,"search":{"mode":"match"}}'
@@ -105,7 +104,3 @@ def _searchset(page: list[StoredEvent], query: Query, fhir_base: str, total: int
         for event in page
     )
     return orjson.dumps(head)[:-1] + (b',"entry":[%b]}' % entries if entries else b"}")
-
-
-def _url(url: str, pairs: tuple[tuple[str, str], ...]) -> str:
-    return f"{url}?{urlencode(pairs)}" if pairs else url

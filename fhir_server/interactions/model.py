@@ -18,6 +18,7 @@ from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.xml_patch import Change
 from fhir_server.store.database import Store
 from fhir_server.store.grants import EmergencyAccess
+from fhir_server.store.keys import reference_key
 from fhir_server.store.recorder import Recorder
 
 
@@ -185,11 +186,18 @@ class Trace:
         patients: Keys of the patients whose record was disclosed, changed or aimed at.
         entities: (type, id, version, keys of its patients) of each resource; version 0 where unknown.
         emergencies: The caller's live emergency accesses, which a refusal is logged under too.
+        named: Logical ids of patients that the request says or the answer shows, by key.
     """
 
     patients: dict[int, None] = field(default_factory=dict)
     entities: list[tuple[str, str, int, tuple[int, ...]]] = field(default_factory=list)
     emergencies: tuple[EmergencyAccess, ...] = ()
+    named: dict[int, str] = field(default_factory=dict)
+
+    def told(self) -> dict[int, str]:
+        """Return the ids of those patients, by key, of whose record something was disclosed or changed."""
+        owners = {owner for *_, owned in self.entities for owner in owned}
+        return {key: logical_id for key, logical_id in self.named.items() if key in owners}
 
     def touch(self, patients: Iterable[int], resource_type: str = "", logical_id: str = "", version: int = 0) -> None:
         """Add a resource and the patients it belongs to."""
@@ -197,3 +205,11 @@ class Trace:
         self.patients.update(dict.fromkeys(owners))
         if resource_type:
             self.entities.append((resource_type, logical_id, version, owners))
+        if resource_type == "Patient":
+            self.named[reference_key(resource_type, logical_id)] = logical_id
+
+    def aim(self, patient_id: str) -> None:
+        """Add a patient whose record the request is about, whether or not it finds anything there."""
+        key = reference_key("Patient", patient_id)
+        self.patients[key] = None
+        self.named[key] = patient_id

@@ -113,7 +113,9 @@ def events_of(job: Job, interaction: Interaction, status: int, error: FhirError 
     """Return the AuditEvents of an interaction, one per patient."""
     undisclosed = error is not None or not job.trace.entities
     subject = job.principal.subject
-    told = {key_of_reference(subject): subject.partition("/")[2]} if job.principal.caller is Caller.PATIENT else None
+    told = {} if undisclosed else job.trace.told()
+    if job.principal.caller is Caller.PATIENT:
+        told[key_of_reference(subject)] = subject.partition("/")[2]
     patients = belonging.ids_of(job.session, job.trace.patients, afresh=undisclosed, told=told)
     emergencies = {access.patient: access.id for access in reversed(job.decision.emergencies)}
     found: list[events.Event] = []

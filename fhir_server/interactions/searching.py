@@ -13,7 +13,6 @@ from fhir_server.search.terminology import Terminology
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import parse_reference
 from fhir_server.store import belonging
-from fhir_server.store.keys import reference_key
 
 _RIGHT = "s"
 _ON_ITS_OWN = "AuditEvent"
@@ -115,10 +114,10 @@ def binding(principal: Principal) -> str:
 def aimed_at(job: Job, interaction: Interaction) -> None:
     """Note the patient a search names, so that also an empty answer is on that patient's log."""
     if interaction.compartment and interaction.compartment[0] == "Patient":
-        job.trace.touch((reference_key(*interaction.compartment),))
+        job.trace.aim(interaction.compartment[1])
     for name, value in interaction.query:
         if name.partition(":")[0] in {"patient", "subject"} or (interaction.type == "Patient" and name == "_id"):
             text = value if "/" in value else f"Patient/{value}"
             reference = parse_reference(text, job.context.fhir_base)
             if reference.type == "Patient" and reference.id:
-                job.trace.touch((reference_key("Patient", reference.id),))
+                job.trace.aim(reference.id)

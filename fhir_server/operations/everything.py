@@ -18,7 +18,6 @@ from fhir_server.search.parse import CURSOR
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import date_interval
 from fhir_server.store import resources
-from fhir_server.store.keys import reference_key
 
 _SUPPORTED = ("start", "end", "_since", "_type", "_count")
 _REPEATS = frozenset({"_type"})
@@ -31,7 +30,7 @@ def whole_record(job: Job, interaction: Interaction) -> Outcome:
         FhirError: NOT_FOUND (404) where nothing of the record exists for the caller, hidden and absent alike; GONE
             (410) for a deleted Patient that was visible; INVALID_VALUE or NOT_SUPPORTED (400) naming a parameter.
     """
-    job.trace.touch((reference_key("Patient", interaction.id),))
+    job.trace.aim(interaction.id)
     asked = _asked(job, interaction)
     _check_known(job, interaction.id)
     path = f"Patient/{interaction.id}/${OPERATION.code}"

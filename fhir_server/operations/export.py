@@ -23,7 +23,6 @@ from fhir_server.search.everything import Asked
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import exports, resources
 from fhir_server.store.exports import ExportJob, Owner
-from fhir_server.store.keys import reference_key
 
 RUNNING_LIMIT: Final = 3
 KEPT_LIMIT: Final = 50
@@ -50,7 +49,7 @@ def begin(job: Job, interaction: Interaction) -> Outcome:
         raise FhirError(Kind.FORBIDDEN, "$export needs an access token, which it ends with")
     wanted = understand(job, interaction)
     for patient_id in wanted.patients:
-        job.trace.touch((reference_key("Patient", patient_id),))
+        job.trace.aim(patient_id)
     if interaction.id:
         _check_known(job, interaction)
     new = _job_of(job, interaction, wanted)

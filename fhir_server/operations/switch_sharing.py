@@ -27,7 +27,7 @@ from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import instant_text
 from fhir_server.store import events, resources
 from fhir_server.store.instants import from_us, to_us
-from fhir_server.store.keys import NONE, key_of_reference, reference_key
+from fhir_server.store.keys import NONE, key_of_reference
 from fhir_server.store.resources import Version
 
 SHORTEST_REASON: Final = 10
@@ -76,7 +76,7 @@ def _allowed(job: Job, interaction: Interaction) -> str:
     """Return the reason, once it is clear that this caller may do this to this patient."""
     given = subjects.parameters(job, interaction, "reason")
     if not subjects.is_officer(job) or not job.principal.scopes.allows("u", "Consent"):
-        job.trace.touch((reference_key("Patient", interaction.id),))
+        job.trace.aim(interaction.id)
         raise FhirError(Kind.FORBIDDEN, "Only a privacy officer may switch a patient's sharing off or on here")
     reason = " ".join(str(given.get("reason", "")).split())
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:

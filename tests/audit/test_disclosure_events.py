@@ -247,7 +247,7 @@ def test_a_conditional_write_records_its_criteria(doctor: Principal, context: Co
         patients={},
     )
     (query,) = entities_by_role(body(event), "24")
-    assert b64decode(query["query"]) == b"Patient?identifier=a%7Cb+c"
+    assert b64decode(query["query"]) == b"Patient?identifier=a%7Cb%20c"
 
 
 def test_a_very_long_query_is_cut_and_named_by_its_hash(doctor: Principal, context: Context) -> None:
