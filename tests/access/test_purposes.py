@@ -59,4 +59,6 @@ def test_reports_and_what_is_not_a_measurement_are_results() -> None:
     assert is_result(_observation())
     assert is_result(_observation("laboratory"))
     assert is_result(_observation("vital-signs", "laboratory"))
+    for each in ("vital-signs", "social-history", "survey", "exam", "activity", "therapy"):
+        assert not is_result(_observation(each)), each
     assert not is_result(_observation("vital-signs", "survey"))
