@@ -154,13 +154,15 @@ def confirm_email(store: Store, token: str, now: datetime, noted: Callable[[Sess
     hashed = codes.token_hash(token)
     with store.write() as session:
         link = accounts.link(session, hashed, CONFIRM)
+        account = accounts.by_id(session, link.account_id) if link else None
+        if account is not None:
+            session.lock(hash64(f"account:{account.reference}"))
+            # Looked at again: a mail program may have opened the same link while its person waited here.
+            link, account = accounts.link(session, hashed, CONFIRM), accounts.by_id(session, account.id)
         if link is None:
             return False
         if link.used_at is not None:
             return True
-        account = accounts.by_id(session, link.account_id)
-        if account is not None:
-            session.lock(hash64(f"account:{account.reference}"))
         # INVARIANT: only an account that never was active becomes so; a link must not revive one that was closed, nor
         # open one whose record ended with a death or was joined to another.
         if account is None or account.email_confirmed_at is not None or closures.is_held(session, account):

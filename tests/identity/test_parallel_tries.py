@@ -116,6 +116,21 @@ def test_finishing_twice_at_once_makes_one_account_and_two_confirmations_one_act
         assert [each.id for each in accounts.by_reference(session, "Patient/1") if each.active] == active
 
 
+def test_a_confirmation_that_a_mail_program_opens_at_the_same_time_works_for_its_person_too(store: Store) -> None:
+    token, proof = _ready(store)
+    assert _finish(store, token, proof, []) is Result.FINISHED
+    with store.write() as session:
+        sent = {item.kind: item.details for item in messages.lease(session, NOW, invitations.VALID_FOR)}
+    noted: list[str] = []
+
+    def confirm(_number: int) -> bool:
+        return confirm_email(store, sent["confirm-email"]["token"], NOW, lambda _session, each: noted.append(each.id))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(confirm, range(6))) == [True] * 6
+    assert len(noted) == 1
+
+
 def test_what_is_cancelled_opens_no_account_and_what_opened_one_is_not_cancelled(store: Store) -> None:
     """Whichever of the two comes first at the database, its answer stays true."""
     token, proof = _ready(store)
