@@ -26,6 +26,7 @@ from fhir_server.store.visibility import Visibility, execute
 _VALUES_LIMIT = 40
 _SHAPES_LIMIT = 512
 _SQL_TYPES: dict[type, TypeEngine[Any]] = {int: BigInteger(), float: Float(53), str: Text()}
+_LEAVES = frozenset({str, int, bool, type(None)})
 _recent: OrderedDict[Hashable, None] = OrderedDict()
 
 
@@ -95,20 +96,23 @@ def _plan(kind: Any) -> tuple[tuple[str, bool], ...]:
 
 def _shape(node: Any, values: dict[str, Any]) -> Hashable:
     """Return what is not a value of a tree; collect what is."""
-    # Every search comes by here, some twenty nodes each: no generators, no question about a type asked twice.
+    # Every search comes by here, some twenty nodes each: no generators, and no call for a leaf.
     if isinstance(node, tuple):
-        return tuple([_shape(each, values) for each in node])
+        return tuple([each if type(each) in _LEAVES else _shape(each, values) for each in node])
     kind: Any = type(node)
     parts: list[Hashable] = [kind]
     for name, is_value in _plan(kind):
         held = getattr(node, name)
-        parts.append(_collected(held, values) if is_value else _shape(held, values))
+        if is_value:
+            parts.append(_collected(held, values))
+        else:
+            parts.append(held if type(held) in _LEAVES else _shape(held, values))
     return tuple(parts) if len(parts) > 1 else node
 
 
 def _collected(node: Any, values: dict[str, Any]) -> Hashable:
     if isinstance(node, tuple):
-        return tuple(_collected(each, values) for each in node)
+        return tuple([_collected(each, values) for each in node])
     if node is None:
         return None
     values[_name(len(values))] = node
@@ -133,5 +137,6 @@ def _bound(node: Any, numbers: Iterator[int]) -> Any:
     return None if node is None else bindparam(_name(next(numbers)), type_=_SQL_TYPES[type(node)], required=True)
 
 
+@cache
 def _name(number: int) -> str:
     return f"search_{number}"

@@ -67,7 +67,8 @@ def run(
     page, more = list(records[: request.count]), len(records) > request.count
     if place.backwards:
         page.reverse()
-    matches = tuple(row_of(record, names, scored=text.is_scored(request.criteria)) for record in page)
+    scored = text.is_scored(request.criteria)
+    matches = tuple([row_of(record, names, scored=scored) for record in page])
     total = None
     if not request.cursor and not more:
         total = None if request.total_unwanted else len(matches)
