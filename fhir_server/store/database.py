@@ -89,13 +89,15 @@ class Session:
     Attributes:
         store: The database.
         pooled: The connection as the pool lends it.
-        begin: Statement with which PostgreSQL begins the transaction, before the first that reads; empty where each
-            reads by itself; None where the driver begins it (writes).
+        begin: Statement with which PostgreSQL begins the transaction, before the first of it; empty where each reads
+            by itself.
+        writes: Whether the transaction may change something, and is committed with its end.
     """
 
     store: Store
     pooled: PoolProxiedConnection
-    begin: bytes | None = None
+    begin: bytes = b""
+    writes: bool = False
     _core: Connection | None = None
     _epoch: int | None = None
 
@@ -132,8 +134,10 @@ class Session:
         driver: Any = self.pooled.driver_connection
         if not self.begin or not wire.is_idle(driver):
             return wire.run(driver, self.info, text, values)
-        begun = (wire.Statement(self.begin), _EPOCH, wire.Statement(text, values))
-        _, epoch, answer = wire.exchange(driver, self.info, begun)
+        begin, asked = wire.Statement(self.begin), wire.Statement(text, values)
+        if self.writes:
+            return wire.exchange(driver, self.info, (begin, asked))[-1]
+        _, epoch, answer = wire.exchange(driver, self.info, (begin, _EPOCH, asked))
         self._epoch = epoch.rows[0][0]
         return answer
 
@@ -255,12 +259,12 @@ class Store:
             if self.is_postgresql:
                 with self.engine.begin() as connection:
                     connection.info.pop(PLAN, None)
-                    yield Session(self, connection.connection, None, connection)
+                    yield Session(self, connection.connection, b"BEGIN", writes=True, _core=connection)
                 return
             with self._writer, self.engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 try:
-                    yield Session(self, connection.connection, None, connection)
+                    yield Session(self, connection.connection, writes=True, _core=connection)
                 except BaseException:
                     connection.rollback()
                     raise

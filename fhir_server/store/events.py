@@ -90,19 +90,20 @@ def append(session: Session, events: Sequence[Event]) -> None:
     A write's events go here, with the write. A read's events go through `recorder.Recorder`.
     """
     # The driver's own statement: compiling and typing it anew costs Core more than the insert.
-    driver: Any = session.driver
     if not session.is_postgresql:
-        driver.executemany(_INSERT, map(_row, events))
-        return
-    for start in range(0, len(events), ONE_STATEMENT_LIMIT):
-        send(driver, events[start : start + ONE_STATEMENT_LIMIT])
+        session.driver.executemany(_INSERT, map(_row, events))
+    elif len(events) == 1:
+        session.run(_numbered_insert(1), _row(events[0]))
+    else:
+        for start in range(0, len(events), ONE_STATEMENT_LIMIT):
+            send(session.driver, events[start : start + ONE_STATEMENT_LIMIT])
 
 
 def send(driver: psycopg.Connection[Any], events: Sequence[Event]) -> None:
     """Run the one statement that inserts up to `ONE_STATEMENT_LIMIT` events (PostgreSQL)."""
     values = [value for event in events for value in _row(event)]
     # Several are rarely as many again: not worth being remembered.
-    psycopg.RawCursor(driver).execute(_numbered_insert(len(events)), values, prepare=len(events) == 1, binary=True)
+    psycopg.RawCursor(driver).execute(_numbered_insert(len(events)), values, prepare=False, binary=True)
 
 
 def commit_one(session: Session, event: Event) -> None:
@@ -118,7 +119,7 @@ def commit_one(session: Session, event: Event) -> None:
         psycopg.Error: It could not be written.
     """
     driver: Any = session.pooled.driver_connection
-    if session.begin is None:
+    if session.writes:
         raise psycopg.OperationalError("The transaction is one that writes")
     insert = wire.Statement(_numbered_insert(1), _row(event))
     # INVARIANT: outside a transaction a statement is committed when it has ended; inside one it would not be.

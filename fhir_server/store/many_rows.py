@@ -69,8 +69,8 @@ def exchange(
         How many rows `beside` changed; without it nothing that means anything.
     """
     filled = tuple(table for table, found in rows.items() if found)
-    driver: Any = session.driver
     if not session.is_postgresql:
+        driver = session.driver
         for column in columns:
             driver.execute(f"DELETE FROM {column.table.name} WHERE {column.name} = ?", (value,))
         for table in filled:
@@ -88,9 +88,7 @@ def exchange(
         for column, found in zip(_columns(table, is_postgresql=True), zip(*rows[table], strict=True), strict=True)
     ]
     parameters = (*values, *((value,) if cleared else ()), *arrays)
-    cursor = psycopg.RawCursor(driver)
-    cursor.execute(_exchange(before, len(values), cleared, filled), parameters, prepare=True, binary=True)
-    return cursor.rowcount
+    return session.run(_exchange(before, len(values), cleared, filled), parameters).rowcount
 
 
 def _copy(session: Session, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, cast
 
-import psycopg
 from sqlalchemy import BindParameter, ClauseElement, Executable, Result, bindparam
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -115,15 +114,9 @@ def _statement(
 def _on_driver(session: Session, statement: Prepared, values: Mapping[str, Any]) -> _Cursor:
     """Run on the driver itself: what Core does for a text costs more than a short statement."""
     bound = statement.bind(values)
-    if session.begin is not None and isinstance(statement.text, bytes):
+    if isinstance(statement.text, bytes):
         return session.run(statement.text, bound)
-    driver = session.driver
-    if isinstance(statement.text, str):
-        return cast("_Cursor", driver.execute(statement.text, bound))
-    # It looks for parameters in a long text anew at every run unless they are numbered already.
-    cursor = psycopg.RawCursor(driver)
-    cursor.execute(statement.text, bound, prepare=True, binary=True)
-    return cast("_Cursor", cursor)
+    return cast("_Cursor", session.driver.execute(statement.text, bound))
 
 
 class _Cursor(Protocol):
@@ -152,10 +145,7 @@ def plan_for(session: Session, plan: Plan) -> None:
     """Let PostgreSQL plan the statements that follow this way, until another is asked for or the transaction ends."""
     if not session.is_postgresql or session.info.get(PLAN, Plan.ANY_VALUES) is plan:
         return
-    if session.begin is None:
-        session.driver.execute(_SET[plan])
-    else:
-        wire.command(session.driver, _SET[plan])
+    wire.command(session.driver, _SET[plan])
     session.info[PLAN] = plan
 
 
