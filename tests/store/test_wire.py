@@ -96,6 +96,37 @@ def test_reads_of_one_transaction_share_a_snapshot_and_change_nothing(store: Sto
         assert session.connection.execute(text("SELECT count(*) FROM t")).scalar_one() == 1
 
 
+def test_a_write_is_one_transaction_however_its_statements_are_sent(store: Store) -> None:
+    one, two, three = b"INSERT INTO t VALUES (1)", b"INSERT INTO t VALUES (2)", text("INSERT INTO t VALUES (3)")
+    with store.write() as session:
+        session.connection.execute(text("CREATE TABLE t (n int UNIQUE)"))
+
+    def kept() -> list[tuple[object, ...]]:
+        with store.glance() as session:
+            return _asked(session, b"SELECT n FROM t ORDER BY n")
+
+    with suppress(ZeroDivisionError), store.write() as session:
+        session.run(one, ())
+        session.connection.execute(three)
+        raise ZeroDivisionError
+    assert kept() == []
+    with store.write() as session:
+        session.run(one, ())
+        session.connection.execute(three)
+        session.run(two, ())
+    assert kept() == [(1,), (2,), (3,)]
+    # The one that begins the transaction fails; one that does not.
+    for before in ((), (b"INSERT INTO t VALUES (4)",)):
+        with pytest.raises(FhirError) as refused, store.write() as session:
+            for each in (*before, one, two):
+                session.run(each, ())
+        assert refused.value.kind is Kind.CONFLICT
+        assert kept() == [(1,), (2,), (3,)]
+    with store.write() as session:
+        session.run(b"INSERT INTO t VALUES (4)", ())
+    assert kept()[-1] == (4,)
+
+
 def test_a_transaction_that_finds_its_statements_forgotten_fails_alone(store: Store) -> None:
     with store.glance() as session:
         assert _asked(session, b"SELECT $1::int", 7) == [(7,)]
