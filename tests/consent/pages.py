@@ -15,12 +15,27 @@ from fhir_server.identity.agreements import SHIPPED
 from fhir_server.portal.routes import PAGES, Page
 from fhir_server.store import accounts, sessions
 from fhir_server.store.accounts import Account, Secrets
-from tests.consent.world import ANN, BOB, CARER, GP, PRACTICE, Json, World, labelled, ref
+from tests.consent.callers import EMERGENCY
+from tests.consent.world import ANN, BOB, CARER, GP, PRACTICE, TRUST, Json, World, labelled, ref
 
 BASE: Final = "http://localhost"
-ROLES: Final = {"patient": ANN, "carer": CARER, "professional": GP}
-OWN_LOG: Final = frozenset({"/access-log", "/access-log.json", "/access-log/proof.json", "/access-log/check"})
-"""What shows a patient the log of their own record, to which each request adds; so does their first page."""
+ROLES: Final = {
+    "patient": ANN,
+    "carer": CARER,
+    "professional": GP,
+    **dict.fromkeys(("coordinator", "privacy-officer", "service-desk", "admin", "developer"), ""),
+}
+PLACES: Final = {"professional": PRACTICE, "coordinator": TRUST, "privacy-officer": TRUST}
+LEFT_OUT: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("/access-log", "/access-log.json", "/access-log/proof.json", "/access-log/check"),
+        "the log of the patient's own record, to which each request adds; no row of a record is in it",
+    ),
+    **dict.fromkeys(
+        ("/privacy/audit", "/privacy/audit/state"), "the log of everybody, to which each request adds, or its length"
+    ),
+}
+"""Pages that differ each time they are opened, and why; of a patient's first page that part is not compared."""
 _VARIABLE: Final = re.compile(r"<(?:[^:<>]+:)?([a-z_]+)>")
 _FORM_TOKEN: Final = re.compile(r'name="csrf_token" value="([^"]+)"')
 _REQUEST: Final = "https://fhir-server.example.org/CodeSystem/appointment-request"
@@ -39,7 +54,6 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "entry_kind": ("letter", "none"),
     "grantee_type": ("Practitioner", "Organization"),
     "grantee_id": ("gp", "practice", "nowhere"),
-    "consent_id": ("first", "nowhere"),
     "grant_id": ("nowhere",),
     "invitation_id": ("nowhere",),
     "review_id": ("nowhere",),
@@ -63,13 +77,55 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def furnish(world: World) -> None:
-    """Add what pages show, of each kind one that is general and one that is not, for both patients."""
+_LAUNCH: Final = tuple(f"/oauth/launch?patient={patient}" for patient in ("ann", "bob", "nowhere"))
+_MORE: Final[Mapping[str, tuple[str, ...]]] = {
+    "patient": ("/sharing/add?q=pra", "/sharing/add?q=zz", "/record/search?q=a", "/record/letters?q=a", *_LAUNCH),
+    "carer": ("/record/search?q=a", "/record/letters?q=a", *_LAUNCH),
+    "professional": (
+        *("/patients?q=b", "/patients?q=ann", "/patients?q=Bob", "/patients/ann/search?q=a"),
+        *("/patients/bob/search?q=a", *_LAUNCH),
+    ),
+    "coordinator": ("/organisation/appointment-requests?show=answered",),
+    "privacy-officer": ("/privacy?show=closed", *(f"/privacy/sharing?patient={who}" for who in ("ann", "bob", "no"))),
+}
+"""Searches and lists in another state, and the page of another room that names whose record an app is opened with."""
+Ids = Mapping[str, tuple[str, ...]]
+"""What stands in an address for each of its variables."""
+
+
+def furnish(world: World) -> Ids:
+    """Add what pages show, of each kind one that is general and one that is not, for both patients; return its ids."""
     for patient, prefix in ((ANN, "a"), (BOB, "b")):
         for end, label in (("", "general"), ("-mh", "mental-health")):
             for body in _shown(patient, f"{prefix}-app{end}"):
                 logical_id = f"{prefix}-{str(body['resourceType']).lower()[:3]}{end}"
                 world.server.put({**body, "id": logical_id, "meta": labelled(label)}, world.trust)
+    return {**_VALUES, **_questions(world), "consent_id": (world.consents[0], "nowhere")}
+
+
+def _questions(world: World) -> Ids:
+    """Let patients ask two organisations about appointments, break the glass, and let a patient ask about that."""
+    for token, name in ((world.trust, "trust"), (world.practice, "practice")):
+        visit = {**_shown(ANN, "")[0], "id": f"a-visit-{name}", "meta": labelled("mental-health")}
+        world.server.put(visit, token)
+        asked = {**_shown(ANN, visit["id"])[-1], "meta": labelled("mental-health")}
+        world.server.post("Communication", world.ann, asked)
+    world.server.post(f"{BOB}/$break-glass", world.consultant, EMERGENCY, 200)
+    seen = world.server.get("AuditEvent?purpose=BTG&_count=1", world.bob)["entry"][0]["resource"]["id"]
+    about = [
+        {"name": "event", "valueReference": ref(f"AuditEvent/{seen}")},
+        {"name": "text", "valueString": "I was at home"},
+    ]
+    world.server.post(f"{BOB}/$dispute-access", world.bob, {"resourceType": "Parameters", "parameter": about})
+    tasks = [entry["resource"] for entry in world.server.get("Task", world.server.operator())["entry"]]
+    ids: dict[str, list[str]] = {}
+    for task in tasks:
+        ids.setdefault(task["code"]["coding"][0]["code"], []).append(task["id"])
+    return {
+        "request_id": (*_VALUES["request_id"], *ids["change"]),
+        "review_id": (*ids["review-emergency-access"], "nowhere"),
+        "dispute_id": (*ids["review-disputed-access"], "nowhere"),
+    }
 
 
 def _shown(patient: str, appointment_id: str) -> list[Json]:
@@ -104,7 +160,7 @@ class Visitor:
             name=role,
             role=role,
             reference=ROLES[role],
-            organization=PRACTICE if role == "professional" else "",
+            organization=PLACES.get(role, ""),
             may_break_glass=role == "professional",
             active=True,
             created_at=now,
@@ -132,23 +188,16 @@ class Visitor:
         return self.client.post(path, data={**form, "csrf_token": token}, base_url=BASE)
 
 
-def addresses(world: World, role: str) -> Iterator[str]:
+def addresses(role: str, ids: Ids) -> Iterator[str]:
     """Yield every address that a person of this role can open, with ids that are visible, hidden and absent."""
     for page in PAGES:
-        if role in page.roles and "GET" in page.methods and page.path not in OWN_LOG:
-            yield from _filled(world, page)
-    if role != "patient":
-        yield "/"
-    if role == "professional":
-        yield from ("/patients?q=b", "/patients?q=ann", "/patients?q=Bob")
-    if role == "patient":
-        yield from ("/sharing/add?q=pra", "/sharing/add?q=zz")
+        if (not page.roles or role in page.roles) and "GET" in page.methods and page.path not in LEFT_OUT:
+            yield from _filled(page, ids)
+    yield from _MORE.get(role, ())
 
 
-def _filled(world: World, page: Page) -> Iterator[str]:
+def _filled(page: Page, ids: Ids) -> Iterator[str]:
     names = _VARIABLE.findall(page.path)
-    for values in itertools.product(*(_VALUES[name] for name in names)):
+    for values in itertools.product(*(ids[name] for name in names)):
         given = dict(zip(names, values, strict=True))
-        if given.get("consent_id") == "first":
-            given["consent_id"] = world.consents[0]
         yield _VARIABLE.sub(lambda match, given=given: given[match[1]], page.path)  # type: ignore[misc]
