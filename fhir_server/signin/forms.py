@@ -9,6 +9,7 @@ from flask import Response, make_response, render_template, request
 from fhir_server import web
 
 _LONGEST_FIELD = 1_000
+_FIRST_YEAR = 1_000
 
 
 def field(name: str, longest: int = _LONGEST_FIELD) -> str:
@@ -23,11 +24,12 @@ def secret(name: str) -> str:
 
 
 def typed_date() -> str:
-    """Return the fields day, month and year as `YYYY-MM-DD`, "" where they are no date."""
+    """Return the fields day, month and year as `YYYY-MM-DD`, "" where they are no date, or the year has no century."""
     try:
-        return date(int(field("year")), int(field("month")), int(field("day"))).isoformat()
-    except ValueError:
+        typed = date(int(field("year")), int(field("month")), int(field("day")))
+    except (ValueError, OverflowError):
         return ""
+    return typed.isoformat() if typed.year >= _FIRST_YEAR else ""
 
 
 def page(template: str, *, errors: dict[str, str] | None = None, status: int = 0, **values: object) -> Response:

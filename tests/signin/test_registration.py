@@ -74,6 +74,16 @@ def test_wrong_code_and_wrong_date_of_birth_get_the_same_answer(world: World, br
     assert text in wrong_date.text
 
 
+@pytest.mark.parametrize("year", ["", "84", "0", "-1984", "1984.0", "9" * 20, "9" * 5_000, "two"])
+def test_a_date_that_is_none_is_named_at_its_field_and_is_no_try(world: World, browser_of: Browser, year: str) -> None:
+    world.invite()
+    link, code = world.link("invitation"), world.code()
+    for _ in range(6):
+        refused = browser_of.post(link, {"code": code, "day": "15", "month": "3", "year": year})
+        assert refused.status_code == 422
+        assert "Enter a real date of birth" in refused.text
+
+
 def test_fifth_wrong_try_locks_even_the_right_code_and_tells_the_coordinator(world: World, browser_of: Browser) -> None:
     coordinator = world.invite()
     link, code = world.link("invitation"), world.code()
