@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fhir_server.spec import json
 from fhir_server.spec.outcome import Issue, operation_outcome
@@ -23,6 +23,16 @@ RETRY_AFTER_S = 2
 _ALWAYS = frozenset({"/health/live"})
 _TEXT = "The server has more requests than it can answer; ask again after the seconds of Retry-After"
 _OUTCOME = json.encode(operation_outcome((Issue("error", "throttled", _TEXT),)))
+_PAGE = b"""<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>The service is busy</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"></head>
+<body><main><h1>The service is busy</h1>
+<p>Too many people use it just now. Wait a few seconds and load this page again.</p>
+<p>Nothing that you saved before is lost. In an emergency call 999. For urgent medical help call 111.</p></main></body>
+</html>
+"""
+"""For people: it asks for nothing else, as a style sheet would have to wait, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +109,28 @@ class Admission:
             else:
                 self._running_count -= 1
 
-    def _refuse(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def _refuse(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         self._refused()
-        is_fhir = str(environ.get("PATH_INFO", "")).startswith("/fhir")
-        body = _OUTCOME if is_fhir else _TEXT.encode()
+        content_type, body = _face(environ)
         start_response(
             "503 Service Unavailable",
             [
-                ("Content-Type", "application/fhir+json" if is_fhir else "text/plain; charset=utf-8"),
+                ("Content-Type", content_type),
                 ("Content-Length", str(len(body))),
                 ("Retry-After", str(RETRY_AFTER_S)),
                 ("Cache-Control", "no-store"),
                 ("Access-Control-Allow-Origin", "*"),
+                ("Content-Security-Policy", "default-src 'none'"),
+                ("X-Content-Type-Options", "nosniff"),
             ],
         )
         return [body]
+
+
+def _face(environ: WSGIEnvironment) -> tuple[str, bytes]:
+    """Return the media type and the words of a refusal, for the door that was knocked at."""
+    if str(environ.get("PATH_INFO", "")).startswith("/fhir"):
+        return "application/fhir+json", _OUTCOME
+    if "text/html" in str(environ.get("HTTP_ACCEPT", "")):
+        return "text/html; charset=utf-8", _PAGE
+    return "text/plain; charset=utf-8", _TEXT.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -251,3 +252,15 @@ def test_assets_are_kept_for_a_year_and_compressed(people: dict[str, Person]) ->
 @pytest.mark.parametrize("name", ["../assets.py", "nothing.css", "css/../../routes.py", "%2e%2e/assets.py"])
 def test_only_assets_are_assets(people: dict[str, Person], name: str) -> None:
     assert people[""].open(f"/assets/x/{name}").status_code == 404
+
+
+def test_somebody_signed_in_is_told_when_the_database_is_gone(server: Server, tmp_path: Path) -> None:
+    patient = Person(server, AMELIA)
+    server.store.close()
+    for file in tmp_path.glob("seed.db*"):
+        file.unlink()
+    answer = patient.open("/record")
+    assert (answer.status_code, answer.mimetype, answer.headers["Retry-After"]) == (503, "text/html", "2")
+    assert "Sorry, the service is not available" in answer.text
+    assert "Try again in a few minutes" in answer.text
+    assert "table" not in answer.text

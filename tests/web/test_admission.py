@@ -44,6 +44,9 @@ def test_what_is_too_much_is_refused_and_the_rest_answered_in_the_end() -> None:
     assert (answer.status_code, answer.headers["Retry-After"], len(refused)) == (503, "2", 1)
     assert '"code":"throttled"' in answer.text
     assert "OperationOutcome" not in Client(guarded).get("/").text
+    page = Client(guarded).get("/record", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert (page.status_code, page.mimetype, page.headers["Retry-After"]) == (503, "text/html", "2")
+    assert "<h1>The service is busy</h1>" in page.text
     app.go.set()
     for thread in threads:
         thread.join()
