@@ -161,14 +161,18 @@ def disclosure_events(  # noqa: PLR0913 - everything an event says, all but thre
     if break_glass_grant_id:
         tail.append(parts.emergency_entity(break_glass_grant_id))
     tail += [parts.consent_entity(consent) for consent in consents]
-    events = []
+    of_each: dict[int, list[Entity]] = {patient: [] for patient in patients}
+    for entity in named:
+        for patient in of_each.keys() & entity.patients:
+            of_each[patient].append(entity)
+    events, frame = [], _frame(shape, agent, context, of_patient=bool(patients))
     for patient, patient_id in patients.items() or ((NONE, ""),):
         # INVARIANT: one patient's log never names another patient's resource.
-        touched = named if len(patients) <= 1 else [entity for entity in named if patient in entity.patients]
+        touched = named if len(patients) <= 1 else of_each[patient]
         listed = [parts.patient_entity(patient_id)] if patient_id else []
         listed += [parts.data_entity(entity, result=is_query) for entity in touched]
         key = reference_key(touched[0].type, touched[0].id) if len(touched) == 1 and touched[0].id else NONE
-        events.append(_event(shape, agent, context, patient=patient, entity=key, entities=[*listed, *tail]))
+        events.append(frame.event(context.new_id(), patient, [*listed, *tail], key))
     return events
 
 
@@ -259,41 +263,71 @@ def _request(context: Context) -> list[bytes]:
     return [parts.request_entity(context.request_id)] if context.request_id else []
 
 
-def _event(
-    shape: _Shape, agent: Agent, context: Context, *, patient: int, entities: Sequence[bytes], entity: int = NONE
-) -> Event:
-    event_id = context.new_id()
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """An event but for its id, its patient and what was touched: the same in all events of one request.
+
+    Attributes:
+        shape: What the request was.
+        head: Content between the id and the entities.
+        recorded_at: Microseconds since the epoch, UTC.
+        agent: Key of the reference of who asked.
+        organization: Key of the organisation acted for, 0 for none.
+    """
+
+    shape: _Shape
+    head: bytes
+    recorded_at: int
+    agent: int
+    organization: int
+
+    def event(self, event_id: str, patient: int, entities: Sequence[bytes], entity: int) -> Event:
+        """Return one event."""
+        shape, named = self.shape, b',"entity":[%b]' % b",".join(entities) if entities else b""
+        return Event(
+            id=event_id,
+            recorded_at=self.recorded_at,
+            patient=patient,
+            agent=self.agent,
+            organization=self.organization,
+            entity=entity,
+            kind=shape.kind,
+            action=shape.action,
+            outcome=shape.outcome,
+            # What is searched by; whoever acts for several is found by the first.
+            purpose=shape.purpose.partition(" ")[0].rpartition("|")[2],
+            content=b'{"resourceType":"AuditEvent","id":%b%b%b}' % (parts.quote(event_id), self.head, named),
+        )
+
+
+def _frame(shape: _Shape, agent: Agent, context: Context, *, of_patient: bool) -> _Frame:
     now = context.now()
     recorded = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z").encode()
     profile = b""
     if shape.profile:
-        name = f"Patient{shape.profile}" if patient else shape.profile
+        name = f"Patient{shape.profile}" if of_patient else shape.profile
         profile = b',"profile":["%b/StructureDefinition/IHE.BasicAudit.%b"]' % (parts.BALP.encode(), name.encode())
-    content = b"".join(
+    head = b"".join(
         (
-            b'{"resourceType":"AuditEvent","id":%b,"meta":{"versionId":"1","lastUpdated":"%b"%b}'
-            % (parts.quote(event_id), recorded, profile),
+            b',"meta":{"versionId":"1","lastUpdated":"%b"%b}' % (recorded, profile),
             b',"type":%b,"subtype":[%b],"action":"%b"' % (shape.type, shape.subtype, shape.action.encode()),
             b',"recorded":"%b","outcome":"%b"' % (recorded, shape.outcome.encode()),
             b',"outcomeDesc":%b' % parts.quote(shape.description) if shape.description else b"",
             b',"purposeOfEvent":%b' % parts.purposes(shape.purpose) if shape.purpose else b"",
             b',"agent":%b' % parts.agents(agent, shape.action, context.fhir_base),
             b',"source":%b' % parts.source(context.fhir_base),
-            b',"entity":[%b]' % b",".join(entities) if entities else b"",
-            b"}",
         )
     )
-    return Event(
-        id=event_id,
-        recorded_at=to_us(now),
-        patient=patient,
-        agent=key_of_reference(agent.reference) if agent.reference else NONE,
-        organization=key_of_reference(agent.organization) if agent.organization else NONE,
-        entity=entity,
-        kind=shape.kind,
-        action=shape.action,
-        outcome=shape.outcome,
-        # What is searched by; whoever acts for several is found by the first.
-        purpose=shape.purpose.partition(" ")[0].rpartition("|")[2],
-        content=content,
+    return _Frame(
+        shape,
+        head,
+        to_us(now),
+        key_of_reference(agent.reference) if agent.reference else NONE,
+        key_of_reference(agent.organization) if agent.organization else NONE,
     )
+
+
+def _event(
+    shape: _Shape, agent: Agent, context: Context, *, patient: int, entities: Sequence[bytes], entity: int = NONE
+) -> Event:
+    return _frame(shape, agent, context, of_patient=bool(patient)).event(context.new_id(), patient, entities, entity)
