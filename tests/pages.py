@@ -18,7 +18,7 @@ def said(page: str, *own: str) -> str:
 
 
 class Texts(HTMLParser):
-    """The texts that a page shows or says, without scripts."""
+    """The texts that a page shows or says, without scripts and commands."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -27,11 +27,11 @@ class Texts(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent += tag in {"script", "style"}
+        self._silent += tag in {"script", "style", "code"}
         self.found |= {str(value) for name, value in attrs if name in {"aria-label", "alt", "title", "placeholder"}}
 
     def handle_endtag(self, tag: str) -> None:
-        self._silent -= tag in {"script", "style"}
+        self._silent -= tag in {"script", "style", "code"}
 
     def handle_data(self, data: str) -> None:
         text = " ".join(data.split())

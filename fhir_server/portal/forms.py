@@ -15,6 +15,7 @@ _MISSING: Final = {
     "month": "%(what)s must include a month",
     "year": "%(what)s must include a year",
 }
+_TOO_LONG: Final = "%(what)s must be %(longest)s characters or fewer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,21 @@ def day_answer(form: Mapping[str, str], name: str, what: str) -> date | Problem:
         return Problem(about("%(what)s must be a real date, such as 27 3 2027", what), f"#{name}-day")
 
 
+def too_long(what: str, longest: int) -> str:
+    """Return that a field has more than it may, as `about` does."""
+    return about(_TOO_LONG, what, longest=longest)
+
+
 def about(text: str, what: str, **values: object) -> str:
     """Return what a text of ours with blanks says of a field, in the language of the page.
 
     Args:
         text: In English, with the blank `%(what)s`.
-        what: What the field is called in the middle of a sentence, in English: `the last day`.
+        what: What the field is called, in English: `the last day`.
         values: What goes into its other blanks.
     """
-    said = web.say(text) % {"what": web.say(what), **values}
+    name = web.say(what)
+    said = web.say(text) % {"what": name[0].lower() + name[1:], **values}
     return said[0].upper() + said[1:]
 
 

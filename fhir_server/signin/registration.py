@@ -151,7 +151,9 @@ def choose_memorable(token: str) -> BaseResponse:
     if question not in QUESTIONS:
         wrong["question"] = "Choose a question"
     if len(answer) < SHORTEST_ANSWER:
-        wrong["answer"] = f"Enter an answer with {SHORTEST_ANSWER} characters or more"
+        wrong["answer"] = web.say("Enter an answer with %(shortest)s characters or more") % {
+            "shortest": SHORTEST_ANSWER
+        }
     if wrong:
         return _step_page(Step.MEMORABLE, invitation, wrong)
     registration.choose_memorable(web.context().store, invitation, question, answer)

@@ -8,11 +8,14 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from fhir_server.portal.forms import about
 from fhir_server.portal.models import labels
 from fhir_server.portal.models.words import LONDON, Json
 
 _LOINC: Final = "http://loinc.org"
 _UCUM: Final = "http://unitsofmeasure.org"
+_WHOLE: Final = "%(what)s must be a whole number"
+_ONE_PLACE: Final = "%(what)s must be a number with at most one decimal place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +112,13 @@ def amount(field: Field, text: str) -> Decimal | str:
     try:
         value = Decimal(text.strip().replace(",", "."))
     except InvalidOperation:
-        return (
-            f"Enter {field.label[0].lower()}{field.label[1:]} as a number, for example {(field.low + field.high) // 2}"
-        )
+        example = (field.low + field.high) // 2
+        return about("Enter %(what)s as a number, for example %(example)s", field.label, example=example)
     if not value.is_finite() or not field.low <= value <= field.high:
-        return f"{field.label} must be between {field.low} and {field.high} {field.unit}"
+        bounds = {"low": field.low, "high": field.high, "unit": field.unit}
+        return about("%(what)s must be between %(low)s and %(high)s %(unit)s", field.label, **bounds)
     if -int(value.as_tuple().exponent) > field.places:
-        places = "a whole number" if not field.places else "a number with at most one decimal place"
-        return f"{field.label} must be {places}"
+        return about(_ONE_PLACE if field.places else _WHOLE, field.label)
     return value
 
 

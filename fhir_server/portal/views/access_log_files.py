@@ -70,7 +70,7 @@ def check_log() -> Response:
             content = stream.read(_MOST_BYTES + 1)
     wrong = "Choose the file that you downloaded" if not content else ""
     if len(content) > _MOST_BYTES:
-        wrong = f"The file must be smaller than {_MOST_BYTES // 1024 // 1024} MB"
+        wrong = web.say("The file must be smaller than %(size)s MB") % {"size": _MOST_BYTES // 1024 // 1024}
     if wrong:
         page = render_template("portal/access_log/check.html", errors=(Problem(wrong, "#file"),), **told)
         return make_response(page, 400)

@@ -8,6 +8,7 @@ from typing import Final
 from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from fhir_server import web
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.accesses import access
 from fhir_server.portal.models.disputes import LONGEST_TEXT
@@ -29,7 +30,7 @@ def ask_about(event_id: str) -> str | Response:
         return _page(record, event, ())
     text = request.form.get("text", "").strip()
     if len(text) > LONGEST_TEXT:
-        problem = Problem(f"Write {LONGEST_TEXT:,} characters or less", "#text")
+        problem = Problem(web.say("Write %(longest)s characters or less") % {"longest": f"{LONGEST_TEXT:,}"}, "#text")
         return make_response(_page(record, event, (problem,)), 400)
     given = [{"name": "event", "valueReference": {"reference": f"AuditEvent/{event_id}"}}]
     if text:

@@ -38,7 +38,8 @@ def change_memorable() -> Response:
     if question not in QUESTIONS:
         wrong["question"] = "Choose a question"
     if not SHORTEST_ANSWER <= len(answer) <= passwords.MAX_CHARACTERS:
-        wrong["answer"] = f"Enter an answer with {SHORTEST_ANSWER} to {passwords.MAX_CHARACTERS} characters"
+        said = web.say("Enter an answer with %(shortest)s to %(longest)s characters")
+        wrong["answer"] = said % {"shortest": SHORTEST_ANSWER, "longest": passwords.MAX_CHARACTERS}
     if wrong:
         return form("memorable", wrong, questions=QUESTIONS, question=question)
     hashed = account_changes.answer_hash(answer)

@@ -14,7 +14,7 @@ from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server.identity import carers
-from fhir_server.portal.forms import Problem
+from fhir_server.portal.forms import Problem, too_long
 from fhir_server.portal.models.appointment import Visit, diary
 from fhir_server.portal.models.appointment_request import ANSWERS, KINDS, LONGEST, SYSTEM, Asked, reply, standing
 from fhir_server.portal.models.person import Person, person
@@ -81,7 +81,7 @@ def read_verdict(form: Mapping[str, str]) -> tuple[str, str, tuple[Problem, ...]
     if verdict == "another-time" and not message:
         problems.append(Problem("Say which times you can offer", "#message"))
     if len(message) > LONGEST:
-        problems.append(Problem(f"Your message must be {LONGEST} characters or fewer", "#message"))
+        problems.append(Problem(too_long("Your message", LONGEST), "#message"))
     return verdict, message, tuple(problems)
 
 

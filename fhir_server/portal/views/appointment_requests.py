@@ -8,7 +8,7 @@ from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server.identity import carers
-from fhir_server.portal.forms import Problem
+from fhir_server.portal.forms import Problem, too_long
 from fhir_server.portal.models import appointment_request as model
 from fhir_server.portal.models.appointment import CALLED_OFF, diary, visit
 from fhir_server.portal.models.appointment_request import KINDS, LONGEST, Asked, communication
@@ -35,7 +35,7 @@ def ask_to_change(appointment_id: str) -> str | Response:
     if kind not in KINDS:
         problems.append(Problem("Choose what you want to ask", "#kind"))
     if len(message) > LONGEST:
-        problems.append(Problem(f"Your message must be {LONGEST} characters or fewer", "#message"))
+        problems.append(Problem(too_long("Your message", LONGEST), "#message"))
     if problems:
         return make_response(_form(record, appointment, tuple(problems)), 400)
     who = record.road.principal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from fhir_server.portal.forms import Problem
+from fhir_server.portal.forms import Problem, too_long
 from fhir_server.portal.models import note as model
 from fhir_server.portal.models.labels import BY_CODE, LABELS
 from fhir_server.portal.models.letter import letter
@@ -48,11 +48,11 @@ def add_note() -> str | Response:
     label = request.form.get("label", "general")
     problems: list[Problem] = []
     if len(title) > model.LONGEST_TITLE:
-        problems.append(Problem(f"The title must be {model.LONGEST_TITLE} characters or fewer", "#title"))
+        problems.append(Problem(too_long("the title", model.LONGEST_TITLE), "#title"))
     if not text:
         problems.append(Problem("Write your note", "#text"))
     elif len(text) > model.LONGEST:
-        problems.append(Problem(f"Your note must be {model.LONGEST} characters or fewer", "#text"))
+        problems.append(Problem(too_long("Your note", model.LONGEST), "#text"))
     if label not in BY_CODE:
         problems.append(Problem("Choose what kind of information it is", "#label"))
     if problems:

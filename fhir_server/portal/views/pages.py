@@ -30,7 +30,9 @@ def cookies() -> str:
     """Show every cookie that this website sets, what for and for how long."""
     here = web.current()
     idle, longest = here.session_idle // _MINUTE, here.session_max // _HOUR
-    signed_in = f"Until you sign out, {idle} minutes after you last used the website, and {longest} hours at most"
+    signed_in = web.say(
+        "Until you sign out, %(minutes)s minutes after you last used the website, and %(hours)s hours at most"
+    ) % {"minutes": idle, "hours": longest}
     rows = (
         (here.session_cookie, "Keeps you signed in", signed_in),
         ("form", "Makes sure that a form you send comes from this website", "Until you close the browser"),

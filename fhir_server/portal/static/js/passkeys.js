@@ -31,8 +31,8 @@ const use = async (event) => {
     form.querySelector("[name=credential]").value = JSON.stringify(credential.toJSON());
     form.submit();
   } catch (error) {
-    const text = { InvalidStateError: "This device has a passkey for your account already.", NotAllowedError: "The passkey was not used. You can try again." };
-    status.textContent = text[error.name] ?? "That did not work. You can try again, or choose another way.";
+    const { known: isKnown, unused, failed } = status.dataset;
+    status.textContent = { InvalidStateError: isKnown, NotAllowedError: unused }[error.name] ?? failed;
   }
 };
 
