@@ -11,7 +11,7 @@ from fhir_server.admin.rights import audit_unchanged, person_of
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import care_teams, leaving
 from fhir_server.identity.care_teams import Team
-from fhir_server.operations import inviting_staff, keeping_teams
+from fhir_server.operations import inviting_staff, keeping_teams, leaving_staff
 from fhir_server.operations.inviting_staff import Colleague
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import context
@@ -123,6 +123,15 @@ def invite_professional(new: dict[str, Any]) -> tuple[dict[str, str], int]:
     """Invite a professional: entry and role in the directory, and a link to set up an account."""
     principal, account = person_of(*_COORDINATOR)
     return {"id": inviting_staff.invite(context(), principal, account, Colleague(**new))}, 201
+
+
+@blueprint.route("/professionals/<account_id>/leave", methods=["POST"])
+@blueprint.response(204)
+@blueprint.alt_response(404, schema=Refusal)
+def professional_leaves(account_id: str) -> None:
+    """Let a professional leave: roles, sessions, apps and requests end at once."""
+    principal, account = person_of(*_COORDINATOR)
+    leaving_staff.leave(context(), principal, account, account_id)
 
 
 @blueprint.route("/professionals/invitations/<request_id>/resend", methods=["POST"])

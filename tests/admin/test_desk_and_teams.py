@@ -97,6 +97,11 @@ def test_a_coordinators_program_keeps_the_teams_of_its_organisation(one: Desk) -
         assert one.call(method, place, stranger, body).status_code == 404, (method, place)
     assert one.call("GET", TEAMS, stranger).json["teams"] == []
     assert one.call("DELETE", f"{path}/members/PractitionerRole/role", token).json["members"] == []
+    leave = f"/api/v1/professionals/{member.id}/leave"
+    assert [one.call("POST", leave, each).status_code for each in (stranger, token, token)] == [404, 204, 404]
+    assert one.server.get("/PractitionerRole/role", op)["active"] is False
+    assert one.call("GET", "/api/v1/professionals", token).json["professionals"] == []
+    assert [event["outcome"] for event in one.events("professional-leaves")].count("0") == 1
     assert one.call("DELETE", path, token).status_code == 204
     assert one.call("GET", TEAMS, token).json["teams"] == []
 

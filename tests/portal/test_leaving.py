@@ -55,6 +55,20 @@ def test_the_role_of_who_left_is_ended_in_the_directory(server: Server, colleagu
     assert all(role["period"]["end"] for role in roles)
 
 
+def test_a_role_that_does_not_say_that_it_is_active_ends_too(server: Server, colleague: seed_data.Account) -> None:
+    op = server.operator()
+    for entry in server.get(f"/PractitionerRole?practitioner={colleague.reference}", op)["entry"]:
+        server.put({name: value for name, value in entry["resource"].items() if name != "active"}, op)
+    nadia = Person(server, COORDINATOR)
+    nadia.send(leave_link(nadia.get("/organisation/team"), colleague.name), {"understood": "yes"})
+    found = server.get(f"/PractitionerRole?practitioner={colleague.reference}", op)
+    assert [entry["resource"]["active"] for entry in found["entry"]] == [False] * len(found["entry"])
+    with server.store.read() as session:
+        account = accounts.by_email(session, colleague.email)
+    assert account is not None
+    assert not account.active
+
+
 def test_tokens_of_who_left_are_dead_at_once(server: Server, colleague: seed_data.Account) -> None:
     with server.store.read() as session:
         account = accounts.by_email(session, colleague.email)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server import web
-from fhir_server.access import tokens
 from fhir_server.identity import leaving
-from fhir_server.operations import inviting_staff
+from fhir_server.operations import inviting_staff, leaving_staff
 from fhir_server.operations.inviting_staff import Colleague
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.words import concepts
-from fhir_server.portal.road import Road, clerk, road
+from fhir_server.portal.road import Road, road
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.web.acting import Actor, actor
+from fhir_server.web.acting import actor
 
 _MOST_ROLES: Final = "100"
 _REFUSED: Final = frozenset({Kind.INVALID_VALUE, Kind.DUPLICATE, Kind.THROTTLED})
@@ -81,32 +79,12 @@ def leave(account_id: str) -> str | Response:
         titles = [concepts(role.get("code")) for role in here]
         page = render_template("portal/organisation/leave.html", leaver=leaver, titles=titles, errors=problems)
         return make_response(page, 400 if problems else 200)
-    service = clerk(way)
-    for role in here:
-        service.update(_ended(role, way), str(role["meta"]["versionId"]))
-    with me.act("professional-leaves", f"account {leaver.id}") as session:
-        ended = leaving.end_access(session, leaver, me.now)
-    _stop_what_runs(me, leaver, ended)
+    leaving_staff.leave(me.context, me.person.principal, me.account, account_id)
     return redirect("/organisation/team?done=left", 303)
 
 
 def _roles(way: Road, leaver: leaving.Account, organization: str) -> list[dict[str, Any]]:
     """Return the roles that somebody has in an organisation."""
     whose = (("practitioner", leaver.reference), ("organization", organization))
-    query = (*whose, ("active", "true"), ("_count", _MOST_ROLES))
-    return list(way.search("PractitionerRole", *query).matches)
-
-
-def _ended(role: dict[str, Any], way: Road) -> dict[str, Any]:
-    end = way.now.isoformat(timespec="seconds")
-    return {**role, "active": False, "period": {**role.get("period", {}), "end": end}}
-
-
-def _stop_what_runs(me: Actor, leaver: leaving.Account, ended: tuple[str, ...]) -> None:
-    """End what lives only as long as a session: an emergency access, with its AuditEvent."""
-    with me.context.store.read() as session:
-        principals = [tokens.for_account(session, leaver, me.now, each, me.now) for each in ended]
-    for principal in principals:
-        theirs = replace(me.person, principal=principal, account=leaver, session_id=principal.session_id)
-        for hook in web.current().on_sign_out:
-            hook(me.context, theirs)
+    found = way.search("PractitionerRole", *whose, ("_count", _MOST_ROLES)).matches
+    return [role for role in found if role.get("active") is not False]
