@@ -13,6 +13,7 @@ from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import (
+    account_requests,
     accounts,
     closures,
     devices,
@@ -55,12 +56,13 @@ def member(session: Session, organization: str, account_id: str, now: datetime) 
     return found
 
 
-def end_access(session: Session, leaver: Account, now: datetime) -> tuple[str, ...]:
+def end_access(session: Session, leaver: Account, organization: str, now: datetime) -> tuple[str, ...]:
     """End sessions, apps, remembered devices and open requests of somebody at once; return the sessions that ended.
 
     Somebody who works nowhere else cannot sign in any more; others sign in again, as what they still are. The caller
-    has ended the role.
+    has ended the role in the organisation. INVARIANT: no invitation from before brings them back.
     """
+    account_requests.withdraw(session, leaver.reference, organization)
     ended = sessions.end_all(session, leaver.id, now)
     for grant in oauth.grants_of(session, leaver.id, now):
         oauth.revoke_grant(session, grant.id, now)

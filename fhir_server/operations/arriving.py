@@ -220,7 +220,7 @@ def _withdraw(place: _Place, account: Account | None, current: list[dict[str, An
     if account is None:
         return
     with context.store.write() as session:
-        ended = leaving.end_access(session, account, context.now())
+        ended = leaving.end_access(session, account, place.organization, context.now())
         about = f"account {account.id}"
         record_administration(context, session, place.principal, action="professional-leaves", description=about)
     for session_id in ended:

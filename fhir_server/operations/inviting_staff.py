@@ -72,7 +72,8 @@ def waiting(session: Session, organization: str) -> tuple[AccountRequest, ...]:
 def invite(context: Context, principal: Principal, coordinator: Account, typed: Colleague) -> str:
     """Put a colleague into the directory and send them a link; return the id of the invitation.
 
-    Somebody with an account elsewhere is put nowhere before they have said yes.
+    Somebody with an account elsewhere is put nowhere before they have said yes. A link that they were sent before, to
+    another address, no longer works.
 
     Raises:
         FhirError: INVALID_VALUE with one issue per field; DUPLICATE (409) for who works here, has an invitation, or an
@@ -99,6 +100,8 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
             raise FhirError(Kind.DUPLICATE, "They have an invitation already. Send that again", ("email",))
         if not account_id:
             practitioner = _put_into_directory(session, service, practitioner, organization, them)
+        # INVARIANT: one link for one person: an earlier one may have gone to a mistyped address.
+        rows.withdraw(session, practitioner, organization)
         place = _Place(organization, str(owner.get("name", "")), practitioner, account_id)
         return _send(session, service, coordinator, them, place)
 

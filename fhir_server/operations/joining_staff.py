@@ -54,13 +54,12 @@ def join(context: Context, principal: Principal, account: Account, token: str) -
         # The lock of everything that opens an account of this person: of two at once, one finds the link used.
         session.lock(hash64(f"account:{account.reference}"))
         request, own = account_requests.of_link(session, token, now), accounts.by_id(session, account.id)
-        if request is None or own is None or not is_for(request, own):
+        if request is None or own is None or not is_for(request, own) or not rows.complete(session, request.id, own.id):
             return False
         if not works_for(session, context, request.practitioner, request.organization):
             job = service_job(session, principal, context)
             create(job, role(request.practitioner, request.organization, own.name, request.job, now))
             finishing.finish(job)
-        rows.complete(session, request.id, own.id)
         account_changes.tell(session, own, _TOLD, now)
         about = f"request {request.id} {request.organization}"
         record_administration(context, session, principal, action="join-organisation", description=about)

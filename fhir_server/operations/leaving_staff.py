@@ -38,7 +38,7 @@ def leave(context: Context, principal: Principal, coordinator: Account, account_
         job = service_job(session, principal, context)
         _end_roles(job, leaver.reference, coordinator.organization)
         finishing.finish(job)
-        ended = leaving.end_access(session, leaver, context.now())
+        ended = leaving.end_access(session, leaver, coordinator.organization, context.now())
         about = f"account {leaver.id}"
         record_administration(context, session, principal, action="professional-leaves", description=about)
     for session_id in ended:

@@ -157,6 +157,15 @@ def renew(session: Session, request_id: str, token_hash: str, expires_at: dateti
     return _changed(session, condition, {"token_hash": token_hash, "token_expires_at": to_us(expires_at)})
 
 
+def withdraw(session: Session, practitioner: str, organization: str) -> None:
+    """Let no set-up link of a person for an organisation work any more."""
+    row = account_request.c
+    theirs = (row.practitioner == practitioner) & (row.organization == organization)
+    is_open = row.state == str(RequestState.APPROVED)
+    values = {"state": str(RequestState.REFUSED), "token_hash": None, "token_expires_at": None}
+    session.connection.execute(update(account_request).where(theirs & is_open).values(values))
+
+
 def complete(session: Session, request_id: str, account_id: str) -> bool:
     """Use the set-up link up; False where another request was first."""
     row = account_request.c

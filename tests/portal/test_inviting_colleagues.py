@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fhir_server.identity import account_requests, leaving, limits
+from fhir_server.identity.accounts import Role, create_account
 from fhir_server.identity.agreements import Acceptance
 from fhir_server.operations.inviting_staff import INVITE
 from fhir_server.store import accounts
@@ -14,6 +15,7 @@ from tests.portal.test_carers import sent
 from tests.server import Server
 
 TEAM = "/organisation/team"
+NUMBER = "555021935107"
 ADA = {"given": "Ada", "family": "Okoro", "email": "ada.okoro@example.org", "job": "Diabetes nurse",
        "number": "555 0219 35107"}  # fmt: skip
 
@@ -154,6 +156,39 @@ def test_who_leaves_and_still_works_elsewhere_keeps_that_and_can_be_asked_back(
         doctor = Person(server, GP)
 
 
+def test_an_invitation_replaces_those_to_other_addresses(server: Server, helen: dict[str, str]) -> None:
+    nadia, doctor = Person(server, COORDINATOR), Person(server, GP)
+    for whom, who in ((helen, doctor), (ADA, Person(server))):
+        mistyped = invited(server, nadia, whom | {"email": "somebody.else@example.org"})
+        link = invited(server, nadia, whom)
+        who.get(mistyped, 404)
+        assert who.send(mistyped, NEW_ACCOUNT, page="/contact").status_code == 404
+        assert who.send(link, NEW_ACCOUNT, page=link).status_code in {200, 303}
+    assert "somebody.else@example.org" not in nadia.get(TEAM)
+
+
+def test_no_invitation_from_before_brings_back_who_left(server: Server) -> None:
+    nadia, trust = Person(server, COORDINATOR), account(server, COORDINATOR).organization
+    link = invited(server, nadia, ADA)
+    entry = server.get(f"/Practitioner?identifier=https://fhir.nhs.uk/Id/sds-user-id|{NUMBER}", server.operator())
+    who = f"Practitioner/{entry['entry'][0]['resource']['id']}"
+    with server.store.write() as session:
+        # She came in another way, and never used the link.
+        made = create_account(
+            session, role=Role.PROFESSIONAL, email="okoro@example.org", name="Ada Okoro",
+            password=NEW_ACCOUNT["password"], now=server.clock(), reference=who, organization=trust,
+        )  # fmt: skip
+    server.clock.advance(seconds=1)
+    leave = f"{TEAM}/{made.id}/leave"
+    assert "Their access has ended" in nadia.follow(nadia.send(leave, {"understood": "yes"}))
+    assert ADA["email"] not in nadia.get(TEAM)
+    stranger = Person(server)
+    stranger.get(link, 404)
+    assert stranger.send(link, NEW_ACCOUNT, page="/contact").status_code == 404
+    with server.store.read() as session:
+        assert [each.active for each in accounts.by_reference(session, who)] == [False]
+
+
 def test_who_leaves_the_first_of_two_organisations_acts_for_the_other_without_emergency_access(
     server: Server, helen: dict[str, str]
 ) -> None:
@@ -167,7 +202,7 @@ def test_who_leaves_the_first_of_two_organisations_acts_for_the_other_without_em
         if entry["resource"]["organization"]["reference"] != trust:
             server.put({**entry["resource"], "active": False}, op)
     with server.store.write() as session:
-        leaving.end_access(session, theirs, server.clock())
+        leaving.end_access(session, theirs, theirs.organization, server.clock())
     now = account(server, GP)
     assert (now.active, now.organization, now.may_break_glass) == (True, trust, False)
 
