@@ -1,7 +1,7 @@
 """Searches within a patient's record: rows of several patients are found by each, and no other row is looked for."""
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
@@ -14,8 +14,9 @@ from fhir_server.spec.compartments import owning_parameters
 from fhir_server.spec.definitions import with_additions
 from fhir_server.spec.extract import nodes
 from fhir_server.store.keys import reference_key
+from fhir_server.store.visibility import Visibility
 from tests.databases import Databases
-from tests.search.world import BASE, DEFINITIONS, World
+from tests.search.world import ALL, BASE, DEFINITIONS, HIDDEN, SOME, World
 from tests.spec.filled import fill
 
 Json = dict[str, Any]
@@ -74,6 +75,63 @@ def test_a_row_of_several_patients_is_found_by_each_of_them_and_by_what_they_are
             assert sorted(world.ids("Observation", *query)) == sorted(left), query
             counted, _ = world.search("Observation", [*query, ("_count", "0")])
             assert counted.total == len(left), query
+
+
+def test_a_chain_within_a_record_finds_what_it_finds_alone_of_that_record(world: World) -> None:
+    """Within a record a chain asks the index rows of its targets; alone it starts from them."""
+    staff: list[Json] = [
+        {
+            "resourceType": "Practitioner",
+            "id": "p1",
+            "gender": "male",
+            "name": [{"family": "Ashworth"}, {"text": "Ash"}],
+        },
+        {"resourceType": "Practitioner", "id": "p2", "gender": "female", "name": [{"family": "Ashworth"}]},
+        {"resourceType": "Practitioner", "id": "p3", "name": [{"family": "Berg"}]},
+        {"resourceType": "Organization", "id": "p1", "name": "Ashworth"},
+        {"resourceType": "PractitionerRole", "id": "p1", "practitioner": {"reference": "Practitioner/p1"}},
+    ]
+    hidden: Json = {"resourceType": "Practitioner", "id": "p9", "gender": "male", "name": [{"family": "Ashworth"}]}
+    one, other, hidden_one = "Practitioner/p1", "Practitioner/p3", "Practitioner/p9"
+    by = [
+        (),
+        (one,),
+        ("Practitioner/p2", other),
+        (other,),
+        ("Organization/p1",),
+        ("PractitionerRole/p1",),
+        (hidden_one,),
+    ]
+    by += [(hidden_one, "Practitioner/p2"), ("Practitioner/gone",)]
+    measured = [
+        _observation(f"{patient}{number}", f"Patient/{patient}", *performers)
+        for patient in "ab"
+        for number, performers in enumerate(by)
+    ]
+    world.add([*({"resourceType": "Patient", "id": each} for each in "ab"), *staff, *measured])
+    world.add([hidden], label=HIDDEN)
+    chains = [
+        ("performer:Practitioner.name", "Ash"),
+        ("performer:Practitioner.name", "ashworth,be"),
+        ("performer:Practitioner.name:exact", "Ashworth"),
+        ("performer:Practitioner.family:contains", "wor"),
+        ("performer.name", "ashworth"),
+        ("performer:Organization.name", "ashworth"),
+        ("performer:Practitioner.gender", "male"),
+        ("performer:Practitioner.gender:not", "male"),
+        ("performer:Practitioner.gender:missing", "true"),
+        ("performer:PractitionerRole.practitioner.family", "ashworth"),
+        ("performer:Practitioner.family", "nobody"),
+    ]
+    found, sights = 0, list[Visibility]([ALL, SOME])
+    for chain, visibility in product(chains, sights):
+        alone = world.ids("Observation", chain, ("_count", "100"), visibility=visibility)
+        for patient in "ab":
+            inside = world.ids("Observation", ("patient", patient), chain, visibility=visibility)
+            assert sorted(inside) == sorted(each for each in alone if each[0] == patient), (chain, visibility)
+            found += len(inside)
+        assert visibility is ALL or not {"a6", "b6"} & set(alone), "its performer is hidden"
+    assert found > len(chains)
 
 
 def test_what_names_a_record_is_one_patient_in_a_parameter_that_makes_a_resource_theirs() -> None:
