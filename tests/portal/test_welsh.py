@@ -116,7 +116,8 @@ SENT: tuple[tuple[str, dict[str, str]], ...] = (
 _UNTRANSLATED = re.compile(
     r"[\W\d_]*|[\d.,/]+ \S*[/%°²×]\S*( m²)?|[\d./]+ (mmHg|kg|cm)|"
     r"(Dr|Mr|Ms) \w+ \w+|NHS login|PDF|Care Information Exchange|Cymraeg|English|"
-    r"([A-Z2-7]{4} ){7}[A-Z2-7]{4}|.*@example\.org"
+    r"([A-Z2-7]{4} ){7}[A-Z2-7]{4}|.*@example\.org|"
+    r"session|device|record, acting-as|login, login-step"
 )
 
 
