@@ -215,15 +215,22 @@ def _entry_of(service: _Service, them: Colleague, owner: str) -> str:
 
 
 def _refuse_stranger(service: _Service, practitioner: str, organization: str) -> None:
-    """Refuse to vouch for somebody whom the directory knows, who has no account, and not from here alone."""
-    with service.context.store.read() as session:
-        # INVARIANT: an account counts as every role of its person: nobody vouches for what is another organisation's.
-        belongs = closure(session, practitioner, to_us(service.context.now())).organizations
-    if set(belongs) - {key_of_reference(organization)}:
-        raise FhirError(Kind.INVALID_VALUE, _ELSEWHERE, ("number",))
+    """Refuse to vouch for somebody whom the directory knows, who has no account, and was never here."""
     # INVARIANT: a patient may share with the entry itself. Who is known, but was never here, is nobody's to vouch for.
     if not service.search("PractitionerRole", ("practitioner", practitioner), ("organization", organization)):
         raise FhirError(Kind.INVALID_VALUE, _NOWHERE, ("number",))
+
+
+def _refuse_shared(session: Session, context: Context, practitioner: str, organization: str) -> None:
+    """Refuse to vouch for somebody who has no account and works for others, or an account since the caller looked."""
+    # The lock of everything that opens an account of this person.
+    session.lock(hash64(f"account:{practitioner}"))
+    if any(each.active for each in accounts.by_reference(session, practitioner)):
+        raise FhirError(Kind.DUPLICATE, "This person has got an account just now. Invite them again", ("number",))
+    # INVARIANT: an account counts as every role of its person: nobody vouches for what is another organisation's.
+    belongs = closure(session, practitioner, to_us(context.now())).organizations
+    if set(belongs) - {key_of_reference(organization)}:
+        raise FhirError(Kind.INVALID_VALUE, _ELSEWHERE, ("number",))
 
 
 def _put_into_directory(
@@ -231,7 +238,9 @@ def _put_into_directory(
 ) -> str:
     """Make entry and role where they are not there yet; return the entry."""
     job, system = service_job(session, service.principal, service.context), _system_of(them.number)
-    if not practitioner:
+    if practitioner:
+        _refuse_shared(session, service.context, practitioner, organization)
+    else:
         if staff_directory.is_taken(session, "Practitioner", system, them.number):
             raise FhirError(Kind.DUPLICATE, "Somebody else invited them just now", ("number",))
         name = {"use": "official", "family": them.family, "given": them.given.split()}
