@@ -80,3 +80,15 @@ def test_a_printed_page_has_all_that_is_known_and_nothing_to_press(page: Page, s
     assert words.count("What it means") == 2, "the head of a table is on each sheet that the table is on"
     for pressed in ("Sign out", "Who can see this", "Back", "/record", "Help and contact"):
         assert pressed not in words
+
+
+def test_a_chart_follows_forced_colours(page: Page, site: Site) -> None:
+    page.emulate_media(forced_colors="active")
+    sign_in(page, site, AMELIA)
+    page.goto(f"{site.url}/record/results/85354-9")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(".app-chart svg")).to_be_visible()
+    assert page.locator(".app-chart canvas").count() == 0
+    page.emulate_media(forced_colors="none")
+    page.reload()
+    expect(page.locator(".app-chart canvas")).to_be_visible()

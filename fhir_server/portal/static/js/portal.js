@@ -34,7 +34,7 @@ for (const time of document.querySelectorAll("[data-countdown]")) {
   tick();
 }
 
-// Charts: the server's drawing stays unless the script for a finer one loads.
-if (document.querySelector("[data-chart]")) {
+// Charts: the server's drawing stays unless the script for a finer one loads, and in forced colours, which a canvas does not follow.
+if (document.querySelector("[data-chart]") && !matchMedia("(forced-colors: active)").matches) {
   import("./chart.js").then(({ enhance }) => document.querySelectorAll("[data-chart]").forEach(enhance));
 }
