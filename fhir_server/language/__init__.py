@@ -71,12 +71,12 @@ def spoken_weekday(day: date, code: str) -> str:
     return _spoken(day, "EEEE", code)
 
 
-def listed(parts: Sequence[str], code: str) -> str:
-    """Return several things as people say them: `a`, `a and b`, `a, b and c`."""
+def listed(parts: Sequence[str], code: str, *, are_names: bool = False) -> str:
+    """Return several things as people say them: `a`, `a and b`, `a, b and c`; names as they are written."""
     *others, last = parts or ("",)
     if not others:
         return last
-    return f"{', '.join(others)} {welsh.and_(last) if code == welsh.CODE else f'and {last}'}"
+    return f"{', '.join(others)} {welsh.and_(last, is_name=are_names) if code == welsh.CODE else f'and {last}'}"
 
 
 def either(parts: Sequence[str], code: str) -> str:

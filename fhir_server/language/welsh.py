@@ -17,17 +17,17 @@ _DIGRAPHS: Final = ("ch", "dd", "ff", "ng", "ll", "ph", "rh", "th")
 """Letters of the Welsh alphabet that are written as two."""
 
 
-def and_(text: str) -> str:
+def and_(text: str, *, is_name: bool = False) -> str:
     """Return what follows in a list, with its "and": `ac alergeddau`, `a chynlluniau gofal`, `a llythyrau`.
 
     Args:
-        text: Words of ours begin with a small letter. Names, which nothing changes, begin with a capital, and so does
-            what is between quotation marks.
+        text: Words of ours begin with a small letter, unless they are between quotation marks.
+        is_name: They are none of ours but somebody's name or a record's words, which nothing changes.
     """
     first = text.split(maxsplit=1)[0].lstrip("“(").casefold() if text.strip() else ""
     if first[:1] in _VOWELS or first in _SPOKEN_WITH_A_VOWEL:
         return f"{_BEFORE_VOWELS} {text}"
-    return f"{_ELSE} {_mutated(text, _ASPIRATED)}"
+    return f"{_ELSE} {text if is_name else _mutated(text, _ASPIRATED)}"
 
 
 def or_(text: str) -> str:

@@ -11,7 +11,7 @@ from icalendar import Calendar, Event
 
 from fhir_server.identity.calendar_links import Detail
 from fhir_server.portal.models.appointment import Visit
-from fhir_server.portal.models.words import listed
+from fhir_server.portal.models.words import listed_names
 
 _PRODUCT: Final = "-//fhir-server//portal//EN"
 _PLAIN: Final = "Appointment"
@@ -64,7 +64,7 @@ def _describe(event: Event, visit: Visit) -> None:
     event.add("summary", visit.title)
     if visit.places:
         event.add("location", visit.places[0])
-    notes = [f"With {listed(visit.people)}." if visit.people else "", visit.instructions, visit.comment]
+    notes = [f"With {listed_names(visit.people)}." if visit.people else "", visit.instructions, visit.comment]
     if any(notes):
         event.add("description", "\n".join(filter(None, notes)))
 

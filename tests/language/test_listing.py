@@ -19,6 +19,9 @@ def test_welsh_says_and_by_the_word_that_follows_and_changes_words_but_no_names(
         (): "",
     }
     assert {parts: listed(parts, "cy") for parts in table} == table
+    # Not every name begins with a capital.
+    names = {("Dr Patel", "ter Horst"): "Dr Patel a ter Horst", ("Dr Patel", "a.evans"): "Dr Patel ac a.evans"}
+    assert {parts: listed(parts, "cy", are_names=True) for parts in names} == names
 
 
 def test_english_lists_have_one_and() -> None:

@@ -18,7 +18,7 @@ from fhir_server.portal.models.words import (
     displays,
     first,
     items,
-    listed,
+    listed_names,
     moment,
     reference,
 )
@@ -112,7 +112,7 @@ def letter(resource: Json) -> Letter:
         kind=kind,
         sent=moment(resource.get("date")),
         authors=people,
-        source=first((*displays([custodian]), *organisations, listed(people), web.say("Source not stated"))),
+        source=first((*displays([custodian]), *organisations, listed_names(people), web.say("Source not stated"))),
         department=concept(context.get("practiceSetting")) if isinstance(context, dict) else "",
         status=status or ("Draft, may still change" if resource.get("docStatus") in _DRAFT else ""),
         files=tuple(_file(index, attachment) for index, attachment in enumerate(attachments(resource))),

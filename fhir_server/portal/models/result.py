@@ -19,7 +19,7 @@ from fhir_server.portal.models.words import (
     displays,
     first,
     items,
-    listed,
+    listed_names,
     moment,
     number,
     quantity,
@@ -173,7 +173,7 @@ def result(resource: Json) -> Result:
 def _source(resource: Json, *, by_person: bool) -> str:
     if by_person:
         return web.say("Entered by you")
-    return listed(displays(resource.get("performer"))) or web.say("Source not stated")
+    return listed_names(displays(resource.get("performer"))) or web.say("Source not stated")
 
 
 def _part(component: Json) -> Result:

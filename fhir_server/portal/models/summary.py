@@ -18,7 +18,7 @@ from fhir_server.portal.models.words import (
     displays,
     first,
     items,
-    listed,
+    listed_names,
     moment,
 )
 
@@ -82,7 +82,7 @@ def _source(resource: Json) -> str:
     people = [resource.get(key) for key in ("asserter", "recorder", "requester", "informationSource", "author")]
     named = [display(person) for person in people]
     performers = displays([entry.get("actor") for entry in items(resource, "performer")])
-    return first((*named, listed(performers)))
+    return first((*named, listed_names(performers)))
 
 
 def _active(resource: Json) -> bool:

@@ -284,5 +284,10 @@ def first(values: Iterable[str]) -> str:
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Return `a`, `a and b`, `a, b and c`, in the language of the page."""
+    """Return `a`, `a and b`, `a, b and c`, in the language of the page; the words are ours."""
     return language.listed(parts, page_language())
+
+
+def listed_names(parts: Sequence[str]) -> str:
+    """Return the same of names, or of words from a record: they stay as they are."""
+    return language.listed(parts, page_language(), are_names=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from fhir_server import web
 from fhir_server.identity import care_teams
 from fhir_server.portal.models.sharing import Grantee
-from fhir_server.portal.models.words import concepts, display, listed, party_name, reference
+from fhir_server.portal.models.words import concepts, display, listed_names, party_name, reference
 from fhir_server.portal.road import Road, escaped
 
 _TYPES: Final = frozenset({"Organization", "Practitioner", "RelatedPerson"})
@@ -87,4 +87,4 @@ def _roles(road: Road, people: Iterable[dict[str, Any]]) -> dict[str, str]:
         owner = reference(role.get("practitioner")).partition("/")[2]
         text = ", ".join(filter(None, (concepts(role.get("code")), display(role.get("organization")))))
         roles.setdefault(owner, []).append(text)
-    return {owner: listed([text for text in texts if text]) for owner, texts in roles.items()}
+    return {owner: listed_names([text for text in texts if text]) for owner, texts in roles.items()}
