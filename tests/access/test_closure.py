@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from fhir_server.access import purposes
-from fhir_server.access.closure import Closure, closure, compile_memberships
+from fhir_server.access.closure import CONTAINERS, Closure, closure, compile_memberships
 from fhir_server.access.decide import gate_of
 from fhir_server.access.visibility import Gate
+from fhir_server.spec.definitions import load
 from fhir_server.store import memberships
 from fhir_server.store.database import Session
 from fhir_server.store.instants import to_us
@@ -158,10 +159,10 @@ def test_a_period_holds_at_each_step_of_the_way(session: Session) -> None:
     assert set(closure(session, NURSE, _NOW + 1).actors) == _keys(NURSE, TEAM, ABOVE)
 
 
-@pytest.mark.parametrize("kind", ["Organization", "Patient", "Consent"])
-def test_other_resources_state_no_membership(session: Session, kind: str) -> None:
-    body = {**_role(), **_team(NURSE), **_group(NURSE), "resourceType": kind}
-    assert compile_memberships(body, 1, _BASE) == ()
+def test_what_states_memberships_is_what_is_compiled_on_write() -> None:
+    said = {**_role(), **_team(NURSE), **_group(NURSE)}
+    stating = {kind for kind in load().resource_types if compile_memberships({**said, "resourceType": kind}, 1, _BASE)}
+    assert stating == CONTAINERS == {"PractitionerRole", "CareTeam", "Group"}
 
 
 def test_what_a_resource_stated_before_is_replaced(session: Session) -> None:
