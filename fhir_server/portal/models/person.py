@@ -98,7 +98,7 @@ def _age(resource: Json, today: date) -> str:
         return ""
     months = (today.year - born.year) * 12 + today.month - born.month - (today.day < born.day)
     if months < 24:  # noqa: PLR2004 - below two years people count months
-        return web.say("%(count)s months old") % {"count": months}
+        return web.say_many("%(count)s month old", "%(count)s months old", months) % {"count": months}
     return web.say("%(count)s years old") % {"count": months // 12}
 
 

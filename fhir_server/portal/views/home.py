@@ -99,10 +99,9 @@ def _unread(count: int, note_count: int) -> str:
     """Return `3 unread letters`, of so many in all, of which so many are notes."""
     if 0 < note_count < count:
         return web.say("%(count)s unread letters and notes") % {"count": count}
-    if count == 1:
-        return web.say("1 unread note") if note_count else web.say("1 unread letter")
-    said = web.say("%(count)s unread notes") if note_count else web.say("%(count)s unread letters")
-    return said % {"count": count}
+    if note_count:
+        return web.say_many("1 unread note", "%(count)s unread notes", count) % {"count": count}
+    return web.say_many("1 unread letter", "%(count)s unread letters", count) % {"count": count}
 
 
 def _lately(log: Log, now: datetime) -> tuple[LogVisit, ...]:
