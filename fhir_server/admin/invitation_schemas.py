@@ -128,6 +128,14 @@ class AccountRequest(Schema):
     organization = fields.String()
 
 
+class Check(Asked):
+    """What the service desk saw, and whom the directory has."""
+
+    evidence = fields.String(required=True, metadata=_said("How they checked who it is"))
+    practitioner = fields.String(required=True, validate=_LINE, metadata=_said("`Practitioner/…` of the person"))
+    organization = fields.String(required=True, validate=_LINE, metadata=_said("`Organization/…` where they work"))
+
+
 class PageQuery(Schema):
     """Which page of a list."""
 

@@ -23,6 +23,7 @@ from fhir_server.web import context
 
 _COORDINATOR = ("coordinator",)
 _INVITERS = ("coordinator", "admin")
+_DESK = ("service-desk",)
 _DECIDERS = ("service-desk", "admin")
 
 blueprint = door("people", __name__, "Invitations and requests for accounts", lambda: person_of(*_INVITERS, *_DECIDERS))
@@ -161,6 +162,19 @@ def list_account_requests(query: dict[str, Any]) -> dict[str, Any]:
     listed, more = parted(found, query["count"])
     audit_unchanged(principal, f"{len(listed)} requests")
     return {"requests": listed} | more
+
+
+@blueprint.route("/account-requests/<request_id>/check", methods=["POST"])
+@blueprint.arguments(schemas.Check)
+@blueprint.response(204)
+@blueprint.alt_response(404, schema=Refusal)
+@blueprint.alt_response(422, schema=Refusal)
+def check_account_request(check: dict[str, str], request_id: str) -> None:
+    """Keep the evidence that the service desk saw and who the person is; somebody else has to approve."""
+    here, (principal, account) = context(), person_of(*_DESK)
+    with here.store.write() as session:
+        account_requests.check(session, account, request_id, **check, now=here.now())
+        audit(session, principal, f"request {request_id[:36]}", status=204)
 
 
 @blueprint.route("/account-requests/<request_id>/approve", methods=["POST"])

@@ -62,6 +62,24 @@ class Invited(Schema):
     id = fields.String()
 
 
+class InvitedProfessional(Schema):
+    """A professional who has a link and has not used it yet."""
+
+    id = fields.String(metadata=_said("Of the invitation, for sending it again"))
+    name = fields.String()
+    email = fields.String()
+    job = fields.String()
+    practitioner = fields.String(metadata=_said("`Practitioner/…`"))
+    invited_at = fields.DateTime(attribute="asked_at")
+    expires_at = fields.DateTime(attribute="token_expires_at", metadata=_said("From here on the link does not work"))
+
+
+class InvitedProfessionals(Schema):
+    """The invited professionals of an organisation who have not come yet, oldest first."""
+
+    invitations = fields.List(fields.Nested(InvitedProfessional))
+
+
 class Professional(Schema):
     """A professional of the organisation who can sign in."""
 

@@ -125,6 +125,17 @@ def invite_professional(new: dict[str, Any]) -> tuple[dict[str, str], int]:
     return {"id": inviting_staff.invite(context(), principal, account, Colleague(**new))}, 201
 
 
+@blueprint.route("/professionals/invitations", methods=["GET"])
+@blueprint.response(200, schemas.InvitedProfessionals)
+def list_invited_professionals() -> dict[str, Any]:
+    """List the invited professionals who have not used their link yet, oldest first; never a link."""
+    principal, account = person_of(*_COORDINATOR)
+    with context().store.read() as session:
+        found = inviting_staff.waiting(session, account.organization)
+    audit_unchanged(principal, f"{len(found)} invitations")
+    return {"invitations": found}
+
+
 @blueprint.route("/professionals/<account_id>/leave", methods=["POST"])
 @blueprint.response(204)
 @blueprint.alt_response(404, schema=Refusal)

@@ -146,6 +146,7 @@ def check(
     """
     if desk.role != Role.SERVICE_DESK:
         raise FhirError(Kind.FORBIDDEN, "Only the service desk can check a request")
+    evidence, practitioner, organization = evidence.strip(), practitioner.strip(), organization.strip()
     wrong = {
         "evidence": not SHORTEST_EVIDENCE <= len(evidence) <= _LONGEST_TEXT
         and f"Say how you checked who it is, in {SHORTEST_EVIDENCE} characters or more",

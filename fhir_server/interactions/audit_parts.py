@@ -40,6 +40,7 @@ ADMINISTRATION_ACTIONS = (
     "cancel-invitation",
     "upload-invitations",
     "fetch-invitations-report",
+    "check-account-request",
     "approve-account-request",
     "refuse-account-request",
 )
@@ -61,7 +62,6 @@ ACCOUNT_ACTIONS = (
     "choose-language",
     "choose-messages",
     "confirm-email",
-    "check-account-request",
     "close-contact-message",
     "close-sign-in-problem",
     "decline-access-request",
@@ -127,6 +127,7 @@ ACCOUNT_ACTIONS = (
     "remove-team-member",
     "end-team",
     "list-professionals",
+    "list-invited-professionals",
     "invite-professional",
     "resend-set-up",
     "unlock-account",

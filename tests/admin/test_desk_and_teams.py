@@ -11,6 +11,7 @@ from tests.admin.conftest import Desk
 from tests.admin.test_invitations_api import ANN, _token
 
 CASES, TEAMS = "/api/v1/person-cases", "/api/v1/teams"
+ADA = {"given": "Ada", "family": "Okoro", "email": "ada@example.org", "job": "Nurse", "number": "555021935107"}
 EVIDENCE = "The hospital's records office wrote that both are hers"
 
 
@@ -104,6 +105,28 @@ def test_a_coordinators_program_keeps_the_teams_of_its_organisation(one: Desk) -
     assert [event["outcome"] for event in one.events("professional-leaves")].count("0") == 1
     assert one.call("DELETE", path, token).status_code == 204
     assert one.call("GET", TEAMS, token).json["teams"] == []
+
+
+def test_a_coordinators_program_lists_whom_its_organisation_waits_for(desk: Desk) -> None:
+    op = desk.operator()
+    for number in ("1", "2"):
+        desk.server.put({"resourceType": "Organization", "id": number, "name": f"Trust {number}"}, op)
+    token, stranger = _token(desk, "coordinator"), _token(desk, "coordinator", "Organization/2")
+    path = "/api/v1/professionals/invitations"
+    made = desk.call("POST", "/api/v1/professionals", token, ADA)
+    assert made.status_code == 201, made.text
+    (waiting,) = desk.call("GET", path, token).json["invitations"]
+    about = {name: waiting[name] for name in ("id", "name", "email", "job")}
+    assert about == {**made.json, "name": "Ada Okoro", "email": ADA["email"], "job": ADA["job"]}
+    assert waiting["expires_at"] > waiting["invited_at"]
+    assert "token" not in waiting
+    assert desk.call("GET", path, stranger).json["invitations"] == []
+    resend = f"{path}/{waiting['id']}/resend"
+    assert [desk.call("POST", resend, each).status_code for each in (stranger, token)] == [404, 204]
+    for role in ("service-desk", "professional", "admin"):
+        assert desk.call("GET", path, _token(desk, role)).status_code == 403, role
+    outcomes = sorted(event["outcome"] for event in desk.events("list-invited-professionals"))
+    assert outcomes == ["0", "0", *["4"] * 3]
 
 
 def test_an_account_that_nobody_uses_is_reminded_and_closed_a_month_later(one: Desk) -> None:

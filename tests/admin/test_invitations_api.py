@@ -120,19 +120,30 @@ def test_requests_for_accounts_take_two_people(desk: Desk) -> None:
     (request,) = desk.call("GET", REQUESTS, token).json["requests"]
     path = f"{REQUESTS}/{request['id']}"
     assert desk.call("POST", f"{path}/approve", admin).status_code == 422
-    with store.write() as session:
-        (member,) = accounts.with_role(session, "service-desk")
-        account_requests.check(
-            session,
-            member,
-            request["id"],
-            evidence="Saw the register and called the practice",
-            practitioner="Practitioner/gp",
-            organization="Organization/practice",
-            now=now,
-        )
+    seen = {
+        "evidence": " Saw the register and called the practice ",
+        "practitioner": "Practitioner/gp",
+        "organization": "Organization/practice",
+    }
+    for wrong, status, name in (
+        ({"evidence": "short" + " " * 20}, 400, "how you checked"),
+        ({"practitioner": "Practitioner/nobody"}, 400, "Practitioner/123"),
+        ({"organization": "Practitioner/gp"}, 400, "Organization/123"),
+        ({"surprise": 1}, 422, "surprise"),
+    ):
+        refused = desk.call("POST", f"{path}/check", token, seen | wrong)
+        assert (refused.status_code, name in refused.json["message"]) == (status, True), refused.text
+    for somebody in (admin, _token(desk, "coordinator")):
+        assert desk.call("POST", f"{path}/check", somebody, seen).status_code == 403
+    assert desk.call("POST", f"{REQUESTS}/unknown/check", token, seen).status_code == 404
+    assert desk.call("POST", f"{path}/check", token, seen).status_code == 204
+    (checked,) = desk.call("GET", REQUESTS, token).json["requests"]
+    assert (checked["state"], checked["evidence"]) == ("checked", seen["evidence"].strip())
     assert desk.call("POST", f"{path}/approve", token).status_code == 403
     assert desk.call("POST", f"{path}/approve", _token(desk, "coordinator")).status_code == 403
     assert desk.call("POST", f"{path}/approve", admin).status_code == 204
     assert desk.call("POST", f"{path}/refuse", admin).status_code == 404
+    assert desk.call("POST", f"{path}/check", token, seen).status_code == 404
+    outcomes = sorted(event["outcome"] for event in desk.events("check-account-request"))
+    assert outcomes == ["0", *["4"] * 8]
     assert desk.call("GET", REQUESTS, token).json["requests"] == []

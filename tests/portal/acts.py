@@ -171,6 +171,7 @@ ACTS: Final = (
     Act("list-teams", "A program lists care teams"),
     Act("read-team", "A program reads a care team"),
     Act("list-professionals", "A program lists professionals"),
+    Act("list-invited-professionals", "A program lists invited professionals", (), _DESK_API),
     Act("load-resources", "An operator loads resources from files", (), "cli/test_data.py"),
 )  # fmt: skip
 

@@ -42,7 +42,7 @@ def one_request(request_id: str) -> Response:
     about = f"request {request_id[:36]}"
     try:
         if step == "check":
-            typed = {name: request.form.get(name, "").strip() for name in ("evidence", "practitioner", "organization")}
+            typed = {name: request.form.get(name, "") for name in ("evidence", "practitioner", "organization")}
             with who.act("check-account-request", about) as session:
                 identity.check(session, who.account, request_id, **typed, now=who.now)
         elif step in {"approve", "refuse"}:
