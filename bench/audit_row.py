@@ -55,6 +55,7 @@ def main() -> None:
                 print(f"{kind}: assemble ({name}): {spent_us:.1f} us, {len(events[0].content)} bytes")
             for count in _THREADS:
                 _record(kind, store, database, _assemble(context, options.events), count)
+            _beside(kind, store, database, _assemble(context, options.events))
 
 
 def _record(kind: str, store: Store, database: psutil.Process | None, events: list[Event], count: int) -> None:
@@ -70,6 +71,24 @@ def _record(kind: str, store: Store, database: psutil.Process | None, events: li
     rate = len(events) / (time.perf_counter() - clock)
     told = f"{own / len(events):.1f} us here, {theirs / len(events):.1f} us in the database, {rate:.0f}/s"
     print(f"{kind}: insert and commit, {count} threads: {told}")
+
+
+def _beside(kind: str, store: Store, database: psutil.Process | None, events: list[Event]) -> None:
+    """Measure what an event adds to a read: its end, with and without one, in turns."""
+    recorder, spent = Recorder(store), {True: [0.0, 0.0], False: [0.0, 0.0]}
+    turns = 20
+    for turn in range(turns):
+        for with_event in (True, False):
+            own, theirs = time.process_time(), _cpu_s(database)
+            for event in events[turn::turns]:
+                with store.read() as session:
+                    session.epoch()
+                    if with_event:
+                        recorder.record([event], session)
+            spent[with_event][0] += time.process_time() - own
+            spent[with_event][1] += _cpu_s(database) - theirs
+    own, theirs = ((spent[True][place] - spent[False][place]) * 1e6 / len(events) for place in (0, 1))
+    print(f"{kind}: beside a read: {own:.1f} us here, {theirs:.1f} us in the database")
 
 
 def _one_by_one(recorder: Recorder, events: list[Event]) -> None:
