@@ -1,4 +1,7 @@
-"""S4: a professional asks for an account, two people of the service desk agree; mail goes over real SMTP."""
+"""S4: a professional asks for an account, two people of the service desk agree; mail goes over real SMTP.
+
+Each goes by keyboard alone.
+"""
 
 import re
 from collections.abc import Callable
@@ -7,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browsers import checked
+from tests.keyboard import Keyboard
 from tests.stories.mailbox import Mailbox
 from tests.stories.site import Site
 
@@ -15,29 +19,28 @@ CHECKS, AGREES = "gareth.pugh@example.org", "ifeoma.obi@example.org"
 PASSWORD = "walrus kettle orbit 41"
 
 
-def fill_in(page: Page, **answers: str) -> None:
-    for label, answer in answers.items():
-        page.get_by_label(label, exact=True).fill(answer)
-
-
 def two_people_agree(site: Site, new_phone: Callable[[], Page], who: str, entry: str, *, script: bool) -> None:
-    first = new_phone()
+    keys = Keyboard(new_phone())
+    first = keys.page
     site.sign_in(first, CHECKS)
     first.goto(f"{site.url}/service-desk/requests")
-    first.get_by_role("link", name=re.compile(who)).click()
-    first.get_by_label("How you checked who it is").fill("Called the practice on its published number.")
-    first.get_by_label("Entry of the person in the directory").fill(entry)
-    first.get_by_label("Entry of the organisation").fill("Organization/kenbourne-road-surgery")
-    first.get_by_role("button", name="Save the check").click()
-    first.get_by_role("link", name=re.compile(who)).click()
+    keys.send(first.get_by_role("link", name=re.compile(who)))
+    keys.write(first.get_by_label("How you checked who it is"), "Called the practice on its published number.")
+    keys.write(first.get_by_label("Entry of the person in the directory"), entry)
+    keys.write(first.get_by_label("Entry of the organisation"), "Organization/kenbourne-road-surgery")
+    keys.send(first.get_by_role("button", name="Save the check"))
+    keys.send(first.get_by_role("link", name=re.compile(who)))
+    expect(first.get_by_text(entry).first).to_be_visible()
     if script:
         checked(first)
     expect(first.get_by_role("button", name="Agree")).to_have_count(0)
-    second = new_phone()
+    keys = Keyboard(new_phone())
+    second = keys.page
     site.sign_in(second, AGREES)
     second.goto(f"{site.url}/service-desk/requests")
-    second.get_by_role("link", name=re.compile(who)).click()
-    second.get_by_role("button", name="Agree").click()
+    keys.send(second.get_by_role("link", name=re.compile(who)))
+    keys.send(second.get_by_role("button", name="Agree"))
+    expect(second.get_by_role("alert")).to_be_visible()
 
 
 def test_a_gp_asks_two_people_agree_and_the_account_sees_nobody(
@@ -53,28 +56,33 @@ def test_a_gp_asks_two_people_agree_and_the_account_sees_nobody(
     made = site.system("epr-brentmoor-hospitals").call("POST", "Practitioner", person)
     assert made.status_code == 201, made.text
     entry = f"Practitioner/{made.json()['id']}"
-    gp = new_phone()
+    keys = Keyboard(new_phone())
+    gp = keys.page
     gp.goto(f"{site.url}/contact")
-    gp.get_by_role("link", name=re.compile("account", re.IGNORECASE)).first.click()
-    gp.get_by_role("button", name=re.compile("Continue|Send")).click()
+    keys.send(gp.get_by_role("link", name=re.compile("account", re.IGNORECASE)).first)
+    send = gp.get_by_role("button", name=re.compile("Continue|Send"))
+    keys.send(send)
     expect(gp.get_by_text("Enter your full name").first).to_be_visible()
     if script:
+        keys.told("Enter your full name")
         checked(gp)
     typed = {"Full name": who, "Work e-mail address": address, "Job": "GP", "Where you work": "The surgery in our road"}
-    fill_in(gp, **typed)
-    gp.get_by_label("What you need the account for").fill("To see what my patients share with me.")
-    gp.get_by_role("button", name=re.compile("Continue|Send")).click()
-    expect(gp.get_by_role("heading", name="We have your message")).to_be_visible()
+    for label, answer in typed.items():
+        keys.write(gp.get_by_label(label, exact=True), answer)
+    keys.write(gp.get_by_label("What you need the account for"), "To see what my patients share with me.")
+    keys.follow(send, "We have your message")
 
     two_people_agree(site, new_phone, who, entry, script=script)
     link = mailbox.link(address, rf"{re.escape(site.url)}/set-up/\S+")
-    gp.goto(link)
-    gp.get_by_label("Password", exact=True).fill(PASSWORD)
-    gp.get_by_role("button", name=re.compile("Continue|Set up")).click()
+    keys.open(link, "Set up your account")
+    set_up = gp.get_by_role("button", name=re.compile("Continue|Set up"))
+    keys.write(gp.get_by_label("Password", exact=True), PASSWORD)
+    keys.send(set_up)
     expect(gp.get_by_text("Tick the box to accept the terms of use").first).to_be_visible()
-    gp.get_by_label("Password", exact=True).fill(PASSWORD)
-    gp.get_by_label("I accept the terms of use").check()
-    gp.get_by_role("button", name=re.compile("Continue|Set up")).click()
+    keys.write(gp.get_by_label("Password", exact=True), PASSWORD)
+    keys.tick(gp.get_by_label("I accept the terms of use"))
+    keys.send(set_up)
+    expect(set_up).to_have_count(0)
     gp.goto(link)
     expect(gp.get_by_role("heading", name="This link does not work")).to_be_visible()
     site.sign_in(gp, address, PASSWORD)
