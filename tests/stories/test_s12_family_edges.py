@@ -1,6 +1,7 @@
 """S12: the age at which a parent's view ends, a coordinator's own invitation, a leaver, joined records, a death.
 
-Who works for the service does it without JavaScript; the family with it, and once more without.
+Who works for the service does it without JavaScript; the family with it, and once more without. Each goes by keyboard
+alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.keyboard import Keyboard
 from tests.stories.site import Site, running, seeded_on_sqlite
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -90,23 +92,26 @@ def test_s12_family_leaver_join_and_death(
 
 
 def a_coordinator_invites_a_parent(site: Site, page: Page, mary: Page) -> None:
+    keys, her_keys = Keyboard(page), Keyboard(mary)
     page.goto(f"{site.url}/organisation/parents/invite")
     typed = {"given": "Tom", "family": "Lund", "born-day": "2", "born-month": "6", "born-year": "2019",
              "nhs-number": CHILDS_NUMBER, "name": "Mary Lund", "email": MARY, "mobile": "07700 900321"}  # fmt: skip
     for name, value in typed.items():
-        page.locator(f"#{name}").fill(value)
-    page.get_by_label("Birth certificate with their name").check()
-    page.get_by_label("View only").check()
-    page.get_by_role("button", name="Send the invitation").click()
+        keys.write(page.locator(f"#{name}"), value)
+    keys.tick(page.get_by_label("Birth certificate with their name"))
+    keys.tick(page.get_by_label("View only"))
+    keys.send(page.get_by_role("button", name="Send the invitation"))
     expect(page.get_by_role("alert")).to_contain_text("The invitation is on its way")
     mary.goto(site.found("parent-invitation", MARY, r"(http\S+/carer/\S+)"))
     expect(mary.get_by_role("main")).not_to_contain_text("Lund")
-    mary.get_by_label("Code from the text message").fill(site.found("carer-code", HER_MOBILE, r"code is (\S+)\."))
+    her_keys.write(
+        mary.get_by_label("Code from the text message"), site.found("carer-code", HER_MOBILE, r"code is (\S+)\.")
+    )
     for part in ("day", "month", "year"):
-        mary.locator(f"#born-{part}").fill(typed[f"born-{part}"])
-    mary.get_by_label("Choose a password").fill(PASSWORD)
-    mary.get_by_label("I accept both").check()
-    mary.get_by_role("button", name="Open my account").click()
+        her_keys.write(mary.locator(f"#born-{part}"), typed[f"born-{part}"])
+    her_keys.write(mary.get_by_label("Choose a password"), PASSWORD)
+    her_keys.tick(mary.get_by_label("I accept both"))
+    her_keys.send(mary.get_by_role("button", name="Open my account"))
     expect(mary.get_by_role("heading", name="Your account is open")).to_be_visible()
     site.sign_in(mary, MARY, PASSWORD)
     mary.goto(f"{site.url}/record")
@@ -114,17 +119,19 @@ def a_coordinator_invites_a_parent(site: Site, page: Page, mary: Page) -> None:
 
 
 def propose(site: Site, page: Page, kind: str, typed: dict[str, str]) -> None:
+    keys = Keyboard(page)
     page.goto(f"{site.url}/service-desk/cases/new/{kind}")
     for name, value in (typed | {"evidence": EVIDENCE}).items():
-        page.locator(f"#{name}").fill(value)
-    page.get_by_role("button", name="Propose").click()
+        keys.write(page.locator(f"#{name}"), value)
+    keys.send(page.get_by_role("button", name="Propose"))
     expect(page.get_by_role("alert")).to_contain_text("waits for somebody else")
 
 
 def agree(site: Site, page: Page, what: str) -> None:
+    keys = Keyboard(page)
     page.goto(f"{site.url}/service-desk/cases")
-    page.get_by_role("link", name=what).click()
-    page.get_by_role("button", name="Agree").click()
+    keys.send(page.get_by_role("link", name=what))
+    keys.send(page.get_by_role("button", name="Agree"))
     expect(page.get_by_role("alert")).to_contain_text("Done")
 
 
@@ -133,6 +140,7 @@ def born(name: str) -> dict[str, str]:
 
 
 def two_records_are_one(site: Site, desk: Page, admin: Page, child: Page, parent: Page) -> None:
+    keys = Keyboard(child)
     twin = {"resourceType": "Patient", "birthDate": f"{BORN}-03-14", "name": [{"family": "Hart", "given": ["Amelia"]}],
             "identifier": [{"system": "https://brentmoor.example.org/mrn", "value": "twin"}]}  # fmt: skip
     made = site.system("epr-brentmoor-hospitals").call("POST", "Patient", twin)
@@ -144,53 +152,57 @@ def two_records_are_one(site: Site, desk: Page, admin: Page, child: Page, parent
     expect(parent.get_by_role("heading", name="No record is shared with you now")).to_be_visible()
     child.goto(f"{site.url}/sharing/paused")
     expect(child.get_by_role("main")).to_contain_text("There were two records of you")
-    child.get_by_label("I have looked at my record").check()
-    child.get_by_role("button", name="Share again").click()
+    keys.tick(child.get_by_label("I have looked at my record"))
+    keys.send(child.get_by_role("button", name="Share again"))
     expect(child.get_by_role("alert")).to_contain_text("Sharing is on again")
     parent.goto(f"{site.url}/record")
     expect(parent.get_by_label("Whose record this is")).to_contain_text("Amelia Hart")
 
 
 def a_death_closes_the_account(site: Site, desk: Page, admin: Page, child: Page) -> None:
+    keys = Keyboard(child)
     day = {"day-day": "1", "day-month": "2", "day-year": str(BORN + 80)}
     propose(site, desk, "death", {"number": "Patient/amelia-hart"} | born("born") | day)
     agree(site, admin, "A death")
     child.goto(f"{site.url}/record")
     expect(child.get_by_role("heading", name="Sign in")).to_be_visible()
     child.goto(f"{site.url}/sign-in")
-    child.get_by_label("E-mail address").fill(AMELIA)
-    child.get_by_label("Password", exact=True).fill(site.accounts[AMELIA])
-    child.get_by_role("button", name="Sign in").click()
+    keys.write(child.get_by_label("E-mail address"), AMELIA)
+    keys.write(child.get_by_label("Password", exact=True), site.accounts[AMELIA])
+    keys.send(child.get_by_role("button", name="Sign in"))
     expect(child.get_by_role("alert")).to_be_visible()
 
 
 def the_child_invites_a_parent(site: Site, page: Page) -> None:
+    keys = Keyboard(page)
     page.goto(f"{site.url}/sharing/carers/invite")
-    page.get_by_label("Their full name").fill("Joan Hart")
-    page.get_by_label("Their e-mail address").fill(EMAIL)
-    page.get_by_label("Their mobile phone number").fill("07700 900456")
-    page.get_by_label("Parent", exact=True).check()
-    page.get_by_label("View only").check()
-    page.get_by_label("Until I stop it").check()
-    page.get_by_role("button", name="Continue").click()
+    keys.write(page.get_by_label("Their full name"), "Joan Hart")
+    keys.write(page.get_by_label("Their e-mail address"), EMAIL)
+    keys.write(page.get_by_label("Their mobile phone number"), "07700 900456")
+    keys.tick(page.get_by_label("Parent", exact=True))
+    keys.tick(page.get_by_label("View only"))
+    keys.tick(page.get_by_label("Until I stop it"))
+    keys.send(page.get_by_role("button", name="Continue"))
     expect(page.get_by_role("main")).to_contain_text("13 March 2056: from your birthday on you decide anew")
-    page.get_by_role("button", name="Send the invitation").click()
+    keys.send(page.get_by_role("button", name="Send the invitation"))
     expect(page.get_by_role("alert")).to_contain_text("Your invitation is on its way")
 
 
 def the_parent_opens_an_account(site: Site, page: Page) -> None:
+    keys = Keyboard(page)
     page.goto(site.found("carer-invitation", EMAIL, r"(http\S+/carer/\S+)"))
-    page.get_by_label("Code from the text message").fill(site.found("carer-code", MOBILE, r"code is (\S+)\."))
-    page.get_by_label("Choose a password").fill(PASSWORD)
-    page.get_by_label("I accept both").check()
-    page.get_by_role("button", name="Open my account").click()
+    keys.write(page.get_by_label("Code from the text message"), site.found("carer-code", MOBILE, r"code is (\S+)\."))
+    keys.write(page.get_by_label("Choose a password"), PASSWORD)
+    keys.tick(page.get_by_label("I accept both"))
+    keys.send(page.get_by_role("button", name="Open my account"))
     expect(page.get_by_role("heading", name="Your account is open")).to_be_visible()
     site.sign_in(page, EMAIL, PASSWORD)
 
 
 def a_professional_leaves(site: Site, page: Page) -> None:
+    keys = Keyboard(page)
     page.goto(f"{site.url}/organisation/team")
-    page.get_by_role("link", name=re.compile("End their access.*Priya Raman")).click()
-    page.get_by_label("Dr Priya Raman no longer works here").check()
-    page.get_by_role("button", name="End their access").click()
+    keys.send(page.get_by_role("link", name=re.compile("End their access.*Priya Raman")))
+    keys.tick(page.get_by_label("Dr Priya Raman no longer works here"))
+    keys.send(page.get_by_role("button", name="End their access"))
     expect(page.get_by_role("alert")).to_contain_text("Their access has ended")
