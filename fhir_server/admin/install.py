@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from flask import Flask
 
-from fhir_server.admin import apps, desk, health, openapi, parents, people, routes, teams
+from fhir_server.admin import apps, desk, health, helping, openapi, parents, people, routes, teams
 from fhir_server.admin.extension import EXTENSION, Admin
 from fhir_server.interactions.model import Operation
 
@@ -27,6 +27,7 @@ def install(app: Flask, admin: Admin, operations: Iterable[Operation], *, base_u
     api.register_blueprint(people.blueprint)
     api.register_blueprint(parents.blueprint)
     api.register_blueprint(desk.blueprint)
+    api.register_blueprint(helping.blueprint)
     api.register_blueprint(teams.blueprint)
     api.register_blueprint(apps.blueprint)
     app.register_blueprint(openapi.blueprint)

@@ -17,15 +17,17 @@ from fhir_server.identity.limits import Limit
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import account_requests, accounts
+from fhir_server.store import account_requests, accounts, logins
 from fhir_server.store import invitations as invitation_rows
 from fhir_server.store.account_requests import RequestState
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
+from fhir_server.store.logins import LoginConflict
 
 HELP: Final = Limit("desk-help", 60, timedelta(hours=1))
 """Per person of the desk."""
 _MOST: Final = 1_000
+_MOST_PROBLEMS: Final = 200
 
 
 def checked(session: Session, desk: Account, typed: str, now: datetime) -> str:
@@ -71,3 +73,13 @@ def send_again(session: Session, email: str, now: datetime) -> None:
     account = accounts.by_email(session, email)
     if account is not None and account.email_confirmed_at is None:
         account_links.send_confirmation(session, account, now)
+
+
+def problems(session: Session) -> tuple[LoginConflict, ...]:
+    """Return sign-ins with another service that could not be linked and that nobody has closed, the oldest 200."""
+    return logins.open_conflicts(session, _MOST_PROBLEMS)
+
+
+def close_problem(session: Session, problem_id: str, desk: Account, now: datetime) -> bool:
+    """Take one of them off the list; False where it is closed or unknown."""
+    return logins.close_conflict(session, problem_id, desk.id, now)

@@ -63,6 +63,7 @@ def ask(
     """
     if not limits.allow(session, now, (limits.RESET_REQUEST, desk.id)):
         return Refused("email", "Too many requests. Wait an hour and try again", is_throttled=True)
+    new_email, reason = new_email.strip(), reason.strip()
     account = accounts.by_email(session, plain_email(email))
     new = plain_email(new_email) if new_email else ""
     if account is None or not account.active or account.id == desk.id:

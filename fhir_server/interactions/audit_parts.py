@@ -128,6 +128,8 @@ ACCOUNT_ACTIONS = (
     "end-team",
     "list-professionals",
     "list-invited-professionals",
+    "list-account-resets",
+    "list-sign-in-problems",
     "invite-professional",
     "resend-set-up",
     "unlock-account",

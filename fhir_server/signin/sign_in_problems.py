@@ -6,16 +6,14 @@ from flask import Response, redirect
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_server import web
+from fhir_server.identity import desk_help
 from fhir_server.identity.openid import OpenIdError, Problem
 from fhir_server.interactions.audit_strangers import record_stranger
 from fhir_server.interactions.perform import record_administration, record_refused_sign_in
 from fhir_server.signin.forms import field, message, page
 from fhir_server.spec.outcome import FhirError, Kind
-from fhir_server.store import logins
 from fhir_server.store.database import Session
 from fhir_server.web import SignedIn
-
-_MOST = 200
 
 _TEXTS: dict[Problem, tuple[int, str, str]] = {
     Problem.UNAVAILABLE: (
@@ -70,7 +68,7 @@ def show_conflicts() -> Response:
     """List who could not be linked, oldest first."""
     here = web.context()
     with here.store.read() as session:
-        found = logins.open_conflicts(session, _MOST)
+        found = desk_help.problems(session)
     return page("sign-in-conflicts", conflicts=found)
 
 
@@ -82,7 +80,7 @@ def close_conflict() -> BaseResponse:
         return redirect("/sign-in", 303)
     number = field("conflict")
     with here.store.write() as session:
-        if logins.close_conflict(session, number, person.account.id, here.now()):
+        if desk_help.close_problem(session, number, person.account, here.now()):
             description = f"conflict:{number}"
             record_administration(
                 here, session, person.principal, action="close-sign-in-problem", description=description

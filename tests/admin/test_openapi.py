@@ -34,7 +34,7 @@ def test_every_administration_route_is_described_and_audited_by_name(one: Desk) 
             path = re.sub(r"<([^>]+)>", r"{\1}", rule.rule)
             assert {method.lower() for method in rule.methods or ()} - {"head", "options"} <= set(paths[path])
             actions.add(rule.endpoint.partition(".")[2].replace("_", "-"))
-        elif rule.endpoint.startswith(("desk.", "teams.", "apps.")):
+        elif rule.endpoint.startswith(("desk.", "helping.", "parents.", "teams.", "apps.")):
             others.add(rule.endpoint.partition(".")[2].replace("_", "-"))
     assert actions == set(ADMINISTRATION_ACTIONS)
     # A code that is not known is not found by the type of its event.

@@ -36,6 +36,7 @@ _MINE: Final = (("security-changed", "whose account it is"),)
 _ORGANISATION: Final = "portal/test_organisation.py"
 _API: Final = "admin/test_invitations_api.py"
 _DESK_API: Final = "admin/test_desk_and_teams.py"
+_HELPING_API: Final = "admin/test_helping.py"
 _APPS_API: Final = "admin/test_apps.py"
 _APPS: Final = "portal/test_app_registry.py"
 _TEAMS: Final = "portal/test_care_teams.py"
@@ -172,6 +173,8 @@ ACTS: Final = (
     Act("read-team", "A program reads a care team"),
     Act("list-professionals", "A program lists professionals"),
     Act("list-invited-professionals", "A program lists invited professionals", (), _DESK_API),
+    Act("list-account-resets", "A program lists requests to let somebody in again", (), _HELPING_API),
+    Act("list-sign-in-problems", "A program lists sign-ins that could not be linked", (), _HELPING_API),
     Act("load-resources", "An operator loads resources from files", (), "cli/test_data.py"),
 )  # fmt: skip
 

@@ -26,7 +26,7 @@ def account_resets() -> Response:
 
 
 def _ask(who: Actor) -> Response:
-    typed = {name: request.form.get(name, "").strip() for name in _FIELDS}
+    typed = {name: request.form.get(name, "") for name in _FIELDS}
     with who.context.store.write() as session:
         answer = resets.ask(
             session,
