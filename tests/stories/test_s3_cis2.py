@@ -1,5 +1,7 @@
 """S3, the other way in: a professional signs in with NHS CIS2, in a browser, with and without JavaScript.
 
+They go by keyboard alone.
+
 CIS2 is the stand-in that `fhir-server cis2-stand-in` runs; the server knows its issuer and a key, no more.
 """
 
@@ -16,6 +18,7 @@ from fhir_server.cli.stand_in_client import Client
 from fhir_server.cli.stand_in_keys import registered_key
 from seed_data.cis2 import people
 from tests.answering import answering
+from tests.keyboard import Keyboard
 from tests.stories.site import Site, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
@@ -32,13 +35,14 @@ class Story:
     def sign_in(self, page: Page, role: str, start: str = "/patients") -> None:
         """Come from a page of ours, and choose a person and role at CIS2 by a part of what is shown."""
         page.goto(f"{self.site.url}{start}")
-        page.get_by_role("button", name="Continue with NHS CIS2").click()
+        Keyboard(page).send(page.get_by_role("button", name="Continue with NHS CIS2"))
         self.choose(page, role)
 
     def choose(self, page: Page, role: str) -> None:
         """Choose at CIS2."""
-        page.get_by_label(re.compile(role)).first.check()
-        page.get_by_role("button", name="Continue").click()
+        keys = Keyboard(page)
+        keys.tick(page.get_by_label(re.compile(role)).first)
+        keys.send(page.get_by_role("button", name="Continue", exact=True))
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +68,9 @@ def test_a_professional_comes_in_with_the_role_that_is_theirs_here(story: Story,
         expect(page.get_by_role("heading", name=REFUSED)).to_be_visible()
         expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
     page.goto(f"{story.site.url}/sign-in")
-    page.get_by_role("button", name="Continue with NHS CIS2").click()
-    page.get_by_role("button", name="Cancel").click()
+    keys = Keyboard(page)
+    keys.send(page.get_by_role("button", name="Continue with NHS CIS2"))
+    keys.send(page.get_by_role("button", name="Cancel"))
     expect(page.get_by_role("heading", name="You are not signed in")).to_be_visible()
 
     story.sign_in(page, "Priya Raman: (?!Locum)", "/emergency-access")
@@ -73,7 +78,7 @@ def test_a_professional_comes_in_with_the_role_that_is_theirs_here(story: Story,
     # What was proved too long ago is proved again where it was proved first; another person's proof is another sign-in.
     story.site.clock.advance(minutes=6)
     page.goto(f"{story.site.url}/emergency-access")
-    page.get_by_role("link", name="Use NHS CIS2 instead").click()
+    keys.send(page.get_by_role("link", name="Use NHS CIS2 instead"))
     story.choose(page, "Priya Raman: (?!Locum)")
     expect(page.get_by_label("NHS number")).to_be_visible()
 

@@ -1,5 +1,7 @@
 """S3: a professional opens the portal from the hospital's record system, in a browser, with and without JavaScript.
 
+Whoever is new goes through the portal by keyboard alone.
+
 The hospital is the stand-in that `fhir-server ehr-stand-in` runs; the server knows its address and a key, no more.
 """
 
@@ -18,6 +20,7 @@ from fhir_server.cli.stand_in_keys import registered_key
 from seed_data.hospital_system import LEAVER, NAME, NEW_CLERK, NEW_CONSULTANT, ODS_CODE, patients, staff
 from tests.answering import answering
 from tests.browsers import checked
+from tests.keyboard import Keyboard
 from tests.stories.site import Site, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
@@ -87,12 +90,12 @@ def test_somebody_new_gets_an_account_and_role_and_sees_nobody_who_does_not_shar
     expect(page.get_by_role("heading", name="Accept the agreement and the policy")).to_be_visible()
     if script:
         checked(page)
-    page.get_by_role("button", name="Open my account").click()
+    keys = Keyboard(page)
+    keys.send(page.get_by_role("button", name="Open my account"))
     expect(page.get_by_text("Tick the box to accept the user agreement").first).to_be_visible()
-    page.get_by_label("I accept the user agreement").check()
-    page.get_by_label("I have read and accept the privacy policy").check()
-    page.get_by_role("button", name="Open my account").click()
-    expect(page.get_by_role("heading", name=NOT_SHARED)).to_be_visible()
+    keys.tick(page.get_by_label("I accept the user agreement"))
+    keys.tick(page.get_by_label("I have read and accept the privacy policy"))
+    keys.follow(page.get_by_role("button", name="Open my account"), NOT_SHARED)
     assert "Desmond" not in page.content()
     assert story.roles(who) == [True]
     assert story.site.message("account-ready", f"{who.replace('-', '.')}@example.org")
@@ -100,7 +103,7 @@ def test_somebody_new_gets_an_account_and_role_and_sees_nobody_who_does_not_shar
     expect(page.get_by_role("heading", name="Patients")).to_be_visible()
     assert story.roles(who) == [True]
     story.open(page, who, "Desmond Clarke")
-    page.get_by_role("button", name="Emergency access").click()
+    keys.send(page.get_by_role("button", name="Emergency access"))
     if not script:
         expect(page.get_by_role("heading", name="Your role has no emergency access")).to_be_visible()
         return
@@ -108,7 +111,7 @@ def test_somebody_new_gets_an_account_and_role_and_sees_nobody_who_does_not_shar
     # What was proved too long ago is proved again where it was proved first.
     story.site.clock.advance(minutes=6)
     page.goto(f"{story.site.url}/emergency-access")
-    page.get_by_role("link", name="Use my hospital's system instead").click()
+    keys.send(page.get_by_role("link", name="Use my hospital's system instead"))
     expect(page.get_by_label("NHS number")).to_be_visible()
 
 
