@@ -76,7 +76,8 @@ def propose(
     """
     if desk.role != Role.SERVICE_DESK:
         raise FhirError(Kind.FORBIDDEN, "Only the service desk can propose this")
-    if not SHORTEST_EVIDENCE <= len(typed.evidence) <= LONGEST_EVIDENCE:
+    evidence = " ".join(typed.evidence.split())
+    if not SHORTEST_EVIDENCE <= len(evidence) <= LONGEST_EVIDENCE:
         text = f"Say how you established it, in {SHORTEST_EVIDENCE} to {LONGEST_EVIDENCE:,} characters"
         raise FhirError(Kind.INVALID_VALUE, text, ("evidence",))
     day = _day(typed, now)
@@ -97,7 +98,7 @@ def propose(
         patient=f"Patient/{patient['id']}",
         other=f"Patient/{other['id']}" if other else "",
         day=day,
-        evidence=typed.evidence,
+        evidence=evidence,
         proposed_by=desk.id,
         proposed_at=now,
     )

@@ -65,8 +65,9 @@ class Colleague:
 
 def waiting(session: Session, organization: str) -> tuple[AccountRequest, ...]:
     """Return the colleagues of an organisation who have a link and have not used it yet, oldest first."""
-    found = rows.in_states(session, (RequestState.APPROVED,), limit=1_000) if organization else ()
-    return tuple(each for each in found if each.organization == organization)
+    if not organization:
+        return ()
+    return rows.in_states(session, (RequestState.APPROVED,), organization=organization, limit=1_000)
 
 
 def invite(context: Context, principal: Principal, coordinator: Account, typed: Colleague) -> str:

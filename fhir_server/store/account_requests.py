@@ -84,11 +84,13 @@ def add(session: Session, new: AccountRequest) -> None:
 
 
 def in_states(
-    session: Session, states: tuple[RequestState, ...], *, after: str = "", limit: int = 100
+    session: Session, states: tuple[RequestState, ...], *, organization: str = "", after: str = "", limit: int = 100
 ) -> tuple[AccountRequest, ...]:
-    """Return requests in these states, oldest first, from the one after an id on."""
+    """Return requests in these states, of one organisation where it is named, oldest first, from one after an id on."""
     row = account_request.c
     statement = select(account_request).where(row.state.in_([str(state) for state in states]))
+    if organization:
+        statement = statement.where(row.organization == organization)
     last = by_id(session, after) if after else None
     if last is not None:
         statement = statement.where(

@@ -27,6 +27,7 @@ def test_one_proposes_another_decides_and_nobody_else_gets_in(one: Desk) -> None
         ({name: value for name, value in body.items() if name != "other_number"}, 400),
         ({**body, "kind": "twins"}, 422),
         ({**body, "evidence": "short"}, 422),
+        ({**body, "evidence": "short" + " " * 20}, 400),
         ({**body, "number": "Patient/nobody"}, 400),
         ({**body, "other_number": "Patient/first"}, 422),
         ({**body, "surprise": 1}, 422),
@@ -44,7 +45,7 @@ def test_one_proposes_another_decides_and_nobody_else_gets_in(one: Desk) -> None
     assert one.call("POST", f"{path}/refuse", other).status_code == 404
     assert one.server.get("Patient/first", op)["active"] is False
     assert len(one.events("approve-person-case")) == 3
-    assert len(one.events("propose-person-case")) == 9
+    assert len(one.events("propose-person-case")) == 10
 
 
 def test_the_desk_helps_an_address_and_learns_nothing(one: Desk) -> None:
