@@ -1,4 +1,4 @@
-"""S2: a person opens their record with NHS login, in a real browser, with and without JavaScript.
+"""S2: a person opens their record with NHS login, in a real browser, with and without JavaScript, by keyboard alone.
 
 NHS login is the stand-in that `fhir-server nhs-login-stand-in` runs; the server knows its issuer and a key, no more.
 """
@@ -19,6 +19,7 @@ from fhir_server.cli.stand_in_keys import registered_key
 from seed_data.nhs_login import NhsLoginPerson, people
 from tests.answering import answering
 from tests.browsers import checked
+from tests.keyboard import Keyboard
 from tests.stories.site import Site, running, seeded_on_sqlite
 
 pytestmark = pytest.mark.browser
@@ -43,19 +44,21 @@ class Story:
     def start(self, page: Page) -> None:
         """Go to NHS login from the sign-in page."""
         page.goto(f"{self.site.url}/sign-in")
-        page.get_by_role("button", name="Continue with NHS login").click()
+        Keyboard(page).send(page.get_by_role("button", name="Continue with NHS login"))
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
     def choose(self, page: Page, person: NhsLoginPerson) -> None:
         """Sign in at NHS login as somebody."""
-        page.get_by_label(f"{person.name} ({person.level})").check()
-        page.get_by_role("button", name="Continue").click()
+        keys = Keyboard(page)
+        keys.tick(page.get_by_label(f"{person.name} ({person.level})"))
+        keys.send(page.get_by_role("button", name="Continue"))
 
     def accept(self, page: Page) -> None:
         """Accept agreement and policy."""
-        page.get_by_label("I accept the user agreement").check()
-        page.get_by_label("I have read and accept the privacy policy").check()
-        page.get_by_role("button", name="Open my account").click()
+        keys = Keyboard(page)
+        keys.tick(page.get_by_label("I accept the user agreement"))
+        keys.tick(page.get_by_label("I have read and accept the privacy policy"))
+        keys.send(page.get_by_role("button", name="Open my account"))
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         }
         with running(url, keys, folder, **settings) as site:
             issuer.client = Client("demo", registered_key(key_file), (f"{site.url}/nhs-login/callback",))
+            issuer.clock = lambda: site.clock().timestamp()
             yield Story(site, issuer, known)
 
 
@@ -88,15 +92,18 @@ def test_a_person_with_a_record_opens_an_account_and_comes_back(
     story.start(page)
     story.choose(page, person)
     expect(page.get_by_role("heading", name="Accept the agreement and the policy")).to_be_visible()
-    page.get_by_role("button", name="Open my account").click()
+    keys = Keyboard(page)
+    keys.send(page.get_by_role("button", name="Open my account"))
     expect(page.get_by_text("Tick the box to accept the user agreement").first).to_be_visible()
     if script:
+        keys.told("Tick the box to accept the user agreement")
         checked(page)
     story.accept(page)
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
     page.goto(f"{story.site.url}/account")
     assert person.email in page.content()
-    page.get_by_role("button", name="Sign out").click()
+    keys.send(page.get_by_role("button", name="Sign out"))
+    expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
     story.start(page)
     story.choose(page, person)
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
@@ -108,7 +115,7 @@ def test_somebody_known_to_p5_only_proves_who_they_are_on_the_way(story: Story, 
     story.start(page)
     story.choose(page, story.person(P5))
     expect(page.get_by_role("heading", name="Prove who you are")).to_be_visible()
-    page.get_by_role("button", name="Prove my identity").click()
+    Keyboard(page).send(page.get_by_role("button", name="Prove my identity"))
     expect(page.get_by_role("heading", name="Accept the agreement and the policy")).to_be_visible()
 
 
@@ -120,9 +127,9 @@ def test_somebody_who_does_not_go_on_is_told_so_and_not_in(
     story.start(page)
     if note == P5:
         story.choose(page, story.person(note))
-        page.get_by_role("button", name="Not now").click()
+        Keyboard(page).send(page.get_by_role("button", name="Not now"))
     else:
-        page.get_by_role("button", name="Cancel").click()
+        Keyboard(page).send(page.get_by_role("button", name="Cancel"))
     expect(page.get_by_role("heading", name="You are not signed in")).to_be_visible()
     expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
 
@@ -145,14 +152,14 @@ def test_the_owner_of_an_account_links_it_signs_in_with_it_and_removes_it(
     story.start(page)
     story.choose(page, person)
     expect(page.get_by_role("heading", name="You have an account already")).to_be_visible()
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_label("E-mail address").fill(person.email)
-    page.get_by_label("Password", exact=True).fill(story.site.accounts[person.email])
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("heading", name="Link NHS login to your account")).to_be_visible()
+    keys = Keyboard(page)
+    keys.send(page.get_by_role("button", name="Sign in"))
+    keys.write(page.get_by_label("E-mail address"), person.email)
+    keys.write(page.get_by_label("Password", exact=True), story.site.accounts[person.email])
+    keys.follow(page.get_by_role("button", name="Sign in", exact=True), "Link NHS login to your account")
     if script:
         checked(page)
-    page.get_by_role("button", name="Link NHS login").click()
+    keys.send(page.get_by_role("button", name="Link NHS login"))
     expect(page.get_by_text("NHS login is linked to your account.")).to_be_visible()
     if script:
         checked(page)
@@ -161,7 +168,7 @@ def test_the_owner_of_an_account_links_it_signs_in_with_it_and_removes_it(
     story.choose(other, person)
     expect(other.get_by_role("button", name="Sign out")).to_be_visible()
     other.goto(f"{story.site.url}/account/nhs-login")
-    other.get_by_role("button", name="Remove NHS login").click()
+    Keyboard(other).send(other.get_by_role("button", name="Remove NHS login"))
     expect(other.get_by_text("NHS login is not linked to your account any more.")).to_be_visible()
 
 
