@@ -18,11 +18,10 @@ from fhir_server.access.decide import author_of
 from fhir_server.access.ownership import APPOINTMENT_REQUEST
 from fhir_server.access.principal import Caller
 from fhir_server.access.visibility import Gate
-from fhir_server.interactions import writing
+from fhir_server.interactions import past_the_gate, writing
 from fhir_server.interactions.job import Job
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
-from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.values import date_interval, instant_text, parse_reference
 from fhir_server.store import accounts, directory, resources
@@ -221,19 +220,9 @@ def _close_all(job: Job, named: tuple[str, str], patients: tuple[int, ...], stat
 
 def _open_tasks(job: Job, named: tuple[str, str], patients: tuple[int, ...] = ()) -> Iterator[Version]:
     """Yield the Tasks of requests that wait, by what they name; of these patients', where some are given."""
-    found = run.find(
-        job.session,
-        # INVARIANT: to be closed only, never shown.
-        _EVERYTHING,
-        "Task",
-        (named, ("status", "requested"), ("code", f"{APPOINTMENT_REQUEST}|")),
-        definitions=job.definitions,
-        fhir_base=job.context.fhir_base,
-        limit=_MOST,
-    )
-    for each in found:
-        task = resources.current(job.session, "Task", each.id)
-        if task is not None and task.content is not None and (not patients or task.patient in patients):
+    about = (named, ("status", "requested"), ("code", f"{APPOINTMENT_REQUEST}|"))
+    for task, _ in past_the_gate.current(job, "Task", about, _MOST):
+        if not patients or task.patient in patients:
             yield task
 
 

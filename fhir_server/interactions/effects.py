@@ -16,11 +16,9 @@ from fhir_server.access.decide import author_of
 from fhir_server.access.ownership import is_dead, linked_keys, own_confidentiality, own_label, patients_of
 from fhir_server.access.principal import Caller
 from fhir_server.access.relabelling import may_choose
-from fhir_server.access.visibility import Gate
-from fhir_server.interactions import own_parameters, own_profiles
+from fhir_server.interactions import own_parameters, own_profiles, past_the_gate
 from fhir_server.interactions.conditional import NHS_NUMBER
 from fhir_server.interactions.job import Job
-from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import parse_reference
@@ -203,20 +201,8 @@ def _take_over(job: Job, new: NewVersion, body: Mapping[str, Any]) -> None:
 
 def _follow(job: Job, moved: NewVersion) -> None:
     """Let the Provenances of a row that changed hands or label go with it."""
-    found = run.find(
-        job.session,
-        Gate(0, everything=True),
-        "Provenance",
-        (("target", f"{moved.type}/{moved.id}"),),
-        definitions=job.definitions,
-        fhir_base=job.context.fhir_base,
-        limit=_PROVENANCES_LIMIT,
-    )
-    for each in found:
-        stored = resources.current(job.session, "Provenance", each.id)
-        if stored is None or stored.content is None:
-            continue
-        body = json.decode(stored.content, len(stored.content) + 1)
+    about = (("target", f"{moved.type}/{moved.id}"),)
+    for stored, body in past_the_gate.current(job, "Provenance", about, _PROVENANCES_LIMIT):
         own = NewVersion(
             stored.key, stored.type, stored.id, stored.version, stored.updated_at, stored.content,
             patients_of(job.definitions, body, job.context.fhir_base), own_label(body, None),

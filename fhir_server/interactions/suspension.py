@@ -13,14 +13,12 @@ from typing import Any, Final
 from fhir_server.access import tokens
 from fhir_server.access.decide import Decision
 from fhir_server.access.visibility import Gate
-from fhir_server.interactions import road, writing
+from fhir_server.interactions import past_the_gate, road, writing
 from fhir_server.interactions.audit_parts import CANONICAL
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Code, Interaction, Trace
-from fhir_server.search import run
-from fhir_server.spec import json
 from fhir_server.spec.values import instant_text
-from fhir_server.store import events, resources
+from fhir_server.store import events
 from fhir_server.store.instants import to_us
 from fhir_server.store.resources import Version
 
@@ -64,8 +62,7 @@ def suspend(job: Job, patient_id: str, why: Suspended, actors: Iterable[str] = (
 
 def resume(job: Job, patient_id: str, why: Suspended) -> None:
     """Take a suspension back."""
-    for old in _suspensions(job, patient_id, why):
-        consent = json.decode(old.content, len(old.content) + 1) if old.content else {}
+    for old, consent in _suspensions(job, patient_id, why):
         if consent.get("status") == "active":
             writing.replace_version(job, old, {**consent, "status": "inactive"})
             record(job, Interaction(Code.UPDATE, type="Consent", id=old.id), 200)
@@ -76,20 +73,10 @@ def record(job: Job, interaction: Interaction, status: int) -> None:
     events.append(job.session, road.events_of(job, interaction, status))
 
 
-def _suspensions(job: Job, patient_id: str, why: Suspended) -> list[Version]:
+def _suspensions(job: Job, patient_id: str, why: Suspended) -> list[tuple[Version, dict[str, Any]]]:
     job.pending.flush(job.session)
     about = (("patient", f"Patient/{patient_id}"), ("identifier", f"{SYSTEM}|{why}"))
-    found = run.find(
-        job.session,
-        Gate(0, everything=True),
-        "Consent",
-        about,
-        definitions=job.definitions,
-        fhir_base=job.context.fhir_base,
-        limit=_MOST,
-    )
-    current = (resources.current(job.session, "Consent", each.id) for each in found)
-    return [each for each in current if each is not None]
+    return past_the_gate.current(job, "Consent", about, _MOST)
 
 
 def _consent(job: Job, patient_id: str, why: Suspended, actors: tuple[str, ...]) -> Mapping[str, Any]:

@@ -13,9 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from fhir_server.access import break_glass
-from fhir_server.access.visibility import Gate
 from fhir_server.identity import limits
-from fhir_server.interactions import audit
+from fhir_server.interactions import audit, past_the_gate
 from fhir_server.interactions.conditional import NHS_NUMBER
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome
@@ -24,7 +23,6 @@ from fhir_server.notify.templates import Notice
 from fhir_server.operations.emergencies import close, emergency_of
 from fhir_server.operations.reviews import Review, ask
 from fhir_server.operations.unusual_use import Flag, flags
-from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Issue, Kind, operation_outcome
 from fhir_server.spec.validate import validate
@@ -106,15 +104,7 @@ def _find(job: Job, resource: Mapping[str, Any] | None) -> str:
         return ""
     criteria = (("identifier", f"{NHS_NUMBER}|{number}"), ("birthdate", birth_date))
     try:
-        found = run.find(
-            job.session,
-            Gate(0, everything=True),
-            "Patient",
-            criteria,
-            definitions=job.definitions,
-            fhir_base=job.context.fhir_base,
-            limit=2,
-        )
+        found = past_the_gate.find(job, "Patient", criteria, 2)
     except FhirError:  # A day that is none, such as 30 February: checking the parameters will say so.
         return ""
     return found[0].id if len(found) == 1 else ""

@@ -17,16 +17,14 @@ import orjson
 
 from fhir_server.access.decide import gate
 from fhir_server.access.principal import Caller
-from fhir_server.access.visibility import Gate
 from fhir_server.identity import carers, limits
 from fhir_server.identity.limits import Limit
-from fhir_server.interactions import audit, writing
+from fhir_server.interactions import audit, past_the_gate, writing
 from fhir_server.interactions.audit_search import readable_for
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome
 from fhir_server.operations import subjects
 from fhir_server.operations.reviews import OUTCOME_SYSTEM, TASK_SYSTEM, Verdict, has_code, named_officer, verdict_of
-from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import instant_text, parse_reference
@@ -94,18 +92,9 @@ def listed(job: Job, interaction: Interaction) -> Outcome:
     """
     subjects.parameters(job, interaction)
     _own_log(job, interaction, "r")
-    found = run.find(
-        job.session,
-        # INVARIANT: only what `_document` lets out of it, and only Tasks of this patient's own asking.
-        Gate(0, everything=True),
-        "Task",
-        (("patient", f"Patient/{interaction.id}"), ("code", f"{TASK_SYSTEM}|{DISPUTE}")),
-        definitions=job.definitions,
-        fhir_base=job.context.fhir_base,
-        limit=_MOST_LISTED,
-    )
-    stored = (resources.current(job.session, "Task", each.id) for each in found)
-    tasks = [json.decode(each.content, len(each.content) + 1) for each in stored if each is not None and each.content]
+    about = (("patient", f"Patient/{interaction.id}"), ("code", f"{TASK_SYSTEM}|{DISPUTE}"))
+    # INVARIANT: only what `_document` lets out of it, and only Tasks of this patient's own asking.
+    tasks = [task for _, task in past_the_gate.current(job, "Task", about, _MOST_LISTED)]
     return Outcome(200, _document(sorted(tasks, key=lambda task: str(task["authoredOn"]), reverse=True)), "Parameters")
 
 

@@ -6,21 +6,17 @@ Coordinators' pages and programs come through `leave`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from fhir_server.access.principal import Principal
-from fhir_server.access.visibility import Gate
 from fhir_server.identity import leaving
-from fhir_server.interactions import finishing, suspension, writing
+from fhir_server.interactions import finishing, past_the_gate, suspension, writing
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Code, Context, Interaction, Trace
 from fhir_server.interactions.perform import record_administration
 from fhir_server.operations import end_break_glass
 from fhir_server.operations.service_acts import service_job
-from fhir_server.search import run
-from fhir_server.spec import json
 from fhir_server.spec.values import instant_text
-from fhir_server.store import resources
 from fhir_server.store.accounts import Account
 from fhir_server.store.keys import key_of_reference
 
@@ -48,17 +44,7 @@ def leave(context: Context, principal: Principal, coordinator: Account, account_
 
 def _end_roles(job: Job, practitioner: str, organization: str) -> None:
     about = (("practitioner", practitioner), ("organization", organization))
-    found = run.find(
-        job.session,
-        Gate(0, everything=True),
-        "PractitionerRole",
-        about,
-        definitions=job.definitions,
-        fhir_base=job.context.fhir_base,
-        limit=_MOST_ROLES,
-    )
-    for old in filter(None, (resources.current(job.session, "PractitionerRole", each.id) for each in found)):
-        role: dict[str, Any] = json.decode(old.content, len(old.content) + 1) if old.content else {}
+    for old, role in past_the_gate.current(job, "PractitionerRole", about, _MOST_ROLES):
         # A role that does not say whether it is active is.
         if role.get("active") is False:
             continue

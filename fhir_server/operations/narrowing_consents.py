@@ -6,13 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fhir_server.access.consent import permits
-from fhir_server.access.visibility import Gate
-from fhir_server.interactions import writing
+from fhir_server.interactions import past_the_gate, writing
 from fhir_server.interactions.job import Job
-from fhir_server.search import run
-from fhir_server.spec import json
 from fhir_server.spec.values import date_interval
-from fhir_server.store import resources
 from fhir_server.store.instants import to_us
 
 _MOST = 1_000
@@ -37,20 +33,10 @@ def narrow(job: Job, survivor: str, former: Iterable[Mapping[str, Any]], moved: 
     if not said:
         return
     job.pending.flush(job.session)
-    found = run.find(
-        job.session,
-        Gate(0, everything=True),
-        "Consent",
-        (("patient", f"Patient/{survivor}"), ("status", "active")),
-        definitions=job.definitions,
-        fhir_base=job.context.fhir_base,
-        limit=_MOST,
-    )
-    for each in found:
-        old = resources.current(job.session, "Consent", each.id)
-        if f"Consent/{each.id}" in moved or old is None or old.content is None:
+    about = (("patient", f"Patient/{survivor}"), ("status", "active"))
+    for old, consent in past_the_gate.current(job, "Consent", about, _MOST):
+        if f"Consent/{old.id}" in moved:
             continue
-        consent: Json = json.decode(old.content, len(old.content) + 1)
         others = [other for other in said if _may_meet(_actors(other), _actors(consent))]
         if permits(consent) and others:
             writing.replace_version(job, old, _reduced(consent, others, to_us(job.context.now())))

@@ -16,13 +16,11 @@ from fhir_server.access.consent import POLICY_DENY, SCOPE, disables_sharing
 from fhir_server.access.decide import Decision
 from fhir_server.access.visibility import Gate
 from fhir_server.identity import carers
-from fhir_server.interactions import audit, writing
+from fhir_server.interactions import audit, past_the_gate, writing
 from fhir_server.interactions.job import Job
 from fhir_server.interactions.model import Interaction, Operation, Outcome, Trace
 from fhir_server.operations import subjects
 from fhir_server.operations.reviews import named_officer
-from fhir_server.search import run
-from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import instant_text
 from fhir_server.store import events, resources
@@ -90,18 +88,9 @@ def _allowed(job: Job, interaction: Interaction) -> str:
 
 def _denying(job: Job, patient_id: str) -> list[tuple[Version, dict[str, Any]]]:
     """Return the active Consents that switch all sharing of a patient off."""
-    found = run.find(
-        job.session,
-        Gate(0, everything=True),
-        "Consent",
-        (("patient", f"Patient/{patient_id}"), ("status", "active")),
-        definitions=job.definitions,
-        fhir_base=job.context.fhir_base,
-        limit=_MOST_CONSENTS,
-    )
-    stored = [resources.current(job.session, "Consent", each.id) for each in found]
-    opened = [(each, json.decode(each.content, len(each.content) + 1)) for each in stored if each and each.content]
-    return [(each, body) for each, body in opened if disables_sharing(body)]
+    about = (("patient", f"Patient/{patient_id}"), ("status", "active"))
+    found = past_the_gate.current(job, "Consent", about, _MOST_CONSENTS)
+    return [(each, body) for each, body in found if disables_sharing(body)]
 
 
 def _by_office(stored: Version, body: Mapping[str, Any]) -> bool:

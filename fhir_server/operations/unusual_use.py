@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from fhir_server.access.visibility import Gate
+from fhir_server.interactions import past_the_gate
 from fhir_server.interactions.job import Job
-from fhir_server.search import run
 from fhir_server.spec import json
 from fhir_server.store import emergencies, resources
 from fhir_server.store.instants import to_us
@@ -22,7 +21,6 @@ from fhir_server.store.keys import key_of_reference, reference_key
 WINDOW: Final = timedelta(days=7)
 OFTEN: Final = 3
 """From the third emergency access of one professional within `WINDOW` on, use is repeated."""
-_EVERYONE: Final = Gate(0, everything=True)
 
 Json = Mapping[str, Any]
 
@@ -79,7 +77,7 @@ def _is_own(job: Job, practitioner: Json, patient: Json) -> bool:
     if born and born == patient.get("birthDate") and _full_names(practitioner) & _full_names(patient):
         return True
     linked = (("link", job.principal.subject), ("link", f"Patient/{patient['id']}"))
-    return bool(_find(job, "Person", linked))
+    return _is_there(job, "Person", linked)
 
 
 def _repetition(job: Job, patient: Json, now: datetime) -> dict[Flag, bool]:
@@ -94,14 +92,13 @@ def _repetition(job: Job, patient: Json, now: datetime) -> dict[Flag, bool]:
 def _no_visit(job: Job, patient: Json) -> bool:
     """Return whether visits of the patient are recorded, but none to the professional's organisation."""
     at, whose = job.principal.organization, ("patient", str(patient["id"]))
-    if at and _find(job, "Encounter", (whose, ("service-provider", at))):
+    if at and _is_there(job, "Encounter", (whose, ("service-provider", at))):
         return False
-    return bool(_find(job, "Encounter", (whose, ("service-provider:missing", "false"))))
+    return _is_there(job, "Encounter", (whose, ("service-provider:missing", "false")))
 
 
-def _find(job: Job, kind: str, criteria: Sequence[tuple[str, str]]) -> list[Any]:
-    base = job.context.fhir_base
-    return run.find(job.session, _EVERYONE, kind, criteria, definitions=job.definitions, fhir_base=base, limit=1)
+def _is_there(job: Job, kind: str, criteria: Sequence[tuple[str, str]]) -> bool:
+    return bool(past_the_gate.find(job, kind, criteria, 1))
 
 
 def _practitioner(job: Job) -> Json:

@@ -1,6 +1,6 @@
 """Who may write what, over HTTP: patients, carers by mandate, full proxies, invited professionals, feeds, staff.
 
-`test_permission_matrix` has the table; here is what a table does not show: whose a resource is, and how a mandate ends.
+`permissions.txt` has the table; here is what a table does not show: whose a resource is, and how a mandate ends.
 """
 
 from __future__ import annotations
