@@ -65,7 +65,7 @@ class Invited(Schema):
 class InvitedProfessional(Schema):
     """A professional who has a link and has not used it yet."""
 
-    id = fields.String(metadata=_said("Of the invitation, for sending it again"))
+    id = fields.String(metadata=_said("Of the invitation, for sending it again or cancelling it"))
     name = fields.String()
     email = fields.String()
     job = fields.String()

@@ -11,7 +11,7 @@ from fhir_server.admin.rights import audit_unchanged, person_of
 from fhir_server.admin.schemas import Refusal
 from fhir_server.identity import care_teams, leaving
 from fhir_server.identity.care_teams import Team
-from fhir_server.operations import inviting_staff, keeping_teams, leaving_staff
+from fhir_server.operations import cancelling_staff, inviting_staff, keeping_teams, leaving_staff
 from fhir_server.operations.inviting_staff import Colleague
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.web import context
@@ -152,6 +152,16 @@ def resend_set_up(request_id: str) -> None:
     """Send an invited professional a new link; the old one no longer works."""
     principal, account = person_of(*_COORDINATOR)
     inviting_staff.resend(context(), principal, account, request_id)
+
+
+@blueprint.route("/professionals/invitations/<request_id>/cancel", methods=["POST"])
+@blueprint.response(204)
+@blueprint.alt_response(404, schema=Refusal)
+@blueprint.alt_response(409, schema=Refusal)
+def cancel_set_up(request_id: str) -> None:
+    """Take the invitation of a professional back: the link no longer works, and the role that it made ends."""
+    principal, account = person_of(*_COORDINATOR)
+    cancelling_staff.cancel(context(), principal, account, request_id)
 
 
 def _found(team_id: str) -> tuple[Principal, Team]:

@@ -294,11 +294,16 @@ def open_messages(session: Session) -> tuple[ContactMessage, ...]:
     return account_requests.open_messages(session)
 
 
+def unused(session: Session, now: datetime) -> tuple[AccountRequest, ...]:
+    """Return the invitations of professionals that nobody used and whose time is over, with the role that they made."""
+    return account_requests.unused(session, decided_before=now - KEPT_DECIDED_FOR, now=now)
+
+
 def prune(session: Session, now: datetime) -> int:
     """Forget requests and messages whose time is over; return how many."""
     open_end, decided_end = now - KEPT_OPEN_FOR, now - KEPT_DECIDED_FOR
     return account_requests.prune(
-        session, asked_before=open_end, decided_before=decided_end
+        session, asked_before=open_end, decided_before=decided_end, now=now
     ) + account_requests.prune_messages(session, sent_before=open_end, closed_before=decided_end)
 
 

@@ -132,6 +132,7 @@ ACCOUNT_ACTIONS = (
     "list-sign-in-problems",
     "invite-professional",
     "resend-set-up",
+    "cancel-set-up",
     "unlock-account",
     "resend-messages",
     "load-resources",

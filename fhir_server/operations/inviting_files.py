@@ -14,6 +14,7 @@ from fhir_server.identity.invitations import Person
 from fhir_server.interactions.model import Context
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
+from fhir_server.operations import cancelling_staff
 from fhir_server.operations.inviting import invite
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import accounts, invitation_batches
@@ -54,7 +55,7 @@ def work(context: Context) -> int:
 
 def upkeep(context: Context) -> int:
     """Send reminders; forget files, requests and messages whose time is over. Return how many."""
-    done = invitations.remind_due(context.store, context.now())
+    done = invitations.remind_due(context.store, context.now()) + cancelling_staff.lapse(context)
     with context.store.write() as session:
         forgotten = invitation_files.prune(session, context.now())
         return done + forgotten + account_requests.prune(session, context.now())

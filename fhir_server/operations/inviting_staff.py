@@ -29,6 +29,7 @@ from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform, record_administration
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
+from fhir_server.operations.cancelling_staff import invited
 from fhir_server.operations.joining_staff import role, works_for
 from fhir_server.operations.service_acts import create, service_job
 from fhir_server.spec.outcome import FhirError, Issue, Kind
@@ -99,11 +100,13 @@ def invite(context: Context, principal: Principal, coordinator: Account, typed: 
         session.lock(hash64(f"professional:{them.number}"))
         if any(each.email == them.email for each in waiting(session, organization)):
             raise FhirError(Kind.DUPLICATE, "They have an invitation already. Send that again", ("email",))
+        role_made = ""
         if not account_id:
-            practitioner = _put_into_directory(session, service, practitioner, organization, them)
-        # INVARIANT: one link for one person: an earlier one may have gone to a mistyped address.
-        rows.withdraw(session, practitioner, organization)
-        place = _Place(organization, str(owner.get("name", "")), practitioner, account_id)
+            practitioner, role_made = _put_into_directory(session, service, practitioner, organization, them)
+        # INVARIANT: one link for one person: an earlier one may have gone to a mistyped address. What it made is this
+        # one's from now on, so that it ends with it.
+        role_made = rows.withdraw(session, practitioner, organization) or role_made
+        place = _Place(organization, str(owner.get("name", "")), practitioner, account_id, role_made)
         return _send(session, service, coordinator, them, place)
 
 
@@ -116,8 +119,8 @@ def resend(context: Context, principal: Principal, coordinator: Account, request
     now, token = context.now(), codes.new_token()
     _count(context, coordinator)
     with context.store.write() as session:
-        found = next((each for each in waiting(session, coordinator.organization) if each.id == request_id), None)
-        if found is None or not rows.renew(session, found.id, codes.token_hash(token), now + SET_UP_WITHIN):
+        found = invited(session, coordinator.organization, request_id)
+        if not rows.renew(session, found.id, codes.token_hash(token), now + SET_UP_WITHIN):
             raise FhirError(Kind.NOT_FOUND, "There is no such invitation in your organisation")
         its = {"name": found.name, "organization": found.organization_name, "token": token}
         queue(session, Notice.PROFESSIONAL_INVITED, found.email, now, **its)
@@ -163,12 +166,14 @@ class _Place:
         organization, name: The organisation and what it is called.
         practitioner: Their entry in the directory.
         account_id: Of the account that is to get one more role, "" for one to be made.
+        role: The role that the invitation made, "" where they had one.
     """
 
     organization: str
     name: str
     practitioner: str
     account_id: str
+    role: str
 
 
 def _checked(typed: Colleague) -> Colleague:
@@ -236,8 +241,8 @@ def _refuse_shared(session: Session, context: Context, practitioner: str, organi
 
 def _put_into_directory(
     session: Session, service: _Service, practitioner: str, organization: str, them: Colleague
-) -> str:
-    """Make entry and role where they are not there yet; return the entry."""
+) -> tuple[str, str]:
+    """Make entry and role where they are not there yet; return the entry, and the role that was made or ""."""
     job, system = service_job(session, service.principal, service.context), _system_of(them.number)
     if practitioner:
         _refuse_shared(session, service.context, practitioner, organization)
@@ -248,11 +253,12 @@ def _put_into_directory(
         identifier = {"system": system, "value": them.number}
         entry = {"resourceType": "Practitioner", "active": True, "identifier": [identifier], "name": [name]}
         practitioner = create(job, entry)
+    made = ""
     if not works_for(session, service.context, practitioner, organization):
         shown = f"{them.given} {them.family}"
-        create(job, role(practitioner, organization, shown, them.job, service.context.now()))
+        made = create(job, role(practitioner, organization, shown, them.job, service.context.now()))
     finishing.finish(job)
-    return practitioner
+    return practitioner, made
 
 
 def _account_elsewhere(context: Context, practitioner: str, organization: str) -> str:
@@ -306,6 +312,7 @@ def _send(session: Session, service: _Service, coordinator: Account, them: Colle
         account_id=place.account_id,
         now=now,
     )
+    rows.keep_role(session, new.id, place.role)
     told = {"name": new.name, "organization": place.name, "token": token}
     queue(session, Notice.PROFESSIONAL_INVITED, them.email, now, **told)
     about = f"request {new.id} {place.practitioner}"

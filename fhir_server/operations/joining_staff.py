@@ -1,11 +1,15 @@
 """A professional with an account says yes to work for one more organisation: nothing is theirs there before.
 
+What a role in an organisation is when it begins, and when it ends.
+
 INVARIANT: such an invitation opens no account and changes nobody else's. Role, use of the link, message and AuditEvents
 are one transaction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +18,9 @@ from fhir_server.access.principal import Principal
 from fhir_server.identity import account_changes, account_requests
 from fhir_server.identity.account_requests import AccountRequest
 from fhir_server.identity.accounts import Role
-from fhir_server.interactions import finishing
-from fhir_server.interactions.model import Context
+from fhir_server.interactions import finishing, suspension, writing
+from fhir_server.interactions.job import Job
+from fhir_server.interactions.model import Code, Context, Interaction, Trace
 from fhir_server.interactions.perform import record_administration
 from fhir_server.operations.service_acts import create, service_job
 from fhir_server.spec.values import instant_text
@@ -25,6 +30,7 @@ from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import hash64, key_of_reference
+from fhir_server.store.resources import Version
 
 _TOLD = "Your account now counts for one more organisation that you work for."
 
@@ -64,6 +70,17 @@ def join(context: Context, principal: Principal, account: Account, token: str) -
         about = f"request {request.id} {request.organization}"
         record_administration(context, session, principal, action="join-organisation", description=about)
     return True
+
+
+def end_role(job: Job, old: Version, role: Mapping[str, Any]) -> None:
+    """End a role now, unless it has ended, with its AuditEvent; `finishing.finish` ends the job."""
+    # A role that does not say whether it is active is.
+    if role.get("active") is False:
+        return
+    period = {**role.get("period", {}), "end": instant_text(job.context.now())}
+    own = replace(job, trace=Trace())
+    writing.replace_version(own, old, {**role, "active": False, "period": period})
+    suspension.record(own, Interaction(Code.UPDATE, type="PractitionerRole", id=old.id), 200)
 
 
 def role(practitioner: str, organization: str, name: str, job: str, now: datetime) -> dict[str, Any]:

@@ -5,18 +5,17 @@ Coordinators' pages and programs come through `leave`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from fhir_server.access.principal import Principal
 from fhir_server.identity import leaving
-from fhir_server.interactions import finishing, past_the_gate, suspension, writing
+from fhir_server.interactions import finishing, past_the_gate
 from fhir_server.interactions.job import Job
-from fhir_server.interactions.model import Code, Context, Interaction, Trace
+from fhir_server.interactions.model import Context
 from fhir_server.interactions.perform import record_administration
 from fhir_server.operations import end_break_glass
+from fhir_server.operations.joining_staff import end_role
 from fhir_server.operations.service_acts import service_job
-from fhir_server.spec.values import instant_text
 from fhir_server.store.accounts import Account
 from fhir_server.store.keys import key_of_reference
 
@@ -45,10 +44,4 @@ def leave(context: Context, principal: Principal, coordinator: Account, account_
 def _end_roles(job: Job, practitioner: str, organization: str) -> None:
     about = (("practitioner", practitioner), ("organization", organization))
     for old, role in past_the_gate.current(job, "PractitionerRole", about, _MOST_ROLES):
-        # A role that does not say whether it is active is.
-        if role.get("active") is False:
-            continue
-        period = {**role.get("period", {}), "end": instant_text(job.context.now())}
-        own = replace(job, trace=Trace())
-        writing.replace_version(own, old, {**role, "active": False, "period": period})
-        suspension.record(own, Interaction(Code.UPDATE, type="PractitionerRole", id=old.id), 200)
+        end_role(job, old, role)

@@ -198,6 +198,7 @@ PAGES: Final = (
     Page("/organisation/team", team.team, ("coordinator",)),
     Page("/organisation/team/invite", team.invite_colleague, ("coordinator",), BOTH),
     Page("/organisation/team/invitations/<request_id>/resend", team.invite_colleague_again, ("coordinator",), POST),
+    Page("/organisation/team/invitations/<request_id>/cancel", team.cancel_invitation, ("coordinator",), BOTH),
     Page("/organisation/team/<account_id>/leave", team.leave, ("coordinator",), BOTH),
     Page("/organisation/teams", care_teams.teams, ("coordinator",), BOTH),
     Page("/organisation/teams/<team_id>", care_teams.one_team, ("coordinator",), BOTH),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
@@ -38,6 +38,7 @@ class AccountRequest:
         decided_by: Account of the second person, or "".
         token_expires_at: Until when the set-up link works.
         account_id: The account that was made, or that is to get one more role; "" for one to be made.
+        role: `PractitionerRole/…` that the invitation itself made, or "".
     """
 
     id: str
@@ -58,6 +59,7 @@ class AccountRequest:
     decided_at: datetime | None = None
     token_expires_at: datetime | None = None
     account_id: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,11 @@ def decide(
     return _changed(session, (row.id == request_id) & row.state.in_([str(found) for found in wanted]), values)
 
 
+def keep_role(session: Session, request_id: str, role: str) -> None:
+    """Remember which role in the directory came with a request."""
+    _changed(session, account_request.c.id == request_id, {"role": role or None})
+
+
 def renew(session: Session, request_id: str, token_hash: str, expires_at: datetime) -> bool:
     """Put a new set-up link in place of the one that was sent; False where it was used, or there is none."""
     row = account_request.c
@@ -159,13 +166,31 @@ def renew(session: Session, request_id: str, token_hash: str, expires_at: dateti
     return _changed(session, condition, {"token_hash": token_hash, "token_expires_at": to_us(expires_at)})
 
 
-def withdraw(session: Session, practitioner: str, organization: str) -> None:
-    """Let no set-up link of a person for an organisation work any more."""
+_WITHDRAWN: Final = {"state": str(RequestState.REFUSED), "token_hash": None, "token_expires_at": None}
+
+
+def withdraw(session: Session, practitioner: str, organization: str) -> str:
+    """Let no set-up link of a person for an organisation work any more; return the role that one of them made or ""."""
     row = account_request.c
     theirs = (row.practitioner == practitioner) & (row.organization == organization)
     is_open = row.state == str(RequestState.APPROVED)
-    values = {"state": str(RequestState.REFUSED), "token_hash": None, "token_expires_at": None}
-    session.connection.execute(update(account_request).where(theirs & is_open).values(values))
+    ended = update(account_request).where(theirs & is_open).values(_WITHDRAWN).returning(row.role)
+    return next((role for role in session.connection.execute(ended).scalars() if role), "")
+
+
+def cancel(session: Session, request_id: str) -> bool:
+    """Let one set-up link not work any more; False where it was used, or there is none."""
+    row = account_request.c
+    return _changed(session, (row.id == request_id) & (row.state == str(RequestState.APPROVED)), _WITHDRAWN)
+
+
+def unused(session: Session, *, decided_before: datetime, now: datetime) -> tuple[AccountRequest, ...]:
+    """Return the requests with a role, decided before an instant, whose link nobody used while it worked."""
+    row = account_request.c
+    is_open = (row.state == str(RequestState.APPROVED)) & row.role.is_not(None)
+    stale = is_open & (row.decided_at < to_us(decided_before)) & (row.token_expires_at < to_us(now))
+    rows = session.connection.execute(select(account_request).where(stale).order_by(row.decided_at, row.id).limit(100))
+    return tuple(_from_row(found) for found in rows)
 
 
 def complete(session: Session, request_id: str, account_id: str) -> bool:
@@ -175,11 +200,17 @@ def complete(session: Session, request_id: str, account_id: str) -> bool:
     return _changed(session, condition, {"state": str(RequestState.COMPLETED), "account_id": account_id})
 
 
-def prune(session: Session, *, asked_before: datetime, decided_before: datetime) -> int:
-    """Forget requests that nobody decided and such that were decided, from before these instants; return how many."""
+def prune(session: Session, *, asked_before: datetime, decided_before: datetime, now: datetime) -> int:
+    """Forget requests that nobody decided and such that were decided, from before these instants; return how many.
+
+    Not such whose link still works, nor such whose role is to be ended first (`unused`).
+    """
     row = account_request.c
     stale = row.decided_at.is_(None) & (row.asked_at < to_us(asked_before))
-    over = delete(account_request).where(stale | (row.decided_at < to_us(decided_before)))
+    is_open = row.state == str(RequestState.APPROVED)
+    is_needed = is_open & ((row.token_expires_at > to_us(now)) | row.role.is_not(None))
+    decided = (row.decided_at < to_us(decided_before)) & ~is_needed
+    over = delete(account_request).where(stale | decided)
     return session.connection.execute(over).rowcount
 
 
@@ -236,4 +267,5 @@ def _from_row(row: Row[Any]) -> AccountRequest:
         decided_at=maybe_from_us(row.decided_at),
         token_expires_at=maybe_from_us(row.token_expires_at),
         account_id=row.account_id or "",
+        role=row.role or "",
     )

@@ -58,6 +58,7 @@ account_request = Table(
     Column("token_hash", Text, unique=True),
     Column("token_expires_at", BigInteger),
     Column("account_id", Text),
+    Column("role", Text),
 )
 Index("ix_account_request_state", account_request.c.state, account_request.c.asked_at)
 

@@ -82,6 +82,7 @@ ACTS: Final = (
     Act("invite-professional", "A coordinator invites a professional",
         (("professional-invited", "the professional"),)),
     Act("resend-set-up", "The professional's link is sent again", (("professional-invited", "the professional"),)),
+    Act("cancel-set-up", "The professional's invitation is cancelled, or nobody used it: link and role end"),
     Act("join-organisation", "A professional with an account says yes to work for one more organisation",
         (("security-changed", "whose account it is"),), "portal/test_inviting_colleagues.py"),
     Act("professional-leaves", "A professional leaves an organisation", (("security-changed", "the professional"),)),

@@ -10,7 +10,7 @@ from fhir_server.identity.agreements import Acceptance
 from fhir_server.operations.inviting_staff import INVITE
 from fhir_server.store import accounts
 from fhir_server.store.accounts import Account
-from tests.portal.conftest import CONSULTANT, COORDINATOR, GP, Person
+from tests.portal.conftest import CONSULTANT, COORDINATOR, GP, SEED, Person
 from tests.portal.test_carers import sent
 from tests.server import Server
 
@@ -67,6 +67,7 @@ def test_a_colleague_gets_a_link_sets_up_an_account_and_is_in_the_team(server: S
     assert (other.status_code, "somebody else by this number" in other.text) == (422, True)
 
 
+TRUST = str(next(each.organization for each in SEED.accounts if each.email == COORDINATOR))
 HELEN = {"given": "Helen", "family": "Ashworth", "email": "h.ashworth@new.example.org", "job": "Visiting doctor"}
 NEW_ACCOUNT = {"password": "walrus kettle orbit 41", "terms": "accepted"}
 
@@ -154,6 +155,33 @@ def test_who_leaves_and_still_works_elsewhere_keeps_that_and_can_be_asked_back(
         assert account(server, GP).organization == practice
         nadia.get(leave, 404)
         doctor = Person(server, GP)
+
+
+def test_a_cancelled_invitation_is_over_at_once_and_only_its_own_organisation_cancels_it(
+    server: Server, helen: dict[str, str]
+) -> None:
+    nadia, doctor, practice = Person(server, COORDINATOR), Person(server, GP), account(server, GP).organization
+    for whom, who in ((helen, doctor), (ADA, Person(server))):
+        link = invited(server, nadia, whom)
+        path = nadia.get(TEAM).partition(">Cancel<")[0].rpartition('href="')[2].partition('"')[0]
+        assert whom["email"] in nadia.get(path), "asked once more"
+        who.get(link)
+        with server.store.write() as session:
+            accounts.set_organization(session, account(server, COORDINATOR).id, practice)
+        nadia.get(path, 404)
+        assert nadia.send(path, {}, page=TEAM).status_code == 404
+        with server.store.write() as session:
+            accounts.set_organization(session, account(server, COORDINATOR).id, TRUST)
+        assert "The invitation is cancelled" in nadia.follow(nadia.send(path, {}))
+        who.get(link, 404)
+        assert who.send(link, NEW_ACCOUNT, page="/contact").status_code == 404
+        assert nadia.send(path, {}, page=TEAM).status_code == 404
+        assert whom["email"] not in nadia.get(TEAM)
+    assert roles(server, GP) == {practice}
+    assert (
+        server.get("/PractitionerRole?practitioner.identifier=" + NUMBER + "&active=true", server.operator())["total"]
+        == 0
+    )
 
 
 def test_an_invitation_replaces_those_to_other_addresses(server: Server, helen: dict[str, str]) -> None:

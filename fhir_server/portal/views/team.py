@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from fhir_server import web
 from fhir_server.identity import leaving
-from fhir_server.operations import inviting_staff, leaving_staff
+from fhir_server.operations import cancelling_staff, inviting_staff, leaving_staff
 from fhir_server.operations.inviting_staff import Colleague
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.models.words import concepts
@@ -23,6 +23,7 @@ _NOTICE: Final = {
     "left": "They have left. Their access has ended",
     "invited": "The invitation is on its way",
     "resent": "A new link is on its way. The old one no longer works",
+    "cancelled": "The invitation is cancelled. Its link no longer works",
 }
 
 
@@ -64,6 +65,25 @@ def invite_colleague_again(request_id: str) -> Response:
     me = actor()
     inviting_staff.resend(me.context, me.person.principal, me.account, request_id)
     return redirect("/organisation/team?done=resent", 303)
+
+
+def cancel_invitation(request_id: str) -> str | Response:
+    """Ask once more, then take the invitation of a colleague back."""
+    me = actor()
+    with me.context.store.read() as session:
+        found = cancelling_staff.invited(session, me.account.organization, request_id)
+    problems: tuple[Problem, ...] = ()
+    if request.method == "POST":
+        try:
+            cancelling_staff.cancel(me.context, me.person.principal, me.account, found.id)
+        except FhirError as error:
+            if error.kind is not Kind.DUPLICATE:
+                raise
+            problems = (Problem(error.diagnostics),)
+        else:
+            return redirect("/organisation/team?done=cancelled", 303)
+    page = render_template("portal/organisation/cancel_colleague.html", invited=found, errors=problems)
+    return make_response(page, 409 if problems else 200)
 
 
 def leave(account_id: str) -> str | Response:
