@@ -1,4 +1,4 @@
-"""`/api/v1` for the service desk: joined records and deaths, one proposing, another deciding, as on the pages."""
+"""`/api/v1` for the service desk, as on its pages: messages; joined records and deaths, which take two people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fhir_server.admin.invitation_schemas import PageQuery
 from fhir_server.admin.paging import parted
 from fhir_server.admin.rights import audit, audit_unchanged, person_of
 from fhir_server.admin.schemas import Refusal
-from fhir_server.identity import desk_help, person_cases
+from fhir_server.identity import account_requests, desk_help, person_cases
 from fhir_server.identity.person_cases import CaseKind, PersonCase, Proposal, Typed
 from fhir_server.operations import deciding_cases
 from fhir_server.spec.outcome import FhirError, Kind
@@ -21,7 +21,32 @@ from fhir_server.web import context
 _DESK = ("service-desk",)
 _DECIDERS = ("service-desk", "admin")
 
-blueprint = door("desk", __name__, "Joined records and deaths", lambda: person_of(*_DECIDERS))
+blueprint = door("desk", __name__, "Messages, joined records and deaths", lambda: person_of(*_DECIDERS))
+
+
+@blueprint.route("/contact-messages", methods=["GET"])
+@blueprint.arguments(PageQuery, location="query")
+@blueprint.response(200, schemas.ContactMessages)
+@blueprint.alt_response(422, schema=Refusal)
+def list_contact_messages(query: dict[str, Any]) -> dict[str, Any]:
+    """List messages to the service desk that nobody has dealt with, oldest first."""
+    principal, _ = person_of(*_DECIDERS)
+    with context().store.read() as session:
+        found = account_requests.open_messages(session, after=query["after"], limit=query["count"] + 1)
+    listed, more = parted(found, query["count"])
+    audit_unchanged(principal, f"{len(listed)} messages")
+    return {"messages": listed} | more
+
+
+@blueprint.route("/contact-messages/<message_id>/close", methods=["POST"])
+@blueprint.response(204)
+@blueprint.alt_response(404, schema=Refusal)
+def close_contact_message(message_id: str) -> None:
+    """Take a message that was dealt with off the queue."""
+    here, (principal, account) = context(), person_of(*_DESK)
+    with here.store.write() as session:
+        account_requests.close_message(session, message_id, account, here.now())
+        audit(session, principal, f"message {message_id[:36]}", status=204)
 
 
 @blueprint.route("/person-cases", methods=["GET"])

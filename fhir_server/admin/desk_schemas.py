@@ -1,4 +1,4 @@
-"""The shapes of `/api/v1` for the service desk's cases."""
+"""The shapes of `/api/v1` for the service desk's messages and cases."""
 
 from __future__ import annotations
 
@@ -12,6 +12,24 @@ _NUMBER = validate.Length(1, 80)
 
 def _said(text: str) -> dict[str, str]:
     return {"description": text}
+
+
+class ContactMessage(Schema):
+    """A message to the service desk."""
+
+    id = fields.String()
+    name = fields.String()
+    email = fields.String(metadata=_said("As they typed it: nobody has checked that it is theirs"))
+    topic = fields.String()
+    body = fields.String()
+    sent_at = fields.DateTime()
+
+
+class ContactMessages(Schema):
+    """A page of messages that nobody has dealt with, oldest first."""
+
+    messages = fields.List(fields.Nested(ContactMessage))
+    next = fields.String(metadata=_said("Value of `after` for the next page; absent on the last"))
 
 
 class NewPersonCase(Asked):

@@ -289,9 +289,9 @@ def close_message(session: Session, message_id: str, desk: Account, now: datetim
         raise FhirError(Kind.NOT_FOUND, "There is no such message")
 
 
-def open_messages(session: Session) -> tuple[ContactMessage, ...]:
+def open_messages(session: Session, *, after: str = "", limit: int = 100) -> tuple[ContactMessage, ...]:
     """Return the messages that nobody has dealt with, oldest first."""
-    return account_requests.open_messages(session)
+    return account_requests.open_messages(session, after=after, limit=limit)
 
 
 def unused(session: Session, now: datetime) -> tuple[AccountRequest, ...]:

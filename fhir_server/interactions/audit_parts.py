@@ -117,6 +117,7 @@ ACCOUNT_ACTIONS = (
     "approve-person-case",
     "refuse-person-case",
     "list-person-cases",
+    "list-contact-messages",
     "confirm-sharing",
     "list-teams",
     "read-team",

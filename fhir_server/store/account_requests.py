@@ -220,13 +220,16 @@ def add_message(session: Session, new: ContactMessage) -> None:
     session.connection.execute(insert(contact_message), values | {"sent_at": to_us(new.sent_at)})
 
 
-def open_messages(session: Session, limit: int = 100) -> tuple[ContactMessage, ...]:
-    """Return the messages that nobody has dealt with, oldest first."""
+def open_messages(session: Session, *, after: str = "", limit: int = 100) -> tuple[ContactMessage, ...]:
+    """Return the messages that nobody has dealt with, oldest first, from one after an id on."""
     row = contact_message.c
-    statement = select(contact_message).where(row.closed_at.is_(None)).order_by(row.sent_at, row.id).limit(limit)
+    statement = select(contact_message).where(row.closed_at.is_(None))
+    last = session.connection.execute(select(row.sent_at).where(row.id == after)).scalar() if after else None
+    if last is not None:
+        statement = statement.where((row.sent_at > last) | ((row.sent_at == last) & (row.id > after)))
     return tuple(
         ContactMessage(found.id, found.name, found.email, found.topic, found.body, from_us(found.sent_at))
-        for found in session.connection.execute(statement)
+        for found in session.connection.execute(statement.order_by(row.sent_at, row.id).limit(limit))
     )
 
 

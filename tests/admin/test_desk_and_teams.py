@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from fhir_server.identity import limits
+from fhir_server.identity import account_requests, limits
+from fhir_server.identity.account_requests import TOPICS
 from fhir_server.operations import closing_unused
 from fhir_server.store import accounts, closures, invitations, messages
 from tests.admin.conftest import Desk
 from tests.admin.test_invitations_api import ANN, _token
 
-CASES, TEAMS = "/api/v1/person-cases", "/api/v1/teams"
+CASES, TEAMS, MESSAGES = "/api/v1/person-cases", "/api/v1/teams", "/api/v1/contact-messages"
 ADA = {"given": "Ada", "family": "Okoro", "email": "ada@example.org", "job": "Nurse", "number": "555021935107"}
 EVIDENCE = "The hospital's records office wrote that both are hers"
 
@@ -46,6 +47,37 @@ def test_one_proposes_another_decides_and_nobody_else_gets_in(one: Desk) -> None
     assert one.server.get("Patient/first", op)["active"] is False
     assert len(one.events("approve-person-case")) == 3
     assert len(one.events("propose-person-case")) == 10
+
+
+def test_messages_are_listed_a_page_at_a_time_and_closed_once(desk: Desk) -> None:
+    token, admin = _token(desk, "service-desk"), _token(desk, "admin")
+    sent = []
+    for number in range(5):
+        desk.server.clock.advance(seconds=number % 2)
+        about = {"name": "Ann", "email": "Ann@example.org", "topic": TOPICS[0], "body": f"Line\nnumber {number}"}
+        with desk.server.store.write() as session:
+            sent.append(account_requests.send_message(session, **about, address="192.0.2.1", now=desk.server.clock()))
+    found: list[dict[str, str]] = []
+    after: str | None = ""
+    while after is not None:
+        page = desk.call("GET", f"{MESSAGES}?count=2&after={after}", admin if found else token).json
+        found, after = found + page["messages"], page.get("next")
+    assert sorted(each["id"] for each in found) == sorted(sent)
+    assert [each["sent_at"] for each in found] == sorted(each["sent_at"] for each in found)
+    first = {name: value for name, value in found[0].items() if name not in {"id", "sent_at"}}
+    assert first == {"name": "Ann", "email": "ann@example.org", "topic": TOPICS[0], "body": "Line\nnumber 0"}
+    path = f"{MESSAGES}/{sent[0]}/close"
+    statuses = [desk.call("POST", path, each).status_code for each in (admin, _token(desk, "coordinator"), "")]
+    assert statuses == [403, 403, 401]
+    assert [desk.call("POST", path, token).status_code for _ in range(2)] == [204, 404]
+    assert desk.call("POST", f"{MESSAGES}/unknown/close", token).status_code == 404
+    assert len(desk.call("GET", MESSAGES, token).json["messages"]) == 4
+    for role in ("coordinator", "professional", "patient"):
+        assert desk.call("GET", MESSAGES, _token(desk, role)).status_code == 403, role
+    assert desk.call("GET", MESSAGES, _token(desk, "service-desk", scope="user/*.rs")).status_code == 403
+    assert desk.call("GET", f"{MESSAGES}?count=0", token).status_code == 422
+    outcomes = sorted(event["outcome"] for event in desk.events("close-contact-message"))
+    assert outcomes == ["0", *["4"] * 4]
 
 
 def test_the_desk_helps_an_address_and_learns_nothing(one: Desk) -> None:

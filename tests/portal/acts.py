@@ -169,6 +169,7 @@ ACTS: Final = (
     Act("read-invitation", "A program reads an invitation"),
     Act("read-invitations-file", "A program reads how far a file is"),
     Act("list-account-requests", "A program lists requests for an account"),
+    Act("list-contact-messages", "A program lists messages to the service desk"),
     Act("list-person-cases", "A program lists joined records and deaths"),
     Act("list-teams", "A program lists care teams"),
     Act("read-team", "A program reads a care team"),

@@ -357,7 +357,8 @@ def programs(stage: Stage) -> None:
         ("list-parent-invitations", "parent-invitations", COORDINATOR),
         ("read-invitations-file", f"invitation-files/{file}", COORDINATOR),
         ("fetch-invitations-report", f"invitation-files/{file}/report", COORDINATOR),
-        ("list-account-requests", "account-requests", DESK), ("list-person-cases", "person-cases", DESK),
+        ("list-account-requests", "account-requests", DESK),
+        ("list-contact-messages", "contact-messages", DESK), ("list-person-cases", "person-cases", DESK),
         ("list-teams", "teams", COORDINATOR), ("read-team", team, COORDINATOR),
         ("list-professionals", "professionals", COORDINATOR),
     ):  # fmt: skip
