@@ -145,8 +145,13 @@ def resolved(session: Session, token: str, now: datetime, *, proven_key: str = "
     return principal, from_us(row.expires_at)
 
 
-def for_account(session: Session, account: Account, auth_time: datetime, session_id: str, now: datetime) -> Principal:
-    """Return who a portal session stands for: its user with all that the user may do."""
+def for_account(
+    session: Session, account: Account, auth_time: datetime, session_id: str, now: datetime, *, working_for: str = ""
+) -> Principal:
+    """Return who a portal session stands for: its user with all that the user may do.
+
+    `working_for` is the organisation that a professional chose of several, "" for that of the account.
+    """
     subject = account.reference or f"account:{account.id}"
     principal = Principal(
         caller=_caller(subject),
@@ -165,7 +170,19 @@ def for_account(session: Session, account: Account, auth_time: datetime, session
         auth_time=auth_time,
         session_id=session_id,
     )
-    return _with_closure(principal, _standing(session, principal, now))
+    return _at_work(_with_closure(principal, _standing(session, principal, now)), working_for)
+
+
+def _at_work(principal: Principal, organization: str) -> Principal:
+    """Return a professional at work for the organisation that they chose, as long as they have a role in it.
+
+    It says whose is what they write. What they may see is what all their roles let them see, as before.
+    """
+    is_theirs = bool(organization) and key_of_reference(organization) in principal.organizations
+    if principal.caller is not Caller.PROFESSIONAL or not is_theirs or organization == principal.organization:
+        return principal
+    # INVARIANT: emergency access was given for the work of one organisation, and is not taken along to another.
+    return replace(principal, organization=organization, may_break_glass=False)
 
 
 def _purpose(caller: Caller, role: str) -> str:

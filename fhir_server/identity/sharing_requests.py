@@ -45,7 +45,9 @@ class Wish:
     reason: str
 
 
-def ask(session: Session, account: Account, wish: Wish, found: Sequence[str], now: datetime) -> None:
+def ask(
+    session: Session, account: Account, wish: Wish, found: Sequence[str], now: datetime, *, organization: str
+) -> None:
     """Ask somebody to share; a request that waits already is not made twice.
 
     Args:
@@ -54,6 +56,7 @@ def ask(session: Session, account: Account, wish: Wish, found: Sequence[str], no
         wish: Whom and why.
         found: Patients with this number and date of birth; one is asked, none or several nobody.
         now: Aware UTC.
+        organization: Whom the professional works for, or "".
 
     Raises:
         FhirError: INVALID_VALUE (400) for the reason; THROTTLED (429) after too many.
@@ -73,7 +76,7 @@ def ask(session: Session, account: Account, wish: Wish, found: Sequence[str], no
         patient=patient,
         practitioner=account.reference,
         name=account.name,
-        organization=account.organization,
+        organization=organization,
         nhs_number=wish.nhs_number,
         birth_date=wish.birth_date,
         reason=reason,

@@ -49,6 +49,12 @@ def _stored(session: Session, reference: str) -> dict[str, Any] | None:
     return found
 
 
+def name_of(session: Session, reference: str) -> str:
+    """Return what an Organization is called, "" where it is not in the directory."""
+    organization = _stored(session, reference) if reference.startswith("Organization/") else None
+    return str((organization or {}).get("name", ""))
+
+
 def has_code(session: Session, reference: str, code: str) -> bool:
     """Return whether an Organization has an ODS code."""
     organization = _stored(session, reference) if reference.startswith("Organization/") else None

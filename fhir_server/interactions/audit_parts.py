@@ -61,6 +61,7 @@ ACCOUNT_ACTIONS = (
     "change-password",
     "choose-language",
     "choose-messages",
+    "choose-organisation",
     "confirm-email",
     "close-contact-message",
     "close-sign-in-problem",

@@ -68,10 +68,11 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What comes next for somebody, and their entry in the directory where the next step needs it."""
+    """What comes next for somebody, their entry in the directory where the next step needs it, and where they work."""
 
     arrival: Arrival
     practitioner: str = ""
+    organization: str = ""
 
 
 def arrive(context: Context, provider: Provider, subject: str, clinician: Clinician) -> Came:
@@ -97,17 +98,19 @@ def arrive(context: Context, provider: Provider, subject: str, clinician: Clinic
         return _refused(found, _ELSEWHERE)
     if found.account is not None:
         _keep_codes(place, current, clinician)
+        # INVARIANT: emergency access is that of the account's own organisation: another one neither gives nor takes it.
+        is_own = found.account.organization == place.organization
         with context.store.write() as session:
             arrival = ehr_accounts.admit(
                 session,
                 found.account,
                 provider.issuer,
                 subject,
-                may_break_glass=_may_break_glass(provider, clinician.codes),
+                may_break_glass=_may_break_glass(provider, clinician.codes) if is_own else None,
                 now=context.now(),
                 bound=partial(_note, context, session, provider, found.account, _BOUND),
             )
-        return Came(arrival, found.account.reference)
+        return Came(arrival, found.account.reference, place.organization)
     with context.store.read() as session:
         if not ehr_accounts.can_open(session, clinician):
             return Came(Arrival(Result.NO_EMAIL, reason="No work e-mail address that is free is known of them"))

@@ -65,6 +65,7 @@ from fhir_server.portal.views import (
     sharing_entry,
     sharing_requests,
     team,
+    working_for,
 )
 
 GET: Final = ("GET",)
@@ -170,6 +171,7 @@ PAGES: Final = (
     Page("/account/passkeys", account_passkeys.passkey_list, ANY_ROLE, BOTH),
     Page("/account/passkeys/options", account_passkeys.passkey_options, ANY_ROLE, POST),
     Page("/account/devices", account_devices.devices, ANY_ROLE, BOTH),
+    Page("/account/working-for", working_for.working_for, PROFESSIONAL, BOTH),
     Page("/account/messages", messages.messages, ("carer",), BOTH),
     Page("/patients", professional.patients, PROFESSIONAL),
     Page("/patients/ask", sharing_requests.ask_for_access, PROFESSIONAL, BOTH),

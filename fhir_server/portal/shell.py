@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flask import request
 
 from fhir_server import web
+from fhir_server.access.principal import Caller
+from fhir_server.identity import staff_directory
 from fhir_server.spec.outcome import FhirError
+
+_SEVERAL: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +26,20 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What the layout shows around a page; empty for somebody who is not signed in."""
+    """What the layout shows around a page; empty for somebody who is not signed in.
+
+    Attributes:
+        person_name, role, csrf_token, navigation: Of whoever is signed in.
+        may_choose_work: Whether they are a professional of several organisations.
+        works_for: The name of the one of these that they work for now, "" where they have to choose.
+    """
 
     person_name: str = ""
     role: str = ""
     csrf_token: str = ""
     navigation: tuple[Place, ...] = ()
+    may_choose_work: bool = False
+    works_for: str = ""
 
 
 _RECORD = (
@@ -81,8 +93,13 @@ def shell() -> Shell:
         signed_in = None
     if signed_in is None:
         return Shell()
-    role = signed_in.account.role
-    return Shell(signed_in.account.name, role, signed_in.csrf_token, places(role, request.path))
+    role, principal = signed_in.account.role, signed_in.principal
+    framed = Shell(signed_in.account.name, role, signed_in.csrf_token, places(role, request.path))
+    if principal.caller is not Caller.PROFESSIONAL or len(principal.organizations) < _SEVERAL:
+        return framed
+    with web.context().store.read() as session:
+        name = staff_directory.name_of(session, principal.organization)
+    return replace(framed, may_choose_work=True, works_for=name)
 
 
 def places(role: str, path: str) -> tuple[Place, ...]:

@@ -96,7 +96,9 @@ def callback(name: str) -> BaseResponse:
         record_refused_sign_in(here, account, client_id=client, description=reason)
         return _refusal(Arrival(Result.REFUSED))
     # INVARIANT: an emergency access needs a fresh proof, which a session at the hospital of this morning is not.
-    entering.vouched(account, client, proved.proved_at)
+    # A proof for what they are at already changes nothing else.
+    at = "" if proved.attempt.fresh else came.organization
+    entering.vouched(account, client, proved.proved_at, organization=at)
     if not kept:
         return redirect(proved.attempt.return_to, 303)
     return relying_party.keep(redirect(_PATIENT, 303), _keep(party, proved, came.practitioner, clinician, kept))

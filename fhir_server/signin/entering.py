@@ -93,18 +93,21 @@ def enter(account: Account, purpose: Purpose, target: str, *, remember: bool = F
     return redirect(target, 303)
 
 
-def vouched(account: Account, client_id: str, proved_at: datetime) -> None:
+def vouched(account: Account, client_id: str, proved_at: datetime, *, organization: str = "") -> None:
     """Begin the session of somebody whom a provider vouches for; go on with the one they have here, on a new proof.
 
     Args:
         account: Theirs.
         client_id: The provider.
         proved_at: When they proved to the provider who they are.
+        organization: Whom they work for, as the provider is that organisation's; "" where it is nobody's.
     """
-    if is_signed_in_as(account):
-        web.rotate(client_id, proved_at=proved_at)
-    else:
-        web.start_session(account, client_id, proved_at=proved_at)
+    if not is_signed_in_as(account):
+        web.start_session(account, client_id, proved_at=proved_at, organization=organization)
+        return
+    person = web.rotate(client_id, proved_at=proved_at)
+    if organization not in {"", person.principal.organization}:
+        web.work_for(person, organization)
 
 
 def is_signed_in_as(account: Account) -> bool:

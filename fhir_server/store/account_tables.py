@@ -48,6 +48,7 @@ portal_session = Table(
     Column("last_seen_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("device", Text),
+    Column("organization", Text),
 )
 Index("ix_portal_session_account", portal_session.c.account_id)
 

@@ -24,6 +24,7 @@ class PortalSession:
         started_at: When the session began; the absolute limit counts from here.
         last_seen_at: The idle limit counts from here.
         device: Kind of browser and system, such as `Firefox on Windows`, or "".
+        organization: `Organization/…` that a professional chose to work for, or "".
     """
 
     id: str
@@ -32,10 +33,18 @@ class PortalSession:
     started_at: datetime
     last_seen_at: datetime
     device: str = ""
+    organization: str = ""
 
 
 def start(
-    session: Session, session_id: str, token_hash: str, *, account_id: str, now: datetime, device: str = ""
+    session: Session,
+    session_id: str,
+    token_hash: str,
+    *,
+    account_id: str,
+    now: datetime,
+    device: str = "",
+    organization: str = "",
 ) -> None:
     """Store a new session of somebody who signed in just now."""
     session.connection.execute(
@@ -48,6 +57,7 @@ def start(
             "started_at": to_us(now),
             "last_seen_at": to_us(now),
             "device": device or None,
+            "organization": organization or None,
         },
     )
 
@@ -73,6 +83,12 @@ def seen(session: Session, session_id: str, now: datetime) -> None:
     """Start the idle limit anew."""
     statement = update(portal_session).where(portal_session.c.id == session_id)
     session.connection.execute(statement.values(last_seen_at=to_us(now)))
+
+
+def work_for(session: Session, session_id: str, organization: str) -> None:
+    """Keep for which organisation somebody works in a session."""
+    statement = update(portal_session).where(portal_session.c.id == session_id)
+    session.connection.execute(statement.values(organization=organization or None))
 
 
 def rotate(session: Session, session_id: str, token_hash: str, now: datetime) -> None:
@@ -104,6 +120,7 @@ def end_all(session: Session, account_id: str, now: datetime, *, but: str = "", 
 def _within(seen_after: datetime, started_after: datetime) -> Select[Any]:
     row = portal_session.c
     columns = [row.id.label("session_id"), row.auth_time, row.started_at, row.last_seen_at, row.device]
+    columns.append(row.organization.label("working_for"))
     return (
         select(account, *columns)
         .join(portal_session, row.account_id == account.c.id)
@@ -124,4 +141,5 @@ def _from_row(row: Row[Any]) -> PortalSession:
         started_at=from_us(row.started_at),
         last_seen_at=from_us(row.last_seen_at),
         device=row.device or "",
+        organization=row.working_for or "",
     )

@@ -26,6 +26,7 @@ from fhir_server.web.session import (
     rotate,
     signed_in,
     start_session,
+    work_for,
 )
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "say_many",
     "signed_in",
     "start_session",
+    "work_for",
 ]

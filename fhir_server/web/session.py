@@ -24,7 +24,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from fhir_server.access import tokens
 from fhir_server.access.principal import Principal
 from fhir_server.identity import carers
-from fhir_server.interactions.perform import record_sign_in
+from fhir_server.interactions.perform import record_administration, record_sign_in
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store import accounts, logins, sessions
 from fhir_server.store.accounts import Account
@@ -139,6 +139,7 @@ def start_session(
     client_id: str,
     *,
     proved_at: datetime | None = None,
+    organization: str = "",
     also: Callable[[Session], None] | None = None,
 ) -> SignedIn:
     """Begin a new session for somebody who has just proved who they are; an open one of this browser ends.
@@ -147,13 +148,15 @@ def start_session(
         account: Theirs.
         client_id: By which way they came in, for the AuditEvent, which is there if and only if the session is.
         proved_at: When they proved it, where that was before now.
+        organization: Whom a professional works for, "" for the organisation of the account.
         also: Does what goes with it, in the same transaction.
     """
     end_session()
     here = context()
     now, session_id, token = here.now(), here.new_id(), secrets.token_urlsafe(32)
     with here.store.write() as session:
-        sessions.start(session, session_id, _hash(token), account_id=account.id, now=now, device=browser_name())
+        whose = {"account_id": account.id, "device": browser_name(), "organization": organization}
+        sessions.start(session, session_id, _hash(token), **whose, now=now)
         _entered(session, account, client_id, session_id, proved_at)
         if also is not None:
             also(session)
@@ -198,6 +201,16 @@ def end_session() -> None:
     form_state.clear()
     g.session_token = ""
     g.signed_in = None
+
+
+def work_for(person: SignedIn, organization: str) -> None:
+    """Let somebody work for another organisation of theirs from the next request on; an emergency access ends first."""
+    here, about = context(), f"account {person.account.id} {organization}"
+    for hook in current().on_sign_out:
+        hook(here, person)
+    with here.store.write() as session:
+        sessions.work_for(session, person.session_id, organization)
+        record_administration(here, session, person.principal, action="choose-organisation", description=about)
 
 
 @contextmanager
@@ -266,7 +279,7 @@ def _look_up(token: str, *, seen: bool = True) -> SignedIn | None:
             return None
         # Of a person with several parts: which of them is theirs now. The choice counts only as long as it is one.
         account = carers.acting(session, found.account, request.cookies.get(ACTING_AS, ""))
-        principal = tokens.for_account(session, account, found.auth_time, found.id, now)
+        principal = tokens.for_account(session, account, found.auth_time, found.id, now, working_for=found.organization)
     seen_at = found.last_seen_at
     if seen and now - seen_at > _SEEN_EVERY:
         with here.store.write() as session:

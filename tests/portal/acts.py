@@ -86,6 +86,8 @@ ACTS: Final = (
     Act("join-organisation", "A professional with an account says yes to work for one more organisation",
         (("security-changed", "whose account it is"),), "portal/test_inviting_colleagues.py"),
     Act("professional-leaves", "A professional leaves an organisation", (("security-changed", "the professional"),)),
+    Act("choose-organisation", "A professional chooses for which of several organisations they work", (),
+        "portal/test_working_for.py"),
     Act("make-team", "A coordinator makes a care team"),
     Act("rename-team", "A care team gets another name"),
     Act("change-team-members", "Somebody is added to a care team, or taken out", (), HERE),

@@ -155,7 +155,17 @@ def test_whom_the_hospital_lets_go_is_out_at_once_and_stays_out(browser: Browser
     own, impostor["identifier"] = impostor["identifier"], gp["identifier"]
     story.open(third, "priya-raman")
     expect(third.get_by_role("heading", name=REFUSED)).to_be_visible()
+    # With a role here, too, they work here, without what their own organisation lets them do in emergencies.
+    role = {"resourceType": "PractitionerRole", "practitioner": {"reference": "Practitioner/helen-ashworth"},
+            "organization": {"reference": "Organization/brentmoor-hospitals"}, "active": True}  # fmt: skip
+    assert story.site.system(story.feed).call("POST", "PractitionerRole", role).status_code == 201
+    story.open(third, "priya-raman")
+    expect(third.get_by_role("link", name="Working for Brentmoor")).to_be_visible()
+    third.goto(f"{story.site.url}/emergency-access")
+    expect(third.get_by_role("heading", name="Your role has no emergency access")).to_be_visible()
     impostor["identifier"] = own
+    third.close()
+    third = browser.new_page()
     # What ended here is not revived by the hospital's word alone.
     story.hospital.staff[f"PractitionerRole/h-{who}"]["active"] = True
     story.open(third, who)

@@ -33,6 +33,7 @@ _DONE = {
     "mobile": "Your mobile phone number is changed",
     "app-removed": "The authenticator app is removed",
     "text-codes": "Your choice is saved",
+    "working-for": "Your choice is saved",
 }
 
 

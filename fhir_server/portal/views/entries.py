@@ -26,6 +26,8 @@ from fhir_server.spec.outcome import Kind as Refused
 
 _URI: Final = "urn:ietf:rfc:3986"
 _ENTRY_ID: Final = re.compile(r"[0-9a-f]{32}")
+_OWN_FIELDS: Final = frozenset({"csrf_token", "step", "entry", "added-for"})
+_ELSEWHERE: Final = "You work for another organisation now, perhaps by another window. Check for whom you add this"
 _REFUSED: Final = (
     "You cannot add this. What the person shares with you or your organisation does not include adding this kind of "
     "information"
@@ -74,6 +76,9 @@ def _save(record: Record, kind: Kind, entry: Entry) -> str | Response:
     content = file.read(model.LARGEST_FILE_BYTES + 1) if file and entry.wants_file else b""
     if entry.wants_file and (wrong := model.pdf_problem(content)):
         return make_response(_check(record, kind, entry, [Problem(wrong, "#file")]), 400)
+    at = record.road.principal.organization
+    if request.form.get("added-for", at) != at:
+        return make_response(_check(record, kind, entry, [Problem(_ELSEWHERE)]), 409)
     identifier = {"system": _URI, "value": f"urn:uuid:{uuid.UUID(wanted)}"}
     try:
         if _is_new(record, entry, identifier["value"]):
@@ -158,7 +163,7 @@ def _form(record: Record, kind: Kind, problems: list[Problem]) -> str:
 
 
 def _check(record: Record, kind: Kind, entry: Entry, problems: list[Problem]) -> str:
-    answers = {name: value for name, value in request.form.items() if name not in {"csrf_token", "step", "entry"}}
+    answers = {name: value for name, value in request.form.items() if name not in _OWN_FIELDS}
     return render_template(
         "portal/professional/check_entry.html",
         record=record,

@@ -52,7 +52,8 @@ def ask_for_access() -> str | Response:
     wish = identity.Wish(number, born.isoformat(), request.form.get("reason", ""))
     try:
         with me.act("ask-for-access", f"for {me.account.reference}") as session:
-            identity.ask(session, me.account, wish, found, me.now)
+            at = me.person.principal.organization
+            identity.ask(session, me.account, wish, found, me.now, organization=at)
     except FhirError as error:
         if error.kind not in _REFUSED:
             raise
