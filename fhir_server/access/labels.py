@@ -54,7 +54,7 @@ EVERY = WITHHELD - 1
 """What a permit without labels covers: all that may be given to anybody."""
 
 LEVELS = {"U": 0, "L": 1, "M": 2, "N": 3, "R": 4, "V": 5}
-NORMAL, HIGHEST = LEVELS["N"], LEVELS["V"]
+NORMAL, RESTRICTED, HIGHEST = LEVELS["N"], LEVELS["R"], LEVELS["V"]
 
 # Codings in meta.security that say nothing about who may see the resource.
 _NEUTRAL_SYSTEMS = {
@@ -79,6 +79,7 @@ _STANDARD = {
     MENTAL_HEALTH: ((CONFIDENTIALITY, "R"), (ACT_CODE, "MH")),
     SEXUAL_HEALTH: ((CONFIDENTIALITY, "R"), (ACT_CODE, "SEX")),
 }
+_SENSITIVE = sum(whole for label, whole in _OF_LABEL.items() if (CONFIDENTIALITY, "R") in _STANDARD[label])
 
 
 def mask_of_coding(system: str, code: str) -> int | None:
@@ -131,13 +132,16 @@ def withheld_from_patient(resource: Mapping[str, Any]) -> int:
 
 
 def confidentiality(resource: Mapping[str, Any]) -> int:
-    """Return the highest v3-Confidentiality level stated; normal where there is none, highest where unknown."""
+    """Return the highest v3-Confidentiality level stated, highest where unknown; without one, that of the labels."""
     levels = [
         LEVELS.get(coding.get("code", ""), HIGHEST)
         for coding in _security(resource)
         if coding.get("system") == CONFIDENTIALITY
     ]
-    return max(levels, default=NORMAL)
+    if levels:
+        return max(levels)
+    # The same level as would be written beside the label if it were the only one.
+    return RESTRICTED if sent(resource) & _SENSITIVE else NORMAL
 
 
 def by_source(resource: Mapping[str, Any], organization: Mapping[str, Any] | None) -> int:

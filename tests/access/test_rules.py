@@ -58,10 +58,25 @@ def test_the_highest_level_counts_and_an_unknown_one_is_the_highest(codes: tuple
     assert labels.confidentiality(_labelled(*((labels.CONFIDENTIALITY, code) for code in codes))) == level
 
 
+@pytest.mark.parametrize(
+    "codings, level",
+    [
+        (((LABEL, "general"), (LABEL, "social-care"), (labels.ACT_CODE, "GDIS")), 3),
+        (((LABEL, "general"), (LABEL, "mental-health")), 4),
+        (((LABEL, "social-care"), (labels.ACT_CODE, "HIV")), 4),
+        (((LABEL, "general"), ("urn:of-somebody-else", "x")), 4),
+        (((LABEL, "mental-health"), (labels.CONFIDENTIALITY, "N")), 3),
+    ],
+)
+def test_without_a_level_a_resource_has_that_of_its_labels(codings: tuple[tuple[str, str], ...], level: int) -> None:
+    assert labels.confidentiality(_labelled(*codings)) == level
+
+
 def test_a_container_is_as_sensitive_as_what_it_contains() -> None:
     inner = {"resourceType": "Condition", "meta": _labelled((LABEL, "sexual-health"))["meta"]}
-    outer = {**_labelled((LABEL, "general")), "contained": [inner]}
+    outer = {**_labelled((LABEL, "general"), (labels.CONFIDENTIALITY, "N")), "contained": [inner]}
     assert own_label(outer, None) == labels.GENERAL | labels.SEXUAL_HEALTH
+    assert own_confidentiality(outer) == 4
     inner["meta"] = _labelled((LABEL, "general"), (labels.CONFIDENTIALITY, "V"))["meta"]
     assert own_label({**_labelled((LABEL, "mental-health")), "contained": [inner]}, None) == labels.MENTAL_HEALTH
     assert own_confidentiality(outer) == 5

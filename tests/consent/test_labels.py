@@ -20,7 +20,7 @@ from tests.consent.labelling import (
     patch,
     relabel,
 )
-from tests.consent.world import ANN, BOB, CARER, LABEL, Json, World, consent, observation, ref
+from tests.consent.world import ANN, BOB, CARER, GP, LABEL, Json, World, consent, observation, ref
 
 TYPES = "http://hl7.org/fhir/resource-types"
 
@@ -176,6 +176,18 @@ def test_a_container_stays_as_sensitive_as_what_it_contains(world: World) -> Non
     assert is_seen(world, "Observation/plain", world.practice)
     relabel(world, "Observation/plain", SEXUAL)
     assert not is_seen(world, "Observation/plain", world.practice)
+
+
+def test_a_level_that_nobody_stated_is_that_of_the_labels(world: World) -> None:
+    normal = consent(ANN, GP, labels=(), securityLabel=[{"system": labels.CONFIDENTIALITY, "code": "N"}])
+    world.share(normal)
+    mixed = {"security": [{"system": LABEL, "code": code} for code in (GENERAL, MENTAL)]}
+    inner = observation(ANN, "in", MENTAL)
+    world.server.put({**observation(ANN, "mixed"), "meta": mixed}, world.trust)
+    world.server.put(observation(ANN, "holds", contained=[inner], hasMember=[ref("#in")]), world.trust)
+    found = world.server.ids("Observation?patient=ann", world.server.token(GP))
+    assert "a-1" in {name.partition("/")[2] for name in found}
+    assert found.isdisjoint({"Observation/mixed", "Observation/holds", "Observation/a-mh"})
 
 
 # ---------------------------------------------------------------- the choice lasts
