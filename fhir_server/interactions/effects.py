@@ -1,6 +1,6 @@
 """What writing a resource of a certain type brings about besides the row, in the transaction of the write.
 
-Grants of a Consent, one Patient per NHS number, rows that share another's verdict.
+Grants of a Consent, one Patient per NHS number; rows that share another's verdict are in `shared_verdicts`.
 """
 
 from __future__ import annotations
@@ -9,28 +9,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fhir_server.access import authorship, labels, requests
+from fhir_server.access import authorship, requests
 from fhir_server.access.closure import CONTAINERS, compile_memberships
 from fhir_server.access.consent import compile_consent
 from fhir_server.access.decide import author_of
-from fhir_server.access.ownership import is_dead, linked_keys, own_confidentiality, own_label, patients_of
+from fhir_server.access.ownership import is_dead
 from fhir_server.access.principal import Caller
 from fhir_server.access.relabelling import may_choose
-from fhir_server.interactions import own_parameters, own_profiles, past_the_gate
+from fhir_server.interactions import own_parameters, own_profiles
 from fhir_server.interactions.conditional import NHS_NUMBER
 from fhir_server.interactions.job import Job
-from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.spec.values import parse_reference
-from fhir_server.store import belonging, grants, memberships, resources
+from fhir_server.store import belonging, grants, memberships
 from fhir_server.store.grants import Grant
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import NONE, hash64
 from fhir_server.store.resources import NewVersion, Version
 
-_PROVENANCES_LIMIT = 10_000
 _CONSENTS_LIMIT = 200
-_LINKED = frozenset({"Binary", "Provenance"})
 
 
 def before_write(job: Job, resource: Mapping[str, Any], new: NewVersion) -> None:
@@ -174,58 +171,5 @@ def _check_role(job: Job, resource: Mapping[str, Any]) -> None:
         raise FhirError(Kind.FORBIDDEN, text, ("PractitionerRole.organization",))
 
 
-def _check_linked(job: Job, body: Mapping[str, Any]) -> None:
-    """Let people tie a Binary or Provenance to what they see only: else the answer would tell hidden from absent.
-
-    Raises:
-        FhirError: FORBIDDEN (403), the same as for a row that the caller may not write.
-    """
-    if not job.decision.writable.own_only:
-        return
-    if resources.outside(job.session, job.decision.readable, linked_keys(body, job.context.fhir_base)):
-        raise _not_for_this_patient()
-
-
 def _not_for_this_patient() -> FhirError:
     return FhirError(Kind.FORBIDDEN, "The caller may not write this resource for this patient")
-
-
-def _take_over(job: Job, new: NewVersion, body: Mapping[str, Any]) -> None:
-    linked = linked_keys(body, job.context.fhir_base)
-    if not linked:
-        return
-    patients, label, level = belonging.owners(job.session, linked)
-    belonging.take_over(job.session, new, patients, (label or new.label) | (new.label & labels.WITHHELD), level)
-    belonging.hold_back(job.session, linked, key=new.key)
-
-
-def _follow(job: Job, moved: NewVersion) -> None:
-    """Let the Provenances of a row that changed hands or label go with it."""
-    about = (("target", f"{moved.type}/{moved.id}"),)
-    for stored, body in past_the_gate.current(job, "Provenance", about, _PROVENANCES_LIMIT):
-        own = NewVersion(
-            stored.key, stored.type, stored.id, stored.version, stored.updated_at, stored.content,
-            patients_of(job.definitions, body, job.context.fhir_base), own_label(body, None),
-            own_confidentiality(body), stored.author,
-        )  # fmt: skip
-        _take_over(job, own, body)
-
-
-def settle(job: Job) -> None:
-    """Give rows that share another's verdict its patients and label, now that all rows are there."""
-    for new in job.pending.written.values():
-        if new.type in _LINKED and new.content is not None:
-            body = json.decode(new.content, len(new.content) + 1)
-            _check_linked(job, body)
-            _take_over(job, new, body)
-    for key in job.pending.moved:
-        _follow(job, job.pending.written[key])
-    moved = set(job.pending.moved)
-    changed = [
-        new.key
-        for new in job.pending.written.values()
-        if new.type not in _LINKED and (new.version == 1 or new.key in moved)
-    ]
-    for key in belonging.contexts_among(job.session, changed):
-        belonging.adopt(job.session, key, *belonging.owners(job.session, (key,)))
-        belonging.hold_back(job.session, (key,), context=key)

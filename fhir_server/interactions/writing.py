@@ -18,7 +18,7 @@ from fhir_server.access.decide import author_of
 from fhir_server.access.ownership import is_result, linked_keys, own_confidentiality, own_label, patients_of
 from fhir_server.access.principal import Caller
 from fhir_server.access.visibility import Gate
-from fhir_server.interactions import conditional, effects, fhirpath_patch
+from fhir_server.interactions import conditional, effects, fhirpath_patch, shared_verdicts
 from fhir_server.interactions.checking import validate
 from fhir_server.interactions.etags import check_version
 from fhir_server.interactions.job import Job
@@ -255,7 +255,7 @@ def finish(job: Job) -> None:
         FhirError: FORBIDDEN (403) when a new row is not one that the caller may write; the transaction is rolled back.
     """
     job.pending.flush(job.session)
-    effects.settle(job)
+    shared_verdicts.settle(job)
     by_gate: dict[Gate, list[int]] = defaultdict(list)
     for key, gate in job.pending.gates.items():
         by_gate[gate].append(key)

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    ColumnElement,
+    CompoundSelect,
     Result,
     Select,
     and_,
@@ -19,7 +21,9 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
+    union,
     update,
 )
 
@@ -32,6 +36,7 @@ _CHUNK = 512
 _KNOWN_IDS = 20_000
 # The condition of the index, word for word: with a parameter in it the whole table would be looked through.
 _SHARED = tables.resource.c.context != literal_column("0")
+_TARGET: ColumnElement[int] = literal_column(str(hash32("Provenance.target")))
 
 
 def owners(session: Session, keys: Sequence[int]) -> tuple[tuple[int, ...], int, int]:
@@ -127,26 +132,36 @@ def keys_with_identifier(session: Session, resource_type: str, system: str, valu
     return list(session.connection.execute(statement).scalars())
 
 
-def contexts_among(session: Session, keys: Sequence[int]) -> list[int]:
-    """Return those of these keys whose verdict other rows share."""
-    found: list[int] = []
+def leading(session: Session, keys: Sequence[int]) -> list[int]:
+    """Return those of these keys whose verdict other rows share: Binaries by their context, Provenances by a target."""
+    found: dict[int, None] = {}
     for start in range(0, len(keys), _CHUNK):
-        found += (
-            row.context for row in _of_keys(session, "contexts", keys[start : start + _CHUNK], _contexts_statement)
-        )
-    return found
+        rows = _of_keys(session, "leading", keys[start : start + _CHUNK], _leading_statement)
+        found.update(dict.fromkeys(row.key for row in rows))
+    return list(found)
 
 
-def _contexts_statement(keys: Sequence[BindParameter[int]]) -> Select[Any]:
-    row = tables.resource
-    return select(row.c.context).distinct().where(row.c.context.in_(keys), _SHARED)
+def _leading_statement(keys: Sequence[BindParameter[int]]) -> CompoundSelect[Any]:
+    row, reference = tables.resource.c, index_tables.reference.c
+    return union(
+        select(row.context.label("key")).where(row.context.in_(keys), _SHARED),
+        select(reference.target).where(reference.param == _TARGET, reference.target.in_(keys)),
+    )
+
+
+def provenances_of(session: Session, key: int) -> list[str]:
+    """Return the logical ids of the Provenances that go with a row, whoever may see them."""
+    row, reference = tables.resource.c, index_tables.reference.c
+    pointing = select(reference.key).where(reference.param == _TARGET, reference.target == key)
+    found = select(row.id).where(row.key.in_(pointing), or_(row.patient != 0, _by_author_of(key)))
+    return list(session.connection.execute(found.order_by(row.key)).scalars())
 
 
 def _of_keys(
     session: Session,
     name: str,
     keys: Sequence[int],
-    build: Callable[[Sequence[BindParameter[int]]], Select[Any]],
+    build: Callable[[Sequence[BindParameter[int]]], Select[Any] | CompoundSelect[Any]],
 ) -> Result[Any]:
     """Run a statement about up to so many keys as is a power of two, so that there are few shapes of it."""
     names = [f"key_{index}" for index in range(1 << (len(keys) - 1).bit_length())]
@@ -181,23 +196,34 @@ def hold_back(session: Session, targets: Sequence[int], *, key: int = NONE, cont
     session.connection.execute(update(row).where(which, row.c.released_at < latest).values(released_at=latest))
 
 
-def adopt(session: Session, context: int, patients: Sequence[int], label: int, confidentiality: int) -> None:
-    """Give the rows that share a resource's verdict (Binary.securityContext) its patient and label."""
-    row = tables.resource
-    statement = (
-        update(row)
-        .where(row.c.context == context, _SHARED)
-        .values(
-            patient=patients[0] if patients else 0,
-            multi=len(patients) > 1,
-            label=label,
-            confidentiality=confidentiality,
-        )
+def adopt(session: Session, context: int, patients: Sequence[int], label: int, confidentiality: int) -> list[int]:
+    """Give the Binaries that share a resource's verdict its patients, label and level; return their keys."""
+    row, further = tables.resource, tables.resource_patient
+    sharing = select(row.c.key).where(
+        row.c.context == context, _SHARED, or_(row.c.patient != 0, _by_author_of(context))
     )
-    if session.connection.execute(statement).rowcount and len(patients) > 1:
-        sharing = select(row.c.key).where(row.c.context == context, _SHARED)
-        session.connection.execute(delete(tables.resource_patient).where(tables.resource_patient.c.key.in_(sharing)))
-        for patient in patients[1:]:
-            rows = select(row.c.key, literal_column(str(int(patient))))
-            rows = rows.where(row.c.context == context, _SHARED)
-            session.connection.execute(insert(tables.resource_patient).from_select(["key", "patient"], rows))
+    keys = list(session.connection.execute(sharing).scalars())
+    if not keys:
+        return []
+    values = {
+        "patient": patients[0] if patients else 0,
+        "multi": len(patients) > 1,
+        "label": label,
+        "confidentiality": confidentiality,
+    }
+    session.connection.execute(delete(further).where(further.c.key.in_(sharing)))
+    session.connection.execute(update(row).where(row.c.key.in_(sharing)).values(values))
+    owned = [{"key": key, "patient": patient} for key in keys for patient in patients[1:]]
+    if owned:
+        session.connection.execute(insert(further), owned)
+    return keys
+
+
+def _by_author_of(key: int) -> ColumnElement[bool]:
+    """Return whether a row is of the author of another.
+
+    INVARIANT: what was nobody's, as it came before what it points at, goes with what its own author wrote: whoever else
+    takes that id would say who sees it.
+    """
+    other = tables.resource.alias()
+    return tables.resource.c.author == select(other.c.author).where(other.c.key == key).scalar_subquery()
