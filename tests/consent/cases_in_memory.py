@@ -92,16 +92,19 @@ class Engine:
         patients = patients_of(self._definitions, resource, BASE)
         hot, rows = index.derive(self._definitions, resource, key=key, patient=0, fhir_base=BASE)
         dates = None if hot.date_lo is None or hot.date_hi is None else (hot.date_lo, hot.date_hi)
+        # (key, parameter, patient, item, code, system, …): what it contains has items below 0.
+        tokens = [(item, (param, system, code)) for _, param, _, item, code, system, *_ in rows.get("index_token", ())]
         return Record(
             type_key(resource["resourceType"]),
             patients,
             own_label(resource, self._author) & (labels.EVERY | labels.WITHHELD),
             own_confidentiality(resource),
             author=-1 if self._author else 0,
-            tokens=frozenset((param, system, code) for _, param, _, _, code, system, *_ in rows.get("index_token", ())),
+            tokens=frozenset(each for item, each in tokens if item >= 0),
             key=key,
             dates=dates,
             references=frozenset((param, target) for _, param, _, _, target, *_ in rows.get("index_reference", ())),
+            contained=frozenset(each for item, each in tokens if item < 0),
         )
 
 

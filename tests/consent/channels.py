@@ -113,7 +113,7 @@ class Looking:
                 yield f"_has:{kind}:patient:code={code}: {sorted(found)}"
         for target, code, query in self._links(kind):
             there = self._status(target) == 200
-            pointing = {name for name in mine if target in _references(self.watched[name])}
+            pointing = self._pointing(kind, code, target) & mine
             yield from self._compare(f"{query}.{_ID}={target.partition('/')[2]}&patient={self.case.patient}", kind,
                                      pointing if there else set())  # fmt: skip
             back = f"{target.partition('/')[0]}?_id={target.partition('/')[2]}&_has:{kind}:{code}:patient="
@@ -125,14 +125,15 @@ class Looking:
         about = self._about(kind)
         mine = {name for name in seen if name in about}
         found = self._names(f"{kind}?patient={self.case.patient}&_include=*&_revinclude=*&_count=100")
-        if found & self.watched.keys() != mine:
+        of_kind = {name for name in found & self.watched.keys() if name.startswith(f"{kind}/")}
+        if of_kind != mine or not found & self.watched.keys() <= seen:
             yield f"{kind}?_include=*: {_difference(found & self.watched.keys(), mine)}"
         ends = [(self.case.patient, "patient")] if patient else []
         ends += [(target, code) for target, code, _ in self._links(kind) if self._status(target) == 200]
         for target, code in ends:
             path = f"{target.partition('/')[0]}?_id={target.partition('/')[2]}&_revinclude={kind}:{code}"
-            found = self._names(path) & self.watched.keys()
-            pointing = {name for name in seen if target in _references(self.watched[name])}
+            found = (self._names(path) & self.watched.keys()) - {target}
+            pointing = self._pointing(kind, code, target) & seen
             if found != pointing:
                 yield f"{path}: {_difference(found, pointing)}"
 
@@ -172,7 +173,8 @@ class Looking:
         found = list(itertools.chain.from_iterable(map(_entries, self._pages(path))))
         if set(found) & self.watched.keys() != wanted or len(set(found)) != len(found):
             yield f"{path}: {_difference(set(found) & self.watched.keys(), wanted)}"
-        dates = [self.watched[name].get("effectiveDateTime", "") for name in found if name in self.watched]
+        known = [self.watched[name] for name in found if name in self.watched]
+        dates = [each["effectiveDateTime"] for each in known if "effectiveDateTime" in each]
         if ordered and dates != sorted(dates, reverse=True):
             yield f"{path}: out of order"
 
@@ -181,6 +183,14 @@ class Looking:
         return {
             name for name, each in self.watched.items()
             if name.startswith(f"{kind}/") and self.case.patient in _references(each)
+        }  # fmt: skip
+
+    def _pointing(self, kind: str, code: str, target: str) -> set[str]:
+        """Return the watched resources of this type that refer to a target by what this parameter searches."""
+        elements = ("patient", "subject") if code == "patient" else (code,)
+        return {
+            name for name, each in self.watched.items()
+            if name.startswith(f"{kind}/") and any(target in _references(each.get(element)) for element in elements)
         }  # fmt: skip
 
     def _of_patient(self, seen: set[str]) -> set[str]:
