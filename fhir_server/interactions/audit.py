@@ -7,6 +7,7 @@ content of a record.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -63,6 +64,7 @@ _ACTION = {
     Code.DELETE: "D",
 }
 _EXECUTE = "E"
+_VARIANT = "89ab"
 _PROFILE = {
     Code.READ: "Read",
     Code.VREAD: "Read",
@@ -172,7 +174,7 @@ def disclosure_events(  # noqa: PLR0913 - everything an event says, all but thre
         listed = [parts.patient_entity(patient_id)] if patient_id else []
         listed += [parts.data_entity(entity, result=is_query) for entity in touched]
         key = reference_key(touched[0].type, touched[0].id) if len(touched) == 1 and touched[0].id else NONE
-        events.append(frame.event(context.new_id(), patient, [*listed, *tail], key))
+        events.append(frame.event(patient, [*listed, *tail], key))
     return events
 
 
@@ -281,8 +283,9 @@ class _Frame:
     agent: int
     organization: int
 
-    def event(self, event_id: str, patient: int, entities: Sequence[bytes], entity: int) -> Event:
+    def event(self, patient: int, entities: Sequence[bytes], entity: int) -> Event:
         """Return one event."""
+        event_id = _time_ordered_id(self.recorded_at)
         shape, named = self.shape, b',"entity":[%b]' % b",".join(entities) if entities else b""
         return Event(
             id=event_id,
@@ -298,6 +301,12 @@ class _Frame:
             purpose=shape.purpose.partition(" ")[0].rpartition("|")[2],
             content=b'{"resourceType":"AuditEvent","id":%b%b%b}' % (parts.quote(event_id), self.head, named),
         )
+
+
+def _time_ordered_id(at_us: int) -> str:
+    """Return a UUID of version 7 (RFC 9562 §5.7): what is recorded together lies together in the index of ids."""
+    at, chance = f"{at_us // 1_000:012x}", os.urandom(10).hex()
+    return f"{at[:8]}-{at[8:]}-7{chance[:3]}-{_VARIANT[int(chance[3], 16) & 3]}{chance[4:7]}-{chance[8:]}"
 
 
 def _frame(shape: _Shape, agent: Agent, context: Context, *, of_patient: bool) -> _Frame:
@@ -330,4 +339,4 @@ def _frame(shape: _Shape, agent: Agent, context: Context, *, of_patient: bool) -
 def _event(
     shape: _Shape, agent: Agent, context: Context, *, patient: int, entities: Sequence[bytes], entity: int = NONE
 ) -> Event:
-    return _frame(shape, agent, context, of_patient=bool(patient)).event(context.new_id(), patient, entities, entity)
+    return _frame(shape, agent, context, of_patient=bool(patient)).event(patient, entities, entity)

@@ -105,7 +105,7 @@ def _answer(job: Job, request: _Request, asked: Asked, path: str) -> Outcome:
     further = belonging.further_patients(job.session, list({version.key for version in shown if version.multi}))
     for version in shown:
         owners = (version.patient, *further.get(version.key, ()))
-        job.trace.touch(owners, version.type, version.id, version.version)
+        job.trace.touch(owners, version.type, version.id, version.version, version.content)
     following = ""
     if more and shown:
         last = shown[-1]

@@ -220,7 +220,7 @@ class _Batch:
         self.added[kind] += 1
         if job.principal.caller is not Caller.OPERATOR:
             job = replace(job, trace=Trace())
-            job.trace.touch(new.patients, kind, new.id, 1)
+            job.trace.touch(new.patients, kind, new.id, 1, new.content)
             self.acts.append((job, replace(interaction, id=new.id), 201))
 
     def is_touched_by(self, entry: Entry) -> bool:

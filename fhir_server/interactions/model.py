@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from fhir_server.access.callers import Callers
@@ -18,8 +20,13 @@ from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.xml_patch import Change
 from fhir_server.store.database import Store
 from fhir_server.store.grants import EmergencyAccess
-from fhir_server.store.keys import reference_key
+from fhir_server.store.keys import key_of_reference, reference_key
 from fhir_server.store.recorder import Recorder
+
+_PATIENT = re.compile(rb"Patient/([A-Za-z0-9\-.]{1,64})")
+_LOOKED_THROUGH = 65_536
+_REFERENCES_LIMIT = 16
+"""How much of what is shown is looked through for ids of patients (bytes, references); others are looked up."""
 
 
 class Code(Enum):
@@ -199,14 +206,30 @@ class Trace:
         owners = {owner for *_, owned in self.entities for owner in owned}
         return {key: logical_id for key, logical_id in self.named.items() if key in owners}
 
-    def touch(self, patients: Iterable[int], resource_type: str = "", logical_id: str = "", version: int = 0) -> None:
-        """Add a resource and the patients it belongs to."""
+    def touch(
+        self,
+        patients: Iterable[int],
+        resource_type: str = "",
+        logical_id: str = "",
+        version: int = 0,
+        content: bytes | None = None,
+    ) -> None:
+        """Add a resource and the patients it belongs to; what is shown of it mostly says their ids."""
         owners = tuple(patient for patient in patients if patient)
         self.patients.update(dict.fromkeys(owners))
+        if content and not self.named.keys() >= set(owners):
+            self._read_names(owners, content)
         if resource_type:
             self.entities.append((resource_type, logical_id, version, owners))
         if resource_type == "Patient":
             self.named[reference_key(resource_type, logical_id)] = logical_id
+
+    def _read_names(self, owners: tuple[int, ...], content: bytes) -> None:
+        # A key is made from the reference, so one that has the key is the patient's.
+        for found in islice(_PATIENT.finditer(content, 0, _LOOKED_THROUGH), _REFERENCES_LIMIT):
+            key = key_of_reference(found[0].decode())
+            if key in owners:
+                self.named[key] = found[1].decode()
 
     def aim(self, patient_id: str) -> None:
         """Add a patient whose record the request is about, whether or not it finds anything there."""

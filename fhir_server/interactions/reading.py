@@ -67,7 +67,7 @@ def capabilities(job: Job, interaction: Interaction) -> Outcome:
 def _answer(job: Job, interaction: Interaction, found: Version | None) -> Outcome:
     if found is None:
         raise _not_found(interaction)
-    job.trace.touch(_patients(job, found), found.type, found.id, found.version)
+    job.trace.touch(_patients(job, found), found.type, found.id, found.version, found.content)
     if found.content is None:
         raise FhirError(Kind.GONE, f"{interaction.type}/{interaction.id} was deleted")
     return outcome_of(found, 200, job.context.fhir_base)

@@ -101,7 +101,7 @@ def answer(job: Job, request: SearchRequest, path: str) -> Outcome:
     rows = (*page.matches, *page.includes)
     further = belonging.further_patients(job.session, [row.key for row in rows if row.multi])
     for row in rows:
-        job.trace.touch((row.patient, *further.get(row.key, ())), row.type, row.id, row.version)
+        job.trace.touch((row.patient, *further.get(row.key, ())), row.type, row.id, row.version, row.content)
     page = contained.expanded(job.session, job.decision.readable, request, page)
     return Outcome(200, bundle.searchset(page, request, fhir_base=job.context.fhir_base, path=path), "Bundle")
 

@@ -167,7 +167,7 @@ def insert(job: Job, resource_type: str, logical_id: str, body: Mapping[str, Any
         FhirError: FORBIDDEN (403) for a type that the caller never writes, such as by a conditional update.
     """
     new = add(job, resource_type, logical_id, body)
-    job.trace.touch(new.patients, resource_type, logical_id, 1)
+    job.trace.touch(new.patients, resource_type, logical_id, 1, new.content)
     return _disclose(job, new, 201)
 
 
@@ -207,7 +207,7 @@ def _store_next(job: Job, old: Version, body: dict[str, Any], gate: Gate) -> Out
     if (new.label, new.confidentiality, new.patients) != (old.label, old.confidentiality, _sole(old)):
         job.pending.moved.append(new.key)
     effects.written(job, body, new)
-    job.trace.touch(new.patients, old.type, old.id, new.version)
+    job.trace.touch(new.patients, old.type, old.id, new.version, new.content)
     return _disclose(job, new, 201 if old.deleted else 200)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -53,35 +52,29 @@ class Event:
     content: bytes
 
 
-ONE_STATEMENT_LIMIT = 100
+ONE_STATEMENT_LIMIT = 500
 """Events that go to PostgreSQL as one statement, which is atomic and one round trip."""
-COLUMNS = (
-    "id",
-    "recorded_at",
-    "patient",
-    "agent",
-    "organization",
-    "entity",
-    "kind",
-    "action",
-    "outcome",
-    "purpose",
-    "content",
-)
+_TYPES = {
+    "id": wire.TEXT,
+    "recorded_at": wire.BIGINT,
+    "patient": wire.BIGINT,
+    "agent": wire.BIGINT,
+    "organization": wire.BIGINT,
+    "entity": wire.BIGINT,
+    "kind": wire.TEXT,
+    "action": wire.TEXT,
+    "outcome": wire.TEXT,
+    "purpose": wire.TEXT,
+    "content": wire.BYTEA,
+}
+COLUMNS = tuple(_TYPES)
 
 _row = attrgetter(*COLUMNS)
-
-
-@lru_cache(maxsize=ONE_STATEMENT_LIMIT)
-def _numbered_insert(count: int) -> bytes:
-    width = len(COLUMNS)
-    numbers = (range(first, first + width) for first in range(1, count * width, width))
-    values = ", ".join("(" + ", ".join(f"${number}" for number in row) + ")" for row in numbers)
-    return f"{_INTO} VALUES {values}".encode()
-
-
 _INTO = f"INSERT INTO audit_event ({', '.join(COLUMNS)})"
 _INSERT = f"{_INTO} VALUES ({', '.join('?' * len(COLUMNS))})"
+_ONE = f"{_INTO} VALUES ({', '.join(f'${number + 1}' for number in range(len(COLUMNS)))})".encode()
+_ARRAYS = ", ".join(f"${number}::{of.name}[]" for number, of in enumerate(_TYPES.values(), 1))
+_SEVERAL = f"{_INTO} SELECT * FROM unnest({_ARRAYS})".encode()  # noqa: S608 - names of ours alone
 
 
 def append(session: Session, events: Sequence[Event]) -> None:
@@ -92,41 +85,40 @@ def append(session: Session, events: Sequence[Event]) -> None:
     # The driver's own statement: compiling and typing it anew costs Core more than the insert.
     if not session.is_postgresql:
         session.driver.executemany(_INSERT, map(_row, events))
-    elif len(events) == 1:
-        session.run(_numbered_insert(1), _row(events[0]))
     else:
         for start in range(0, len(events), ONE_STATEMENT_LIMIT):
-            send(session.driver, events[start : start + ONE_STATEMENT_LIMIT])
+            insert = _insert(events[start : start + ONE_STATEMENT_LIMIT])
+            session.run(insert.text, insert.values)
 
 
-def send(driver: psycopg.Connection[Any], events: Sequence[Event]) -> None:
-    """Run the one statement that inserts up to `ONE_STATEMENT_LIMIT` events (PostgreSQL)."""
-    values = [value for event in events for value in _row(event)]
-    # Several are rarely as many again: not worth being remembered.
-    psycopg.RawCursor(driver).execute(_numbered_insert(len(events)), values, prepare=False, binary=True)
-
-
-def commit_one(session: Session, event: Event) -> None:
-    """End what a session has read, then insert and commit one event on its connection, in one round trip (PostgreSQL).
+def commit(session: Session, events: Sequence[Event]) -> None:
+    """End what a session has read, then insert and commit events on its connection, in one round trip (PostgreSQL).
 
     By libpq itself: what the driver does around a statement takes longer than the rest of a read's audit.
 
     Args:
         session: Of `Store.read` or `Store.glance`; one that writes has its events in its own transaction.
-        event: The event; it is durable when this returns.
+        events: One to `ONE_STATEMENT_LIMIT` events; they are durable when this returns.
 
     Raises:
-        psycopg.Error: It could not be written.
+        psycopg.Error: They could not be written; none is.
     """
     driver: Any = session.pooled.driver_connection
     if session.writes:
         raise psycopg.OperationalError("The transaction is one that writes")
-    insert = wire.Statement(_numbered_insert(1), _row(event))
     # INVARIANT: outside a transaction a statement is committed when it has ended; inside one it would not be.
     ending = () if wire.is_idle(driver) else (_COMMIT,)
-    answers = wire.exchange(driver, session.info, (*ending, insert))
-    if answers[-1].rowcount != 1:
-        raise psycopg.OperationalError("The event was not inserted")
+    answers = wire.exchange(driver, session.info, (*ending, _insert(events)))
+    if answers[-1].rowcount != len(events):
+        raise psycopg.OperationalError("Not every event was inserted")
+
+
+def _insert(events: Sequence[Event]) -> wire.Statement:
+    """Return the one statement that inserts these events, in their order."""
+    if len(events) == 1:
+        return wire.Statement(_ONE, _row(events[0]))
+    columns = zip(*map(_row, events), strict=True)
+    return wire.Statement(_SEVERAL, [wire.array(*each) for each in zip(_TYPES.values(), columns, strict=True)])
 
 
 _COMMIT = wire.Statement(b"COMMIT")

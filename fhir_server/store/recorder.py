@@ -11,11 +11,10 @@ import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from typing import Any
 
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.database import Session, Store
-from fhir_server.store.events import ONE_STATEMENT_LIMIT, Event, append, commit_one, send
+from fhir_server.store.events import ONE_STATEMENT_LIMIT, Event, append, commit
 
 _NEWS_S = 60.0
 _NEWS_LIMIT = 1_000
@@ -93,22 +92,12 @@ class Recorder:
             raise _unwritten() from ticket.error
 
     def _record_alone(self, events: Sequence[Event], after: Session) -> None:
-        # The driver itself, on the same connection: the end of what was read and one event are one round trip.
-        if len(events) == 1:
-            commit_one(after, events[0])
+        if len(events) <= ONE_STATEMENT_LIMIT:
+            commit(after, events)
             return
         after.end()
-        if len(events) > ONE_STATEMENT_LIMIT:
-            with self._store.write() as session:
-                append(session, events)
-            return
-        driver: Any = after.pooled.driver_connection
-        driver.autocommit = True
-        try:
-            send(driver, events)
-        finally:
-            if not driver.closed:
-                driver.autocommit = False
+        with self._store.write() as session:
+            append(session, events)
 
     def _commit_queued(self) -> None:
         with self._queue_lock:

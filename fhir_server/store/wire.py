@@ -6,10 +6,11 @@ PostgreSQL keeps a plan of each.
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import pq
@@ -55,6 +56,27 @@ class Answer:
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return the rows."""
         return self.rows
+
+
+class Type(NamedTuple):
+    """A type of PostgreSQL's, for arrays of it."""
+
+    name: str
+    oid: int
+    encode: Callable[[Any], bytes]
+
+
+BIGINT = Type("bigint", 20, struct.Struct("!q").pack)
+TEXT = Type("text", 25, str.encode)
+BYTEA = Type("bytea", 17, bytes)
+_LENGTH = struct.Struct("!i").pack
+_ARRAY = struct.Struct("!iiIii").pack
+
+
+def array(of: Type, values: Sequence[Any]) -> bytes:
+    """Return some values, at least one and none of them None, as the one value that an array is."""
+    header = _ARRAY(1, 0, of.oid, len(values), 1)
+    return header + b"".join([_LENGTH(len(each)) + each for each in map(of.encode, values)])
 
 
 def command(driver: psycopg.Connection[Any], text: bytes) -> None:

@@ -4,7 +4,9 @@ import json
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
@@ -18,7 +20,7 @@ from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.spec.outcome import FhirError, Kind
 from fhir_server.store.events import Event
 from fhir_server.store.keys import key_of_reference, reference_key
-from tests.audit.conftest import BASE, NOW_US
+from tests.audit.conftest import BASE, NOW, NOW_US
 
 P1, P2 = reference_key("Patient", "p1"), reference_key("Patient", "p2")
 BALP = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
@@ -47,6 +49,21 @@ def entities_by_role(event: Mapping[str, Any], role: str) -> list[dict[str, Any]
     return [entity for entity in event["entity"] if entity.get("role", {}).get("code") == role]
 
 
+def test_ids_are_uuids_in_the_order_of_time(doctor: Principal, context: Context) -> None:
+    def ids(at: datetime) -> list[UUID]:
+        found = audit.disclosure_events(
+            Interaction(Code.SEARCH, "Patient"), doctor, replace(context, now=lambda: at), status=200,
+            patients={number: f"p{number}" for number in range(1, 60)},
+        )  # fmt: skip
+        return [UUID(event.id) for event in found]
+
+    first, later = ids(NOW), ids(NOW + timedelta(milliseconds=1))
+    assert {(each.version, each.variant) for each in (*first, *later)} == {(7, RFC_4122)}
+    assert {each.int >> 80 for each in first} == {NOW_US // 1_000}
+    assert max(first) < min(later)
+    assert len({*first, *later}) == 118
+
+
 def test_a_read_says_who_what_whose_why_and_when(doctor: Principal, context: Context) -> None:
     (event,) = audit.disclosure_events(
         Interaction(Code.READ, "Observation", "o1"),
@@ -59,7 +76,6 @@ def test_a_read_says_who_what_whose_why_and_when(doctor: Principal, context: Con
     )
     assert event == replace(
         event,
-        id="event-1",
         recorded_at=NOW_US,
         patient=P1,
         agent=key_of_reference("Practitioner/d1"),

@@ -192,7 +192,7 @@ def test_a_connection_that_forgot_its_statements_records_and_one_within_a_transa
         session.connection.execute(text("SELECT 1"))
         # What it would write there would be gone with a rollback, after the answer had left.
         with pytest.raises(psycopg.OperationalError):
-            events.commit_one(session, plain_event(3))
+            events.commit(session, [plain_event(3)])
     with pytest.raises(FhirError):
         recorder.record([replace(plain_event(4), kind="nul \0")])
     assert stored_ids(store) == ["e1", "e2"]
