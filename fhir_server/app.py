@@ -132,7 +132,8 @@ def create_app(settings: Settings, *, store: Store | None = None, now: Callable[
         app.register_blueprint(door.blueprint)
     admin = Admin(version("fhir-server"), capabilities, registry.register_client, metrics)
     administration.install(app, admin, REGISTRY, base_url=settings.base_url)
-    app.wsgi_app = Admission(app.wsgi_app, Room(), lambda: metrics.observe("none", 503, 0.0))  # type: ignore[method-assign]
+    turned_away = partial(metrics.observe, "none", 503, 0.0)
+    app.wsgi_app = Admission(app.wsgi_app, Room(), turned_away, settings.language)  # type: ignore[method-assign]
     return app
 
 

@@ -6,6 +6,7 @@ and wait together, so that one is always free to refuse.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections import deque
@@ -13,23 +14,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from werkzeug.wrappers import Request
+
+from fhir_server.language import CODES, DEFAULT, catalogue, known
 from fhir_server.spec import json
 from fhir_server.spec.outcome import Issue, operation_outcome
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+LANGUAGE_COOKIE = "language"
 RETRY_AFTER_S = 2
 _ALWAYS = frozenset({"/health/live"})
 _TEXT = "The server has more requests than it can answer; ask again after the seconds of Retry-After"
 _OUTCOME = json.encode(operation_outcome((Issue("error", "throttled", _TEXT),)))
-_PAGE = b"""<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>The service is busy</title>
+_PAGE = """<!DOCTYPE html>
+<html lang="{language}">
+<head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body><main><h1>The service is busy</h1>
-<p>Too many people use it just now. Wait a few seconds and load this page again.</p>
-<p>Nothing that you saved before is lost. In an emergency call 999. For urgent medical help call 111.</p></main></body>
+<body><main><h1>{title}</h1>
+<p>{wait}</p>
+<p>{emergency}</p></main></body>
 </html>
 """
 """For people: it asks for nothing else, as a style sheet would have to wait, too."""
@@ -53,9 +58,17 @@ class Room:
 class Admission:
     """A WSGI application that lets another one answer, or refuses with 503 and `Retry-After`."""
 
-    def __init__(self, app: WSGIApplication, room: Room, refused: Callable[[], None]) -> None:
-        """Guard an application; `refused` is called with each request that is not let in."""
+    def __init__(self, app: WSGIApplication, room: Room, refused: Callable[[], None], language: str = DEFAULT) -> None:
+        """Guard an application.
+
+        Args:
+            app: The application.
+            room: How much it takes on.
+            refused: Called with each request that is not let in.
+            language: Of the page for people whose browser asks for none that we speak.
+        """
         self._app = app
+        self._language = language
         self._room = room
         self._refused = refused
         self._lock = threading.Lock()
@@ -111,7 +124,7 @@ class Admission:
 
     def _refuse(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         self._refused()
-        content_type, body = _face(environ)
+        content_type, body = _face(environ, self._language)
         start_response(
             "503 Service Unavailable",
             [
@@ -127,10 +140,33 @@ class Admission:
         return [body]
 
 
-def _face(environ: WSGIEnvironment) -> tuple[str, bytes]:
+def _language(environ: WSGIEnvironment) -> str:
+    """Return the language that this browser was told to use, or asks for; whose it is would be a question too many."""
+    asked = Request(environ)
+    return known(asked.cookies.get(LANGUAGE_COOKIE)) or known(asked.accept_languages.best_match(CODES))
+
+
+@functools.cache
+def _page(language: str) -> bytes:
+    say = catalogue(language).gettext
+    page = _PAGE.format(
+        language=language,
+        title=say("The service is busy"),
+        wait=say(
+            "Too many people use it just now. Wait a few seconds and load this page again. Nothing that you saved "
+            "before is lost."
+        ),
+        emergency=say(
+            "In an emergency call 999. For urgent medical help call 111. This website is not watched by a doctor."
+        ),
+    )
+    return page.encode()
+
+
+def _face(environ: WSGIEnvironment, language: str) -> tuple[str, bytes]:
     """Return the media type and the words of a refusal, for the door that was knocked at."""
     if str(environ.get("PATH_INFO", "")).startswith("/fhir"):
         return "application/fhir+json", _OUTCOME
     if "text/html" in str(environ.get("HTTP_ACCEPT", "")):
-        return "text/html; charset=utf-8", _PAGE
+        return "text/html; charset=utf-8", _page(_language(environ) or language)
     return "text/plain; charset=utf-8", _TEXT.encode()

@@ -16,12 +16,13 @@ from werkzeug.wrappers import Response
 
 from fhir_server.identity.agreements import Acceptance
 from fhir_server.language import CODES, DEFAULT, LANGUAGES, Language, catalogue, known
+from fhir_server.spec import json
 from fhir_server.spec.outcome import FhirError
+from fhir_server.web.admission import LANGUAGE_COOKIE as COOKIE
 from fhir_server.web.extension import current
 from fhir_server.web.security import is_machine
 from fhir_server.web.session import signed_in
 
-COOKIE: Final = "language"
 _KEPT_S: Final = 365 * 24 * 3_600
 
 
@@ -43,6 +44,18 @@ def say(text: str) -> str:
 def say_many(one: str, many: str, count: int) -> str:
     """Return the form of a text of ours that goes with a number."""
     return str(catalogue(code()).ngettext(one, many, count))
+
+
+def by_number(one: str, many: str) -> str:
+    """Return, for a script to fill in, how a text of ours goes with each number: as JSON, that of most as `other`.
+
+    Args:
+        one: The text with `{count}` for a single thing.
+        many: The same for several.
+    """
+    most = say_many(one, many, 100)
+    others = {str(count): form for count in range(61) if (form := say_many(one, many, count)) != most}
+    return json.encode({"other": most, **others}).decode()
 
 
 def acceptance() -> Acceptance:
@@ -83,6 +96,7 @@ def install(app: Flask, default: str) -> None:
     # The catalogues are compiled with the package and read once for each process, not once for each answer.
     app.jinja_env.install_gettext_callables(gettext=say, ngettext=say_many, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.filters["say"] = say
+    app.jinja_env.globals["by_number"] = by_number
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.context_processor(lambda: {"page_language": code(), "page_direction": direction(), "other_languages": others()})
 

@@ -1,5 +1,6 @@
 """Passkeys and the end of a session in a real browser, with Chromium's own virtual authenticator."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,9 +95,19 @@ def test_warning_comes_in_time_can_be_extended_and_leaves_nothing_on_the_screen(
     site.server.clock.advance(minutes=28, seconds=10)
     page.clock.run_for(28 * 60_000 + 10_000)
     expect(dialog).to_contain_text("You will be signed out soon")
+    expect(dialog).to_contain_text("we sign you out in 2 minutes")
     expect(dialog.get_by_role("button", name="Stay signed in")).to_be_focused()
     page.get_by_role("button", name="Stay signed in").click()
     expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Cymraeg").click()
+    site.server.clock.advance(minutes=28, seconds=10)
+    page.clock.run_for(28 * 60_000 + 10_000)
+    expect(dialog).to_contain_text("ymhen 2 funud")
+    site.server.clock.advance(seconds=80)
+    page.clock.run_for(80_000)
+    expect(dialog).to_contain_text(re.compile("ymhen [0-9]+ eiliad"))
+    dialog.get_by_role("button", name="Aros wedi mewngofnodi").click()
+    page.get_by_role("button", name="English").click()
     site.server.clock.advance(minutes=31)
     page.clock.run_for(31 * 60_000)
     expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()

@@ -47,6 +47,15 @@ def test_what_is_too_much_is_refused_and_the_rest_answered_in_the_end() -> None:
     page = Client(guarded).get("/record", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert (page.status_code, page.mimetype, page.headers["Retry-After"]) == (503, "text/html", "2")
     assert "<h1>The service is busy</h1>" in page.text
+    html, welsh = {"Accept": "text/html"}, "<h1>Mae'r gwasanaeth yn brysur</h1>"
+    for more, is_welsh in (
+        ({"Accept-Language": "cy-GB,cy;q=0.9,en;q=0.5"}, True),
+        ({"Accept-Language": "cy", "Cookie": "language=en"}, False),
+        ({"Accept-Language": "en", "Cookie": "x=1; language=cy"}, True),
+        ({"Accept-Language": "de", "Cookie": 'language="<script>"'}, False),
+    ):
+        page = Client(guarded, use_cookies=False).get("/record", headers=html | more)
+        assert (welsh in page.text, f'lang="{"cy" if is_welsh else "en"}"' in page.text) == (is_welsh, True), more
     app.go.set()
     for thread in threads:
         thread.join()

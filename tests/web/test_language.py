@@ -2,6 +2,7 @@
 
 import ast
 import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,26 @@ FOR_STAFF = (
 """Pages that speak English on purpose: staff work in the language of their systems."""
 PROBLEMS_OF_STAFF = {"administration_system", "emergency", "entry", "privacy", "privacy_disputes", "privacy_sharing"}
 """Modules whose forms only staff fill in."""
+SCRIPTS = sorted(ROOT.glob("portal/static/js/*.js"))
+NO_TEXTS = {
+    *(f"chart.js: {text}" for text in ("div", "en", "high", "long", "low", "numeric", "script", "svg", "true")),
+    "enabled.js:  js-enabled",
+    "enabled.js:  nhsuk-frontend-supported",
+    "enabled.js: noModule",
+    *(f"letter.js: {text}" for text in ("button", "canvas", "click", "img", "role")),
+    *(f"passkeys.js: {text}" for text in ("create", "hidden", "submit")),
+    *(f"portal.js: {text}" for text in ("span", "true")),
+    *(f"session.js: {text}" for text in ("cancel", "click", "dialog", "no", "pageshow", "visibilitychange")),
+}
+"""Words in scripts that browsers read, not people."""
+_TECHNICAL = re.compile(
+    r"#[0-9a-f]{6}|\.{1,2}/[\w./-]+|/[\w./?=-]+|\.[a-z][\w-]+|[a-z ]*\[[\w-]+(=\w+)?\]|\([a-z]+-[a-z]+: [a-z]+\)|"
+    r"[A-Z]{3,}|X-[\w-]+|aria-[a-z]+|(app|same|no|en)-[\w-]+"
+)
+"""Colours, addresses, selectors, headers, attributes."""
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_QUOTED = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'")
+_PART = re.compile(r"((?:[^`\\$]|\\.|\$(?!\{))*)(`|\$\{)", re.DOTALL)
 BLANK = re.compile(r"%\([a-z_]+\)s|%%|\{[a-z_]+\}")
 TAG = re.compile(r"</?[a-z]+")
 SAYING = {"say", "say_many", "about"}
@@ -37,7 +58,7 @@ SAYING = {"say", "say_many", "about"}
 
 def _marked(template: Path) -> set[str]:
     with template.open("rb") as file:
-        found = babel_extract(file, ["_", "gettext", "ngettext"], [], OPTIONS)
+        found = babel_extract(file, ["_", "gettext", "ngettext", "by_number"], [], OPTIONS)
         texts = [text for _, _, text, _ in found]
     return {text if isinstance(text, str) else next(each for each in text if each) for text in texts if text}
 
@@ -65,6 +86,65 @@ def _assert_faithful(entry: Message, plural_count: int) -> None:
         assert sorted(BLANK.findall(string)) in [sorted(BLANK.findall(each)) for each in ids], entry.id
         assert sorted(TAG.findall(string)) in [sorted(TAG.findall(each)) for each in ids], entry.id
     assert not entry.fuzzy, entry.id
+
+
+def _literals(script: str) -> Iterator[str]:
+    """Return the literals of a script, of templates the parts between the blanks and what is in the blanks."""
+    braces: list[int] = []
+    at = 0
+    while at < len(script):
+        comment, quoted = _COMMENT.match(script, at), _QUOTED.match(script, at)
+        if comment:
+            at = comment.end()
+        elif quoted:
+            yield quoted[1] or quoted[2] or ""
+            at = quoted.end()
+        elif script[at] == "`" or (script[at] == "}" and braces and not braces[-1]):
+            # A template begins, or goes on after a blank.
+            del braces[len(braces) - (script[at] == "}") :]
+            part = _PART.match(script, at + 1)
+            assert part, script[at:]
+            yield part[1]
+            braces += [0] * (part[2] == "${")
+            at = part.end()
+        else:
+            if braces:
+                braces[-1] += {"{": 1, "}": -1}.get(script[at], 0)
+            at += 1
+
+
+def test_no_script_has_a_text_of_its_own_which_no_catalogue_can_find() -> None:
+    """A script says what data attributes give it. A new literal is no text for people, and is added here, or goes."""
+    found = {
+        f"{path.name}: {text}"
+        for path in SCRIPTS
+        for text in _literals(path.read_text())
+        if re.search(r"[^\W\d_]{2}", text) and not _TECHNICAL.fullmatch(text)
+    }
+    assert found == NO_TEXTS
+
+
+def test_the_literals_of_scripts_are_found_wherever_they_are() -> None:
+    script = """// not "this"
+        a = "One" + 'two'; /* nor `this` */ b = `three ${c ? "four" : `five ${d.map((e) => { return "six"; })}`} seven`;
+        label.textContent = `${n} left`;"""
+    words = {text.strip() for text in _literals(script)}
+    assert {"One", "two", "three", "four", "five", "seven", "left"} <= words
+    assert not {"this", "not", "nor"} & words
+
+
+def test_a_script_is_given_every_form_of_a_text_with_a_number() -> None:
+    app = Flask(__name__)
+    web.language.install(app, "cy")
+    with app.app_context():
+        assert json.loads(language.by_number("{count} minute", "{count} minutes")) == {
+            "other": "{count} munud",
+            "2": "{count} funud",
+        }
+    assert json.loads(language.by_number("{count} minute", "{count} minutes")) == {
+        "other": "{count} minutes",
+        "1": "{count} minute",
+    }
 
 
 def _parsed(template: Path) -> nodes.Template:

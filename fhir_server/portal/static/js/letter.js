@@ -1,10 +1,8 @@
 // Shows the PDF of a letter on the page, one canvas per page, when asked to: the viewer is larger than the rest of the page.
 // Without this script the letter is a download and its words are text. What it says is in data attributes, in the page's language.
-const PAGE_LIMIT = 50;
+import { filled } from "./said.js";
 
-function filled(text, values) {
-  return Object.entries(values).reduce((said, [name, value]) => said.replace(`{${name}}`, () => String(value)), text);
-}
+const PAGE_LIMIT = 50;
 
 async function draw(pdf, pages, said) {
   const count = Math.min(pdf.numPages, PAGE_LIMIT);

@@ -1,5 +1,6 @@
 // Progressive enhancement: every page works without this file.
 import { initAll } from "../vendor/nhsuk/nhsuk-frontend.min.js";
+import { counted, filled } from "./said.js";
 
 initAll();
 
@@ -19,7 +20,7 @@ for (const time of document.querySelectorAll("[data-countdown]")) {
       return;
     }
     told = minutes;
-    status.textContent = `Emergency access ends in ${minutes} ${minutes === 1 ? "minute" : "minutes"}.`;
+    status.textContent = counted(status.dataset.ends, minutes);
   };
   const tick = () => {
     const seconds = Math.max(0, Math.round((endsAt - Date.now()) / 1000));
@@ -27,7 +28,8 @@ for (const time of document.querySelectorAll("[data-countdown]")) {
       location.reload();
       return;
     }
-    left.textContent = ` (${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left)`;
+    const minutes = Math.floor(seconds / 60);
+    left.textContent = ` ${filled(time.dataset.left, { time: `${minutes}:${String(seconds % 60).padStart(2, "0")}` })}`;
     tell(Math.ceil(seconds / 60));
     setTimeout(tick, 1000);
   };

@@ -1,5 +1,7 @@
 // The end of the session: warn in time, let its person stay, and leave nothing on the screen afterwards. The server
 // ends the session, whatever this clock says.
+import { counted } from "./said.js";
+
 const note = document.querySelector("[data-session-left]");
 const dialog = note?.querySelector("dialog");
 if (note && dialog?.showModal) {
@@ -10,13 +12,8 @@ if (note && dialog?.showModal) {
   let endsAt = Date.now() + 1000 * Number(note.dataset.sessionLeft);
   let timer;
 
-  const words = (seconds) => {
-    const minutes = Math.ceil(seconds / 60);
-    if (seconds > 60) {
-      return `${minutes} minutes`;
-    }
-    return seconds === 1 ? "1 second" : `${seconds} seconds`;
-  };
+  const words = (seconds) =>
+    seconds > 60 ? counted(note.dataset.minutes, Math.ceil(seconds / 60)) : counted(note.dataset.seconds, seconds);
 
   const ask = async (path, method) => {
     try {
