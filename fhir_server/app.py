@@ -26,7 +26,7 @@ from fhir_server.api import exports
 from fhir_server.api import routes as api
 from fhir_server.api.short_way import ShortWay
 from fhir_server.assembly import audit_signer, configure_logging, make_context
-from fhir_server.identity import ages, ehr_launch
+from fhir_server.identity import ages, ehr_launch, news
 from fhir_server.identity.agreements import Terms
 from fhir_server.identity.client_limits import ClientLimits
 from fhir_server.identity.openid import Provider, private_key
@@ -196,6 +196,7 @@ def jobs(settings: Settings, context: Context) -> tuple[Job, ...]:
         Job("export-upkeep", lambda: export_work.upkeep(context), every_s=5.0),
         Job("unused-accounts", lambda: closing_unused.work(context, unused_for), every_s=3_600.0),
         Job("birthdays", lambda: _tell_of_birthdays(settings, context), every_s=21_600.0),
+        Job("record-news", lambda: news.tell_due(context.store, context.now(), context.result_embargo), every_s=10.0),
         Job("enrolment-upkeep", lambda: inviting_files.upkeep(context), every_s=600.0),
         Job("signing-keys", lambda: _rotate_keys(settings, context), every_s=3_600.0),
         Job("oauth-purge", lambda: _purge_tokens(context), every_s=86_400.0),

@@ -24,7 +24,7 @@ from fhir_server.identity.tries import Verdict
 from fhir_server.notify.outbox import queue
 from fhir_server.notify.templates import Notice
 from fhir_server.spec.outcome import FhirError, Issue, Kind
-from fhir_server.store import accounts, carers
+from fhir_server.store import accounts, arrivals, carers
 from fhir_server.store.accounts import Account, Secrets
 from fhir_server.store.carers import CarerInvitation
 from fhir_server.store.database import Session, Store
@@ -262,6 +262,7 @@ def tell(session: Session, reference: str, now: datetime) -> None:
     for account in accounts.by_reference(session, reference):
         if account.active:
             queue(session, Notice.NEWS, account.email, now)
+            arrivals.note_told(session, account.id, now)
 
 
 def _as(account: Account, reference: str) -> Account:

@@ -30,6 +30,12 @@ def visit(store: Store, account_id: str, patient: str, now: datetime) -> datetim
     return noted.before_at if noted is not None else None
 
 
+def stay(store: Store, account_id: str, patient: str, now: datetime) -> None:
+    """Note that an account is at a record and has changed something there, which is not new to it."""
+    with store.write() as session:
+        reading_marks.note_visit(session, account_id, patient, now, pause=PAUSE)
+
+
 def unopened(store: Store, account_id: str, resource_type: str, ids: Sequence[str]) -> frozenset[str]:
     """Return which of these entries an account has not opened yet, by logical id."""
     with store.read() as session:

@@ -314,6 +314,15 @@ class Notice(Enum):
         "There is something new for you. Sign in to see it:\n\n{base_url}/" + ENDING,
     )
 
+    RECORD_NEWS = (
+        "record-news",
+        EMAIL,
+        "A message from {brand}",
+        "There is something new for you. Sign in to see it:\n\n{base_url}/\n\n"
+        "We send this at most once a day. You can choose here not to get these messages: "
+        "{base_url}/account/messages" + ENDING,
+    )
+
     @property
     def kind(self) -> str:
         """Return the name stored with a message and shown by the file transport."""

@@ -172,7 +172,7 @@ PAGES: Final = (
     Page("/account/passkeys/options", account_passkeys.passkey_options, ANY_ROLE, POST),
     Page("/account/devices", account_devices.devices, ANY_ROLE, BOTH),
     Page("/account/working-for", working_for.working_for, PROFESSIONAL, BOTH),
-    Page("/account/messages", messages.messages, ("carer",), BOTH),
+    Page("/account/messages", messages.messages, READER, BOTH),
     Page("/patients", professional.patients, PROFESSIONAL),
     Page("/patients/ask", sharing_requests.ask_for_access, PROFESSIONAL, BOTH),
     Page("/patients/requests", sharing_requests.my_requests, PROFESSIONAL),

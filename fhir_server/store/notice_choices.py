@@ -12,6 +12,8 @@ from fhir_server.store.instants import to_us
 
 EMERGENCIES = "emergencies"
 """Tell a carer when a record shared with them is opened in an emergency."""
+NO_NEWS = "no-news"
+"""Do not tell a patient or carer that there is something new in a record: who says nothing is told."""
 
 
 def wants(session: Session, account_id: str, notice: str) -> bool:

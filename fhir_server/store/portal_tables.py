@@ -1,4 +1,4 @@
-"""What the portal remembers of a reader, as tables: visits, letters opened, links of calendars. No record content.
+"""What the portal remembers of a reader, as tables: visits, opened letters, news, calendars. No record content.
 
 Instants are microseconds since the epoch, UTC; entries are keys of `store.keys`.
 """
@@ -25,6 +25,20 @@ entry_opened = Table(
     Column("account_id", Text, primary_key=True),
     Column("entry", BigInteger, primary_key=True, autoincrement=False),
     Column("opened_at", BigInteger, nullable=False),
+)
+
+record_news = Table(
+    "record_news",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("due_at", BigInteger),
+    Column("told_at", BigInteger),
+)
+Index(
+    "ix_record_news_due",
+    record_news.c.due_at,
+    sqlite_where=record_news.c.due_at.is_not(None),
+    postgresql_where=record_news.c.due_at.is_not(None),
 )
 
 calendar_link = Table(

@@ -39,6 +39,8 @@ from fhir_server.store.keys import NONE, type_key
 from fhir_server.store.visibility import RULES, Visibility, readable, with_subject
 
 _ASKER = "asker_"
+WHOSE = "tally_patient"
+"""Name of the value that `of_patient` needs."""
 _Item = TypeVar("_Item")
 _MOST_VALUES = 8_000
 _ABSENT = -(2**63) + 1
@@ -79,7 +81,7 @@ def authors(session: Session, asker: Visibility, patient: int, types: Sequence[s
 
     def build() -> Select[Any]:
         row = readable(asker, types)
-        return select(row.c.author).distinct().select_from(_of_patient(row, types)).where(row.c.author != NONE)
+        return select(row.c.author).distinct().select_from(of_patient(row, types)).where(row.c.author != NONE)
 
     found = prepared.run(session, ("authors", asker.shape, tuple(types)), build, _own_values(asker, patient))
     return tuple(found.scalars())
@@ -138,7 +140,7 @@ def _tally(row: CTE, asker: Visibility, types: Sequence[str]) -> Select[Any]:
     asked = _renamed(readable(asker, types), asker)
     return (
         select(row.c.type, row.c.label, func.count())
-        .select_from(_of_patient(row, types).join(asked, asked.c.key == row.c.key))
+        .select_from(of_patient(row, types).join(asked, asked.c.key == row.c.key))
         .group_by(row.c.type, row.c.label)
     )
 
@@ -225,10 +227,10 @@ def _sharing_rows_with(session: Session, patient: int, types: Sequence[str]) -> 
     return list({patient, *session.connection.execute(others).scalars()})
 
 
-def _of_patient(row: CTE, types: Sequence[str]) -> FromClause:
+def of_patient(row: CTE, types: Sequence[str]) -> FromClause:
     """Return these rows, those of one patient only: found by the patient, as no index leads there from a row."""
     stored, further = tables.resource, tables.resource_patient
-    whose = bindparam("tally_patient", NONE, BigInteger)
+    whose = bindparam(WHOSE, NONE, BigInteger)
     kinds = [type_key(name) for name in types]
     keys = union_all(
         select(stored.c.key).where(stored.c.type.in_(kinds), stored.c.patient == whose),
@@ -251,8 +253,8 @@ def _renamed(rows: CTE, visibility: Visibility) -> CTE:
 
 def _values(actor: Visibility, asker: Visibility, patient: int) -> dict[str, Any]:
     renamed = {f"{_ASKER}{name}": value for name, value in asker.parameters().items()}
-    return {**actor.parameters(), **renamed, "tally_patient": patient}
+    return {**actor.parameters(), **renamed, WHOSE: patient}
 
 
 def _own_values(asker: Visibility, patient: int) -> dict[str, Any]:
-    return {**asker.parameters(), "tally_patient": patient}
+    return {**asker.parameters(), WHOSE: patient}

@@ -68,7 +68,7 @@ ACTS: Final = (
         (("carer-invitation", "the carer"), ("carer-code", "the carer's phone"))),
     Act("take-up-carer-invitation", "The carer or parent takes the invitation up, or tries with a wrong code",
         ((NEWS, "the patient, when it is taken up"),)),
-    Act("choose-messages", "A carer chooses which messages to get"),
+    Act("choose-messages", "A patient or carer chooses which messages to get"),
     Act("leave-record", "A carer stops seeing a record", ((NEWS, "the patient"),)),
     Act("ask-for-access", "A professional asks a person for access", ((NEWS, "the patient, where there is one"),)),
     Act("grant-access-request", "The patient says yes, and shares", ((NEWS, "the professional"),)),
@@ -197,7 +197,9 @@ OTHERWISE: Final = (
     ("shared-record", "family and carers who wish it, of an emergency access", "portal/test_emergency.py"),
     ("age-soon", "parent and child, before the age at which sharing ends", "identity/test_ages.py"),
     ("age-reached", "parent and child, on that day", "identity/test_ages.py"),
-    (NEWS, "whom a share, a new entry, an answer of the privacy officer or of a hospital concerns",
+    ("record-news", "who may see that something is new in a record and did not say no, once a day at most",
+     "identity/test_news.py"),
+    (NEWS, "whom a share, an answer of the privacy officer or of a hospital concerns",
      "portal/test_carers.py"),
 )  # fmt: skip
 """Messages that follow from a sign-in, from the clock, or from what is on the patient's own access log."""

@@ -116,8 +116,25 @@ def test_signs_of_unusual_use_are_shown_to_the_officer_alone(server: Server) -> 
 
 def test_a_carer_chooses_to_be_told(server: Server) -> None:
     thomas = Person(server, THOMAS)
-    assert "checked" in thomas.get("/account/messages"), "so the demo has it"
-    assert "Your choice is saved" in thomas.follow(thomas.send("/account/messages", {}))
-    assert "checked" not in thomas.get("/account/messages")
-    assert "checked" in thomas.follow(thomas.send("/account/messages", {"emergencies": "yes"}))
-    assert Person(server, DESMOND).open("/account/messages").status_code == 403
+    assert chosen(thomas.get("/account/messages")) == {"news", "emergencies"}, "so the demo has it"
+    saved = thomas.follow(thomas.send("/account/messages", {"news": "yes"}))
+    assert "Your choice is saved" in saved
+    assert chosen(saved) == {"news"}
+    assert chosen(thomas.follow(thomas.send("/account/messages", {"emergencies": "yes"}))) == {"emergencies"}
+
+
+def test_a_patient_chooses_not_to_be_told_of_what_is_new(server: Server) -> None:
+    desmond = Person(server, DESMOND)
+    page = desmond.get("/account/messages")
+    assert chosen(page) == {"news"}, "told unless they say no"
+    assert 'name="emergencies"' not in page, "of their own record they are told in any case"
+    assert "Nothing about what is new" not in desmond.get("/account")
+    assert chosen(desmond.follow(desmond.send("/account/messages", {}))) == set()
+    assert "Nothing about what is new" in desmond.get("/account")
+    assert Person(server, PRIVACY).open("/account/messages").status_code == 403
+
+
+def chosen(page: str) -> set[str]:
+    """Return the names of the boxes that are ticked."""
+    boxes = re.findall(r'<input[^>]*type="checkbox"[^>]*>', page)
+    return {box.partition('name="')[2].partition('"')[0] for box in boxes if "checked" in box}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fhir_server.identity import news
 from fhir_server.portal.models import exceptions, sharing
 from fhir_server.portal.models.sharing import Grantee
 from fhir_server.portal.models.sharing_history import changes
@@ -91,7 +92,11 @@ def test_a_letter_is_hidden_shown_alone_and_relabelled(server: Server) -> None:
     assert stranger.open(WORRY_READ).status_code == 404
 
     assert amelia.send(f"{ENTRY}/label", {"label": "none"}, page=ENTRY).status_code == 400
+    news.tell_due(server.store, server.clock(), timedelta())
+    server.clock.advance(hours=1)
+    amelia, practice = Person(server, AMELIA), Person(server, GP)
     assert amelia.send(f"{ENTRY}/label", {"label": "mental-health"}, page=ENTRY).location.endswith("done=label")
+    assert news.tell_due(server.store, server.clock(), timedelta()) == 0, "what she changes herself is not new to her"
     assert "Mental health (you chose this)" in amelia.get(ENTRY)
     assert practice.open(READ).status_code == 404
     log = amelia.get("/sharing/history")

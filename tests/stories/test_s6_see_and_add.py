@@ -34,6 +34,7 @@ def test_s6_people_see_the_record_and_add_to_it_on_any_screen(
     the_patient_adds_a_blood_pressure(site, keys)
     the_patient_writes_a_note(site, keys)
 
+    site.clock.advance(minutes=5)
     site.sign_in(professional, CONSULTANT)
     a_professional_adds_a_letter(site, Keyboard(professional))
     the_patient_is_told_and_reads_it(site, keys)
@@ -149,7 +150,7 @@ def a_professional_adds_a_letter(site: Site, keys: Keyboard) -> None:
 
 def the_patient_is_told_and_reads_it(site: Site, keys: Keyboard) -> None:
     page = keys.page
-    told = site.message("news", AMELIA)
+    told = site.message("record-news", AMELIA)
     assert not {"letter", "visit", "Ashworth", "Amelia"} & set(re.findall(r"\w+", told["subject"] + told["body"]))
     keys.open(f"{site.url}/record/letters", "Letters")
     entry = page.get_by_role("listitem").filter(has_text="After your visit")

@@ -87,7 +87,7 @@ def who_may_not_is_refused(site: Site, new_page: Callable[[], Page]) -> None:
 
 def the_carer_wants_to_be_told(site: Site, keys: Keyboard) -> None:
     keys.open(f"{site.url}/account/messages", "Messages")
-    expect(keys.page.get_by_label("Tell me about emergency access")).to_be_checked()
+    expect(keys.page.get_by_label("is opened in an emergency")).to_be_checked()
     keys.send(keys.page.get_by_role("button", name="Save"))
     expect(keys.page.get_by_role("alert")).to_be_visible()
 

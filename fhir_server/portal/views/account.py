@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 from fhir_server import web
 from fhir_server.access.principal import Caller
 from fhir_server.identity import apps as connected_apps
+from fhir_server.identity import notices
 from fhir_server.portal.models.app import app
 from fhir_server.portal.models.person import person
 from fhir_server.portal.models.words import LONDON, moment_of
@@ -51,6 +52,7 @@ def account() -> str:
         account=who.account,
         role=_ROLES.get(who.account.role, who.account.role),
         person=shown,
+        news=notices.chosen(way.context.store, who.account.id).news,
         since=moment_of(who.account.created_at),
         signed_in_at=moment_of(way.principal.auth_time),
         protection=protection,

@@ -13,7 +13,6 @@ from typing import Any, Final
 from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from fhir_server.identity import carers
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.models import entry as model
 from fhir_server.portal.models.entry import KINDS, Entry, Kind
@@ -83,7 +82,6 @@ def _save(record: Record, kind: Kind, entry: Entry) -> str | Response:
     try:
         if _is_new(record, entry, identifier["value"]):
             _store(record, _completed(record, entry, identifier), content, _same(record, identifier["value"]))
-            _tell(record)
     except FhirError as error:
         if error.kind is not Refused.FORBIDDEN:
             raise
@@ -140,13 +138,6 @@ def _store(record: Record, resource: dict[str, Any], content: bytes, same: tuple
     # Both or neither: a file is of the letter that points at it, and whoever may read the letter may read it.
     letter = resource | {"content": [{"attachment": attachment}]}
     record.road.create_together({document: letter, file: binary}, if_none_exist={document: same})
-
-
-def _tell(record: Record) -> None:
-    """Tell the patient that there is something new, and not what."""
-    way = record.road
-    with way.context.store.write() as session:
-        carers.tell(session, record.reference, way.now)
 
 
 def _form(record: Record, kind: Kind, problems: list[Problem]) -> str:

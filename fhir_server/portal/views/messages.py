@@ -1,28 +1,30 @@
-"""Which messages a carer asked for."""
+"""Which messages a patient or carer gets."""
 
 from __future__ import annotations
 
-from flask import abort, redirect, render_template, request
+from flask import redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server import web
-from fhir_server.identity import notices
+from fhir_server.identity import carers, notices
 from fhir_server.web.acting import actor
 
 
 def messages() -> str | Response:
-    """Let a carer say whether to be told when a record shared with them is opened in an emergency."""
-    signed_in = web.signed_in()
-    if signed_in is None:
-        abort(401)
-    here, account_id = web.context(), signed_in.account.id
+    """Let a patient or carer say whether to be told of what is new, and a carer whether of emergency access."""
+    me = actor()
     if request.method == "POST":
-        with actor().act("choose-messages") as session:
-            wanted = request.form.get("emergencies") == "yes"
-            notices.choose_emergencies(session, account_id, wanted=wanted, now=here.now())
+        wish = notices.Choice("news" in request.form, "emergencies" in request.form)
+        with me.act("choose-messages") as session:
+            notices.choose(session, me.account.id, wish, me.now)
         return redirect("/account/messages?saved=yes", 303)
+    store = web.context().store
+    with store.read() as session:
+        caring = any(part.role == "carer" for part in carers.identities(session, me.account.id))
     return render_template(
         "portal/messages.html",
-        emergencies=notices.wants_emergencies(here.store, account_id),
+        choice=notices.chosen(store, me.account.id),
+        email=me.account.email,
+        caring=caring,
         saved="saved" in request.args,
     )

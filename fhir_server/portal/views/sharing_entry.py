@@ -16,6 +16,7 @@ from fhir_server.portal.models.any_entry import TYPES, any_entry
 from fhir_server.portal.models.labels import BY_CODE, LABELS, SYSTEM
 from fhir_server.portal.models.sharing import Grantee, Share
 from fhir_server.portal.models.words import code_of
+from fhir_server.portal.views import visits
 from fhir_server.portal.views.directory import find_grantees, grantee_of
 from fhir_server.portal.views.sharing import own_record, tell_family
 from fhir_server.portal.views.whose import Record
@@ -120,6 +121,7 @@ def relabel(entry_type: str, entry_id: str) -> str | Response:
         if code in BY_CODE:
             tag = {"name": "meta", "valueMeta": {"security": [{"system": SYSTEM, "code": code}]}}
             record.road.operate("meta-add", entry_type, entry_id, [tag])
+            visits.stay(record)
             return redirect(f"{_here(entry_type, entry_id)}?done=label", 303)
         errors = (Problem("Choose a kind of information", "#label"),)
     page = render_template(

@@ -20,6 +20,12 @@ def before(record: Record) -> datetime | None:
     return reading.visit(way.context.store, account_id(), record.reference, way.now)
 
 
+def stay(record: Record) -> None:
+    """Note that the reader changed an entry just now: it is not new to them."""
+    way = record.road
+    reading.stay(way.context.store, account_id(), record.reference, way.now)
+
+
 def is_new(arrived: datetime | None, since: datetime | None) -> bool:
     """Return whether something arrived after the visit before; on a first visit nothing is called new."""
     return arrived is not None and since is not None and arrived > since
