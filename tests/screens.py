@@ -104,7 +104,7 @@ SHOTS: Final = (
     Shot("letters", AMELIA, "/record/letters"),
     Shot("letter", AMELIA, "/record/letters/amelia-hart-letter-16"),
     Shot("results", AMELIA, "/record/results"),
-    Shot("result", AMELIA, "/record/results/85354-9"),
+    Shot("result", AMELIA, "/record/results/59261-8"),
     Shot("measurements", AMELIA, "/record/measurements"),
     Shot("mistakes", AMELIA, "/record/measurements/add/blood-pressure", _mistakes),
     Shot("sharing", AMELIA, "/sharing"),

@@ -114,6 +114,7 @@ _RECORD: Final = (
     ("/results", record.results),
     ("/results/<code>", record.history),
     ("/measurements", record.measurements),
+    ("/measurements/<code>", record.history),
     ("/notes", notes.notes),
     ("/conditions", sections.conditions),
     ("/medicines", sections.medicines),

@@ -23,7 +23,7 @@ from fhir_server.store.database import Session
 
 _LONGEST_TEXT = 10_000
 _HONEYPOT = "website"
-_STATUS = {Kind.INVALID_VALUE: 422, Kind.THROTTLED: 429}
+_STATUS = {Kind.INVALID_VALUE: 400, Kind.THROTTLED: 429}
 
 
 def show_message() -> Response:

@@ -38,7 +38,7 @@ def page(template: str, *, errors: dict[str, str] | None = None, status: int = 0
     Args:
         template: File name without `.html`.
         errors: Field id → what is wrong with it, in plain words; shown in the summary and at the field.
-        status: HTTP status; 0 means 200, or 422 where there are errors.
+        status: HTTP status; 0 means 200, or 400 where there are errors.
         values: What the template needs.
     """
     wrong = errors or {}
@@ -50,7 +50,7 @@ def page(template: str, *, errors: dict[str, str] | None = None, status: int = 0
         terms=web.current().terms,
         **values,
     )
-    return make_response(body, status or (422 if wrong else 200))
+    return make_response(body, status or (400 if wrong else 200))
 
 
 def message(title: str, *paragraphs: str, status: int = 200, link: tuple[str, str] | None = None) -> Response:

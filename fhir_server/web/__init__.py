@@ -7,7 +7,7 @@ Takes values, knows no settings. `install(app, Web(...))` in the composition roo
 from __future__ import annotations
 
 from fhir_server.web.browsers import browser_name
-from fhir_server.web.errors import render_error
+from fhir_server.web.errors import page_status, render_error
 from fhir_server.web.extension import Web, context, current, request_id
 from fhir_server.web.install import install
 from fhir_server.web.language import acceptance, say, say_many
@@ -46,6 +46,7 @@ __all__ = [
     "glance",
     "install",
     "is_fresh",
+    "page_status",
     "render_error",
     "request_id",
     "require",

@@ -82,13 +82,21 @@ def of_exception(error: Exception) -> FhirError:
     return FhirError(Kind.BUG, "The server could not answer this request")
 
 
+def page_status(refusal: FhirError) -> int:
+    """Return the status of a page that tells a refusal: 400 for all that is wrong with what was sent.
+
+    A page knows no 422, which tells programs a rule that was broken from a value that is wrong: people read the words.
+    What stands otherwise keeps its own, such as 403, 409 or 429.
+    """
+    return Kind.INVALID_VALUE.status if refusal.status == Kind.INVALID_CONTENT.status else refusal.status
+
+
 def render_error(error: Exception) -> Response:
     """Return the answer for any exception, in the form of the door it happened at."""
     if isinstance(error, HTTPException) and error.code is not None and error.code < 400:  # noqa: PLR2004 - a redirect
         return make_response(error.get_response())
     refusal = of_exception(error)
     response = _face(refusal)
-    response.status_code = refusal.status
     response.headers["Cache-Control"] = "no-store"  # a 404 may be kept by default, and outlive the consent that ends it
     if refusal.kind is Kind.THROTTLED:
         response.headers.setdefault("Retry-After", str(g.get("retry_after_s", 60)))
@@ -103,7 +111,7 @@ def _face(refusal: FhirError) -> Response:
     path = request.path
     shown = refusal.diagnostics if refusal.kind.shown else "The server could not answer this request"
     if path == "/fhir" or path.startswith("/fhir/"):
-        response = make_response(json.encode(error_outcome(refusal, request_id())))
+        response = make_response(json.encode(error_outcome(refusal, request_id())), refusal.status)
         response.content_type = "application/fhir+json; charset=utf-8"
         if refusal.kind is Kind.UNAUTHENTICATED:
             for challenge in challenges("fhir"):
@@ -111,26 +119,26 @@ def _face(refusal: FhirError) -> Response:
         return response
     if path.startswith("/oauth/") and path not in OAUTH_PAGES:
         code = _OAUTH.get(refusal.kind, "invalid_request")
-        response = make_response({"error": code, "error_description": shown})
+        response = make_response({"error": code, "error_description": shown}, refusal.status)
         if refusal.kind is Kind.UNAUTHENTICATED:
             response.headers["WWW-Authenticate"] = 'Basic realm="oauth"'
         return response
     # INVARIANT: no page for programs' paths: they have no form cookie, so a page's forms could have no token.
     if is_machine(path):
-        return make_response({"code": refusal.status, "status": refusal.kind.name.lower(), "message": shown})
+        told = {"code": refusal.status, "status": refusal.kind.name.lower(), "message": shown}
+        return make_response(told, refusal.status)
     return _page(refusal, shown)
 
 
 def _page(refusal: FhirError, shown: str) -> Response:
-    title = _TITLES.get(refusal.status, "Sorry, there is a problem with the service")
+    status = page_status(refusal)
+    title = _TITLES.get(status, "Sorry, there is a problem with the service")
     try:
-        page = render_template(
-            "web/error.html", title=title, message=shown, status=refusal.status, reference=request_id()
-        )
+        page = render_template("web/error.html", title=title, message=shown, status=status, reference=request_id())
     except TemplateError:
         _LOG.exception("error page of request %s failed", request_id())
         page = f"<!DOCTYPE html><title>{title}</title><h1>{title}</h1>"
-    return make_response(page)
+    return make_response(page, status)
 
 
 def _http_text(error: HTTPException) -> str:

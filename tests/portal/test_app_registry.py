@@ -62,15 +62,15 @@ def test_an_app_goes_from_registration_to_approval_suspension_and_back(server: S
     page = admin.get(f"/administration/apps/{client_id}")
     for fact in ("Mina Kovac", DEVELOPER, "app.example", "https://app.example/two", "patient/Observation.rs", "secret"):
         assert fact in page, fact
-    assert decided(admin, client_id, "refuse") == 422
-    assert decided(admin, client_id, "approve", requests_per_minute="600", organization="Organization/x") == 422
+    assert decided(admin, client_id, "refuse") == 400
+    assert decided(admin, client_id, "approve", requests_per_minute="600", organization="Organization/x") == 400
     assert decided(admin, client_id, "approve", requests_per_minute="600") == 303
-    assert decided(admin, client_id, "approve") == 422
+    assert decided(admin, client_id, "approve") == 400
     assert state(server, client_id) == ("approved", True)
 
     token = server.token("Patient/amelia-hart", client_id=client_id)
     assert server.call("GET", "Patient/amelia-hart", token).status_code == 200
-    assert decided(admin, client_id, "suspend") == 422
+    assert decided(admin, client_id, "suspend") == 400
     assert decided(admin, client_id, "suspend", reason="It leaks") == 303
     assert server.call("GET", "Patient/amelia-hart", token).status_code == 401
     assert "It leaks" in developer.get(f"/developer/apps/{client_id}")
@@ -112,7 +112,7 @@ def test_a_wrong_form_is_told_beside_its_field_and_registers_nothing(server: Ser
     }
     for name, value in cases.items():
         answer = developer.send("/developer/apps/register", {**FORM, name: value})
-        assert answer.status_code == 422, name
+        assert answer.status_code == 400, name
         assert f'href="#{name}"' in answer.text, name
     with server.store.read() as session:
         assert rows.count_pending(session) == 0
@@ -127,11 +127,11 @@ def test_keys_are_tested_as_the_token_endpoint_reads_them(server: Server) -> Non
     )
     client_id = registered(developer, method="private_key_jwt", jwks=good)
     answer = developer.send(f"/developer/apps/{client_id}/keys", {})
-    assert answer.status_code == 422, "a point that is not on the curve"
+    assert answer.status_code == 400, "a point that is not on the curve"
     assert "cannot be used" in answer.text
 
     dead = registered(developer, method="private_key_jwt", jwks_uri="https://keys.invalid/jwks.json")
-    assert developer.send(f"/developer/apps/{dead}/keys", {}).status_code == 422
+    assert developer.send(f"/developer/apps/{dead}/keys", {}).status_code == 400
 
 
 def test_a_new_secret_replaces_the_old_one_and_a_removed_app_is_gone(server: Server) -> None:

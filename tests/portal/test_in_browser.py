@@ -69,7 +69,7 @@ def test_an_emergency_access_counts_down(page: Page, site: Site) -> None:
 
 def test_a_printed_page_has_all_that_is_known_and_nothing_to_press(page: Page, site: Site) -> None:
     sign_in(page, site, AMELIA)
-    page.goto(f"{site.url}/record/results/85354-9")
+    page.goto(f"{site.url}/record/measurements/85354-9")
     page.wait_for_load_state("networkidle")
     rows = page.locator("tr[data-at]").count()
     paper = PdfReader(BytesIO(page.pdf(format="A4")))
@@ -85,7 +85,7 @@ def test_a_printed_page_has_all_that_is_known_and_nothing_to_press(page: Page, s
 def test_a_chart_follows_forced_colours(page: Page, site: Site) -> None:
     page.emulate_media(forced_colors="active")
     sign_in(page, site, AMELIA)
-    page.goto(f"{site.url}/record/results/85354-9")
+    page.goto(f"{site.url}/record/measurements/85354-9")
     page.wait_for_load_state("networkidle")
     expect(page.locator(".app-chart svg")).to_be_visible()
     assert page.locator(".app-chart canvas").count() == 0

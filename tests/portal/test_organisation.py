@@ -160,7 +160,7 @@ def test_a_letter_is_made_once_and_its_code_opens_the_invitation(server: Server)
     assert answer.data.startswith(b"%PDF")
     assert answer.headers["Cache-Control"] == "no-store"
     assert queued(server) == ["invitation-letter-code"]
-    assert nadia.send(f"/organisation/invitations/{made.id}/letter", {}).status_code == 422
+    assert nadia.send(f"/organisation/invitations/{made.id}/letter", {}).status_code == 400
     nadia.send(f"/organisation/invitations/{made.id}/resend", {})
     assert nadia.send(f"/organisation/invitations/{made.id}/letter", {}).status_code == 200
     assert events(server, "print-invitation") >= 2

@@ -151,11 +151,23 @@ def test_results_are_told_in_words_with_range_date_and_source(people: dict[str, 
 
 
 def test_a_result_has_a_chart_and_the_same_numbers_as_a_table(people: dict[str, Person]) -> None:
-    page = people["patient"].get("/record/results/85354-9")
+    page = people["patient"].get("/record/measurements/85354-9")
     points = page.count("app-chart__dot--0")
     assert points >= 2
     assert len(re.findall(r'data-values="\d+ \d+"', page)) == points
     assert "Systolic blood pressure went" in page
+
+
+def test_a_measurement_is_among_measurements_and_a_test_among_results(people: dict[str, Person]) -> None:
+    patient, professional = people["patient"], people["professional"]
+    for kind, code, other in (("measurements", "85354-9", "results"), ("results", "59261-8", "measurements")):
+        for person, root in ((patient, "/record"), (professional, "/patients/amelia-hart")):
+            path = f"{root}/{kind}/{code}"
+            assert path in person.get(f"{root}/{kind}")
+            assert person.open(f"{root}/{other}/{code}").location == path
+        marked = re.search(r'href="([^"]+)"[^>]*aria-current="true"', patient.get(f"/record/{kind}/{code}"))
+        assert marked
+        assert marked[1] == f"/record/{kind}"
 
 
 def test_a_code_with_search_syntax_in_it_finds_nothing(people: dict[str, Person]) -> None:

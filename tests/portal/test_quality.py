@@ -1,11 +1,13 @@
 """Every page, for every role, as people meet it: on a phone and a desk, zoomed, in forced colours, without scripts.
 
 The addresses come from the routes, so that no new page is missed. A page that somebody else was shown already, word for
-word, is not looked at twice: a menu is all that differs.
+word, is not looked at twice: a menu is all that differs. `HYPOTHESIS_PROFILE=nightly` looks at each in every way.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,6 +30,8 @@ PHONE, ZOOMED, DESK = (ViewportSize(width=width, height=800) for width in (320, 
 PAPER = ViewportSize(width=680, height=1000)
 """An A4 page between margins of 15 mm."""
 COLD_LIMIT_BYTES = 300_000
+IN_EVERY_WAY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+"""At night every page in each combination of screen, colours and scripts; else in those that differ most."""
 
 NO_PAGES = ("/fhir", "/api/", "/assets/", "/.well-known/", "/health/", "/metrics", "/oauth/register", "/oauth/userinfo")
 FILES = (".csv", ".ics", ".json", ".pdf", ".bundle", "<int:index>")
@@ -203,6 +207,8 @@ def looked_at(page: Page, devtools: CDPSession, site: Site, path: str, seen: See
         page.set_viewport_size(size)
         at = f"at {size['width']} px: "
         yield from (f"{at}{each}" for each in (*broken_rules(page, RULES), *too_wide(page)))
+    if IN_EVERY_WAY:
+        yield from every_way(page, devtools)
     if refused:
         return
     if (weight := page.evaluate(WEIGHT)) > COLD_LIMIT_BYTES:
@@ -235,6 +241,25 @@ def mistakes_shown(page: Page, site: Site, path: str, checker: Checker) -> Itera
             yield f"{href} leads nowhere"
     page.evaluate(AXE_SCRIPT)
     yield from (*broken_rules(page, RULES), *too_wide(page))
+
+
+def every_way(page: Page, devtools: CDPSession) -> Iterator[str]:
+    """Yield what is wrong on every screen, in the page's colours and in forced ones, with and without scripts."""
+    for runs in (True, False):
+        devtools.send("Emulation.setScriptExecutionDisabled", {"value": not runs})
+        page.reload()
+        page.wait_for_load_state()
+        devtools.send("Emulation.setScriptExecutionDisabled", {"value": False})
+        page.evaluate(AXE_SCRIPT)
+        for colours, size in itertools.product(("none", "active"), (PHONE, ZOOMED, DESK)):
+            page.emulate_media(forced_colors="active" if colours == "active" else "none")
+            page.set_viewport_size(size)
+            way = f"{size['width']} px, scripts {runs}, forced colours {colours}"
+            yield from (f"{way}: {each}" for each in (*broken_rules(page, RULES), *too_wide(page)))
+    page.emulate_media(forced_colors="none")
+    page.reload()
+    page.wait_for_load_state()
+    page.evaluate(AXE_SCRIPT)
 
 
 def on_paper(page: Page) -> list[str]:

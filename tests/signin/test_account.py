@@ -79,7 +79,7 @@ def test_address_of_somebody_else_is_answered_alike_and_never_taken(visitor: Vis
 @pytest.mark.parametrize("typed", ["", "ada", "ada@example.org", "a@example.org\nBcc: b@example.org", "x" * 400])
 def test_wrong_address_is_named_at_its_field(visitor: Visitor, typed: str) -> None:
     answer = visitor.post("/account/email", {"new-email": typed})
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert 'href="#new-email"' in answer.text
     assert not visitor.mail("confirm-new-email")
 
@@ -104,12 +104,12 @@ def test_new_number_is_used_once_its_code_is_typed(visitor: Visitor) -> None:
     assert visitor.post("/account/mobile/code", {"code": visitor.code()}).location == "/account?done=mobile"
     assert "Ends in 982" in visitor.get("/account")
     assert "change-mobile" in _log(visitor)
-    assert visitor.post("/account/mobile", {"mobile": "twelve"}).status_code == 422
+    assert visitor.post("/account/mobile", {"mobile": "twelve"}).status_code == 400
 
 
 def test_memorable_question_is_changed(visitor: Visitor) -> None:
     question = "What was your first job?"
-    assert visitor.post("/account/memorable", {"question": "Who?", "answer": "x"}).status_code == 422
+    assert visitor.post("/account/memorable", {"question": "Who?", "answer": "x"}).status_code == 400
     answer = visitor.post("/account/memorable", {"question": question, "answer": "Lamplighter"})
     assert answer.location == "/account?done=memorable"
     assert question in visitor.get("/account")

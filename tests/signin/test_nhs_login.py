@@ -26,7 +26,7 @@ def test_somebody_with_a_record_and_no_account_accepts_the_agreement_and_is_in(n
     assert browser.nhs_login().location == "/nhs-login/agreement"
     assert not browser.is_signed_in()
     refused = browser.post("/nhs-login/agreement")
-    assert refused.status_code == 422
+    assert refused.status_code == 400
     assert not browser.is_signed_in()
     assert browser.accept().location == "/"
     assert browser.is_signed_in()
@@ -155,7 +155,7 @@ def test_an_account_without_a_password_keeps_its_nhs_login(nhs: NhsWorld) -> Non
     browser.nhs_login()
     browser.accept()
     answer = browser.post("/account/nhs-login")
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert "could not sign in any more" in answer.text
     assert nhs.browser().nhs_login().location == "/"
 

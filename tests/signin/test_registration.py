@@ -80,7 +80,7 @@ def test_a_date_that_is_none_is_named_at_its_field_and_is_no_try(world: World, b
     link, code = world.link("invitation"), world.code()
     for _ in range(6):
         refused = browser_of.post(link, {"code": code, "day": "15", "month": "3", "year": year})
-        assert refused.status_code == 422
+        assert refused.status_code == 400
         assert "Enter a real date of birth" in refused.text
 
 
@@ -177,7 +177,7 @@ def test_guessable_passwords_are_refused_in_plain_words(
     world.invite()
     link = _prove(world, browser_of)
     answer = browser_of.post(f"{link}/password", {"password": password})
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert reason in answer.text
     assert password not in answer.text.replace("256 characters", "")
 
@@ -188,7 +188,7 @@ def test_agreement_and_policy_must_both_be_accepted(world: World, browser_of: Br
     browser_of.post(f"{link}/password", {"password": PASSWORD})
     browser_of.post(f"{link}/memorable", {"question": QUESTION, "answer": "Zoë"})
     answer = browser_of.post(f"{link}/agreement", {"agreement": SHIPPED.agreement})
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert "accept the privacy policy" in answer.text
 
 
@@ -197,7 +197,7 @@ def test_made_up_question_and_short_answer_are_refused(world: World, browser_of:
     link = _prove(world, browser_of)
     browser_of.post(f"{link}/password", {"password": PASSWORD})
     answer = browser_of.post(f"{link}/memorable", {"question": "<b>Mine</b>", "answer": "x"})
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert 'href="#question"' in answer.text
     assert 'href="#answer"' in answer.text
 
@@ -251,7 +251,7 @@ def test_a_person_invited_by_letter_types_its_code_and_says_an_e_mail_address(
     code = text.partition("code is ")[2].partition(".")[0]
     link = browser_of.post("/register", {"link-code": link_code.lower().replace("-", " ")}).location
     assert browser_of.post(link, {"code": code, **BIRTH}).location == f"{link}/email"
-    assert browser_of.post(f"{link}/email", {"email": "=x"}).status_code == 422
+    assert browser_of.post(f"{link}/email", {"email": "=x"}).status_code == 400
     assert browser_of.post(f"{link}/email", {"email": "Letter@example.org"}).location == f"{link}/password"
     browser_of.post(f"{link}/password", {"password": PASSWORD})
     browser_of.post(f"{link}/memorable", {"question": QUESTION, "answer": "Zoë"})

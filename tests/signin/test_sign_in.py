@@ -120,7 +120,7 @@ def test_form_without_its_token_is_refused_with_a_page(world: World, browser_of:
 
 def test_empty_fields_are_named(world: World, browser_of: Browser) -> None:
     answer = browser_of.sign_in(email="", password="")
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert '<a href="#email">Enter your e-mail address</a>' in answer.text
     assert '<a href="#password">Enter your password</a>' in answer.text
     assert "<title>Error: Sign in" in answer.text

@@ -75,10 +75,10 @@ def _hit(resource: Json) -> Hit | None:
         )
     if kind == "Observation":
         test = result(resource)
-        if resource.get("status") == "entered-in-error" or not test.code:
+        if resource.get("status") == "entered-in-error" or not test.page:
             return None
         name = "Measurement" if test.vital else "Test result"
-        return Hit(name, test.name, test.value, test.taken, f"/results/{test.code}")
+        return Hit(name, test.name, test.value, test.taken, test.page)
     if kind == "Appointment":
         appointment = visit(resource)
         return Hit("Appointment", appointment.title, appointment.status, appointment.start, "/appointments")

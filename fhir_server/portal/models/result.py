@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
+from urllib.parse import quote
 
 from fhir_server import web
 from fhir_server.portal.models.freshness import received
@@ -116,6 +117,16 @@ class Result:
     parts: tuple[Result, ...] = ()
     arrived: datetime | None = None
     before: str = ""
+
+    @property
+    def room(self) -> str:
+        """Return the path of the pages where it is found, below that of the record."""
+        return "/measurements" if self.vital else "/results"
+
+    @property
+    def page(self) -> str:
+        """Return the path of the page of all of them, below that of the record; "" where it has no code."""
+        return f"{self.room}/{quote(self.code, safe='')}" if self.code else ""
 
     @property
     def plotted(self) -> str:

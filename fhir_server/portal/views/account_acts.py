@@ -17,11 +17,11 @@ def form(template: str, errors: dict[str, str] | None = None, *, status: int = 0
     Args:
         template: File name without `.html`.
         errors: Id of a field → what is wrong with it; shown in the summary and at the field.
-        status: HTTP status; 0 means 200, or 422 where there are errors.
+        status: HTTP status; 0 means 200, or 400 where there are errors.
         values: What the template needs.
     """
     wrong = errors or {}
     problems = [Problem(text, f"#{name}") for name, text in wrong.items()]
     shown = {name: {"text": web.say(text), "visuallyHiddenText": web.say("Error")} for name, text in wrong.items()}
     body = render_template(f"portal/account/{template}.html", errors=problems, wrong=shown, **values)
-    return make_response(body, status or (422 if wrong else 200))
+    return make_response(body, status or (400 if wrong else 200))

@@ -41,7 +41,7 @@ def _ask(who: Actor) -> Response:
             who.record(session, _ASK, f"reset {answer.reset.id} of account {answer.reset.account_id}")
             status = 200
         else:
-            status = 429 if answer.is_throttled else 422
+            status = 429 if answer.is_throttled else 400
             who.record(session, _ASK, f"field {answer.field}", status=status)
     return _page(who, asked=answer) if isinstance(answer, Asked) else _page(who, answer, status=status)
 

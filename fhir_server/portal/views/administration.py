@@ -79,4 +79,4 @@ def _page(who: Actor, client_id: str, errors: list[Problem] | None = None) -> Re
         errors=errors or (),
         answers=request.form,
     )
-    return make_response(page, 422 if errors else 200)
+    return make_response(page, 400 if errors else 200)

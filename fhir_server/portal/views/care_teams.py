@@ -47,7 +47,7 @@ def teams() -> str | Response:
         errors=problems,
         notice=_NOTICE.get(request.args.get("done", ""), ""),
     )
-    return make_response(page, 422 if problems else 200)
+    return make_response(page, 400 if problems else 200)
 
 
 def one_team(team_id: str) -> str | Response:
@@ -62,7 +62,7 @@ def one_team(team_id: str) -> str | Response:
     try:
         done = _change(who, team)
     except FhirError as error:
-        return make_response(_page(who, team, _problems(error)), error.status)
+        return make_response(_page(who, team, _problems(error)), web.page_status(error))
     return redirect("/organisation/teams?done=ended" if done == "ended" else f"{request.path}?done={done}", 303)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from fhir_server import web
 from fhir_server.identity import desk_help
 from fhir_server.portal.forms import Problem
 from fhir_server.portal.views.account_acts import actor
@@ -32,7 +33,7 @@ def help_somebody() -> Response:
     except FhirError as error:
         if error.kind not in _REFUSED:
             raise
-        return _page((Problem(error.diagnostics, "#email"),), error.status)
+        return _page((Problem(error.diagnostics, "#email"),), web.page_status(error))
     with who.act("resend-messages" if step == "resend" else "unlock-account", f"address {email}") as session:
         if step == "resend":
             desk_help.send_again(session, email, who.now)

@@ -89,7 +89,7 @@ def test_keys(client_id: str) -> Response:
     try:
         keys = client_keys.summary(client_keys.parse(client.jwks or client_keys.fetch(client.jwks_uri)))
     except client_keys.KeysUnavailable as error:
-        return make_response(_page(registration, wrong=str(error)), 422)
+        return make_response(_page(registration, wrong=str(error)), 400)
     return make_response(_page(registration, keys=keys))
 
 
@@ -139,7 +139,7 @@ def _form(filled: Mapping[str, str], errors: list[Problem] | None = None, *, cli
     page = render_template(
         "portal/developer/form.html", answers=filled, errors=errors or (), client_id=client_id, pages=_PAGES
     )
-    return make_response(page, 422 if errors else 200)
+    return make_response(page, 400 if errors else 200)
 
 
 def _credentials(registration: Registration, once: Credentials) -> Response:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from fhir_server import web
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.identifiers import nhs_number_answer
 from fhir_server.portal.models.words import NHS_NUMBER
@@ -69,7 +70,7 @@ def emergency_access() -> str | Response:
         if error.kind not in _REFUSED:
             raise
         problems = (Problem(_refusal(error), "#nhs-number" if error.kind is Kind.NOT_FOUND else ""),)
-        return make_response(_form(problems, request.form), error.status)
+        return make_response(_form(problems, request.form), web.page_status(error))
     return _opened(answer, request.form)
 
 

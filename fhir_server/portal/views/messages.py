@@ -20,11 +20,12 @@ def messages() -> str | Response:
         return redirect("/account/messages?saved=yes", 303)
     store = web.context().store
     with store.read() as session:
-        caring = any(part.role == "carer" for part in carers.identities(session, me.account.id))
+        parts = {part.role for part in carers.identities(session, me.account.id)}
     return render_template(
         "portal/messages.html",
         choice=notices.chosen(store, me.account.id),
         email=me.account.email,
-        caring=caring,
+        own="patient" in parts,
+        caring="carer" in parts,
         saved="saved" in request.args,
     )

@@ -99,7 +99,7 @@ def invite_parent() -> str | Response:
     except FhirError as error:
         if error.kind not in _REFUSED:
             raise
-        return make_response(_question(_problems(error, wrong)), error.status)
+        return make_response(_question(_problems(error, wrong)), web.page_status(error))
     if wrong:
         return make_response(_question(wrong), 400)
     return redirect("/organisation/parents?done=invited", 303)
@@ -128,7 +128,7 @@ def end_access(parent_invitation_id: str) -> str | Response:
         else:
             return redirect("/organisation/parents?done=ended", 303)
     page = render_template("portal/organisation/end_parent.html", row=_row(found, me), errors=problems)
-    return make_response(page, 422 if problems else 200)
+    return make_response(page, 400 if problems else 200)
 
 
 def _rights(me: Actor) -> Rights:

@@ -76,7 +76,7 @@ def propose_case(case_kind: str) -> str | Response:
         return _form(kind, ())
     typed = _typed(kind)
     if not isinstance(typed, Proposal):
-        return make_response(_form(kind, typed), 422)
+        return make_response(_form(kind, typed), 400)
     try:
         person_cases.propose(
             who.context.store,
@@ -90,7 +90,7 @@ def propose_case(case_kind: str) -> str | Response:
             who.record(session, "propose-person-case", str(kind), status=error.status)
         if error.kind not in _REFUSED:
             raise
-        return make_response(_form(kind, _problems(error)), error.status)
+        return make_response(_form(kind, _problems(error)), web.page_status(error))
     return redirect("/service-desk/cases?done=proposed", 303)
 
 
@@ -111,7 +111,7 @@ def one_case(case_id: str) -> Response:
             who.record(session, f"{decision}-person-case", f"case {case_id[:36]}", status=error.status)
         if error.kind not in _REFUSED:
             raise
-        return _case(who, case_id, _problems(error), error.status)
+        return _case(who, case_id, _problems(error), web.page_status(error))
     return redirect(f"/service-desk/cases?done={decision}", 303)
 
 

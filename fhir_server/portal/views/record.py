@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
-from flask import abort, render_template, request
+from flask import abort, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fhir_server.portal.calendar_file import calendar
@@ -112,14 +113,16 @@ def _observations(record: Record, category: str) -> tuple[tuple[dict[str, Any], 
     )
 
 
-def history(code: str, patient_id: str = "") -> str:
-    """Show one test or measurement over time: a chart and the same as a table."""
+def history(code: str, patient_id: str = "") -> str | Response:
+    """Show one test or measurement over time, among those of its kind: a chart and the same as a table."""
     record = open_record(patient_id)
     about = (("patient", record.reference), ("code", escaped(code)), ("_sort", "-date"))
     found, is_cut = record.road.search_most("Observation", *about)
     entries = compared(newest_first(found))
     if not entries:
         abort(404)
+    if not request.path.startswith(room := f"{record.root}{entries[0].room}/"):
+        return redirect(f"{room}{quote(code, safe='')}")
     return render_template(
         "portal/record/history.html",
         record=record,

@@ -79,4 +79,4 @@ def _page(who: Actor, request_id: str, errors: list[Problem] | None = None) -> R
         may_approve=found.state is identity.RequestState.CHECKED and found.checked_by != who.account.id,
         is_open=found.state in {identity.RequestState.NEW, identity.RequestState.CHECKED},
     )
-    return make_response(page, 422 if errors else 200)
+    return make_response(page, 400 if errors else 200)

@@ -14,8 +14,8 @@ from fhir_server.portal.models import exceptions, viewers
 from fhir_server.portal.models import sharing as model
 from fhir_server.portal.models.any_entry import TYPES, any_entry
 from fhir_server.portal.models.labels import BY_CODE, LABELS, SYSTEM
+from fhir_server.portal.models.result import result
 from fhir_server.portal.models.sharing import Grantee, Share
-from fhir_server.portal.models.words import code_of
 from fhir_server.portal.views import visits
 from fhir_server.portal.views.directory import find_grantees, grantee_of
 from fhir_server.portal.views.sharing import own_record, tell_family
@@ -189,7 +189,4 @@ def _page_of(record: Record, resource: dict[str, Any]) -> str:
     kind = str(resource["resourceType"])
     if kind == "DocumentReference":
         return f"{record.root}/letters/{resource['id']}"
-    code = code_of(resource.get("code"))
-    if kind == "Observation" and code:
-        return f"{record.root}/results/{code}"
-    return record.root
+    return f"{record.root}{result(resource).page}" if kind == "Observation" else record.root

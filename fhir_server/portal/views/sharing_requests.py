@@ -12,6 +12,7 @@ from typing import Final
 from flask import abort, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from fhir_server import web
 from fhir_server.identity import sharing_requests as identity
 from fhir_server.portal.forms import Problem, day_answer
 from fhir_server.portal.identifiers import nhs_number_answer
@@ -58,7 +59,7 @@ def ask_for_access() -> str | Response:
         if error.kind not in _REFUSED:
             raise
         href = "#reason" if error.kind is Kind.INVALID_VALUE else ""
-        return make_response(_form((Problem(error.diagnostics, href),)), error.status)
+        return make_response(_form((Problem(error.diagnostics, href),)), web.page_status(error))
     return redirect("/patients/requests?done=asked", 303)
 
 

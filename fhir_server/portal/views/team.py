@@ -56,7 +56,7 @@ def invite_colleague() -> str | Response:
         named = ((issue.diagnostics, issue.expression[0] if issue.expression else "") for issue in error.issues)
         problems = [Problem(text, f"#{name}" if name else "") for text, name in named]
         page = render_template("portal/organisation/invite_colleague.html", errors=problems, answers=typed)
-        return make_response(page, 422 if error.kind is Kind.INVALID_VALUE else error.status)
+        return make_response(page, web.page_status(error))
     return redirect("/organisation/team?done=invited", 303)
 
 
