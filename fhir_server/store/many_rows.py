@@ -116,19 +116,39 @@ def _copy(session: Session, table: Table, rows: Sequence[tuple[Any, ...]]) -> No
 def _exchange(before: bytes, count: int, cleared: tuple[tuple[str, str], ...], filled: tuple[Table, ...]) -> bytes:
     """Return one statement of a DELETE and an INSERT per table, whose parameters follow the `count` of `before`.
 
-    Those are the value that rows are deleted by, if any are, and an array for each column in turn.
+    Those are the value that rows are deleted by, if any are, and an array for each column in turn. A row that goes and
+    comes again stays: most of an update changes little, and each row costs the index entries that it has.
     """
-    number = count + bool(cleared)
-    steps = [f"DELETE FROM {table} WHERE {column} = ${number}" for table, column in cleared]
+    number, going = count + bool(cleared), dict(cleared)
+    value = f"${number}"
+    comings: list[str] = []
+    steps: list[str] = []
     for table in filled:
         columns, arrays = _columns(table, is_postgresql=True), []
         for column in columns:
             number += 1
             arrays.append(f"${number}::{column.sql_type}[]")
         names = ", ".join(column.name for column in columns)
-        steps.append(f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({', '.join(arrays)})")
+        rows = f"SELECT * FROM unnest({', '.join(arrays)}) AS coming ({names})"
+        into = f"INSERT INTO {table.name} ({names})"
+        by = going.pop(table.name, None)
+        if by is None:
+            steps.append(f"{into} {rows}")
+            continue
+        same = " AND ".join(f"kept.{column.name} IS NOT DISTINCT FROM coming.{column.name}" for column in columns)
+        coming = f"coming_{len(comings)}"
+        comings.append(f"{coming} AS MATERIALIZED ({rows})")
+        steps.append(
+            f"DELETE FROM {table.name} AS kept WHERE {by} = {value} "
+            f"AND NOT EXISTS (SELECT FROM {coming} AS coming WHERE {same})"
+        )
+        steps.append(
+            f"{into} SELECT * FROM {coming} AS coming "
+            f"WHERE NOT EXISTS (SELECT FROM {table.name} AS kept WHERE kept.{by} = {value} AND {same})"
+        )
+    steps += [f"DELETE FROM {table} WHERE {by} = {value}" for table, by in going.items()]
     last = before.removeprefix(b"WITH ").decode() if before else steps.pop()
-    named = ", ".join(f"step_{number} AS ({step})" for number, step in enumerate(steps))
+    named = ", ".join([*comings, *(f"step_{number} AS ({step})" for number, step in enumerate(steps))])
     if before:
         return f"WITH {named}, {last}".encode() if named else before
     return f"WITH {named} {last}".encode() if named else last.encode()

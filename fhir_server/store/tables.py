@@ -49,7 +49,7 @@ resource = Table(
     Column("date_hi", BigInteger),
     Column("content", LargeBinary),
 )
-Index("ix_resource_patient_date", resource.c.type, resource.c.patient, resource.c.date_lo.desc())
+Index("ix_resource_patient_date", resource.c.type, resource.c.patient, resource.c.date_lo.desc(), resource.c.date_hi)
 Index("ix_resource_patient_code", resource.c.type, resource.c.patient, resource.c.code, resource.c.date_lo.desc())
 Index("ix_resource_date", resource.c.type, resource.c.date_lo, resource.c.key)
 Index("ix_resource_updated", resource.c.type, resource.c.updated_at, resource.c.key)
