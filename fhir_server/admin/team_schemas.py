@@ -85,7 +85,7 @@ class Professional(Schema):
 
     id = fields.String()
     name = fields.String()
-    email = fields.String()
+    email = fields.String(metadata=_said("Empty for whom the organisation's own system only named in a role"))
     reference = fields.String(metadata=_said("`Practitioner/…`"))
     may_break_glass = fields.Boolean()
 

@@ -109,7 +109,7 @@ def list_professionals() -> dict[str, Any]:
     """List the professionals of the organisation who can sign in, by name."""
     principal, account = person_of(*_COORDINATOR)
     with context().store.read() as session:
-        found = leaving.team(session, account.organization, context().now())
+        found = leaving.shown(session, account.organization, context().now())
     audit_unchanged(principal, f"{len(found)} professionals")
     return {"professionals": found}
 

@@ -5,6 +5,7 @@ The right itself is the PractitionerRole: the caller ends that over the road; no
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from fhir_server.access.closure import closure
@@ -23,13 +24,14 @@ from fhir_server.store import (
     pending_proofs,
     sessions,
     sharing_requests,
+    workplaces,
 )
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
 from fhir_server.store.instants import to_us
 from fhir_server.store.keys import key_of_reference
 
-__all__ = ["Account", "end_access", "has_left", "let_go", "member", "team"]
+__all__ = ["Account", "end_access", "has_left", "is_named_only", "let_go", "member", "shown", "team"]
 
 
 def team(session: Session, organization: str, now: datetime) -> tuple[Account, ...]:
@@ -41,6 +43,19 @@ def team(session: Session, organization: str, now: datetime) -> tuple[Account, .
         each
         for each in accounts.with_role(session, Role.PROFESSIONAL)
         if each.organization == organization or key_of_reference(each.reference) in here
+    )
+
+
+def shown(session: Session, organization: str, now: datetime) -> tuple[Account, ...]:
+    """Return the team as its coordinator sees it: without the address of whom the organisation only named.
+
+    INVARIANT: an organisation's own system writes a role for anybody in the directory. What is somebody's own, such as
+    their address, is for the organisation of their account and for those that they said yes to.
+    """
+    joined = workplaces.members(session, organization)
+    return tuple(
+        each if each.organization == organization or each.id in joined else replace(each, email="")
+        for each in team(session, organization, now)
     )
 
 
@@ -56,13 +71,24 @@ def member(session: Session, organization: str, account_id: str, now: datetime) 
     return found
 
 
+def is_named_only(session: Session, account: Account, organization: str) -> bool:
+    """Return whether an organisation's system says that somebody works there, and they never did."""
+    return organization not in {account.organization, *workplaces.joined(session, account.id)}
+
+
 def end_access(session: Session, leaver: Account, organization: str, now: datetime) -> tuple[str, ...]:
     """End sessions, apps, remembered devices and open requests of somebody at once; return the sessions that ended.
 
     Somebody who works nowhere else cannot sign in any more; others sign in again, as what they still are. The caller
-    has ended the role in the organisation. INVARIANT: no invitation from before brings them back.
+    has ended the role in the organisation; of whom the organisation only named, that is all there is to end.
+    INVARIANT: no invitation from before brings them back.
     """
     account_requests.withdraw(session, leaver.reference, organization)
+    named_only, joined = is_named_only(session, leaver, organization), workplaces.joined(session, leaver.id)
+    workplaces.leave(session, leaver.id, organization)
+    queue(session, Notice.SECURITY_CHANGED, leaver.email, now, what="An organisation ended your access to its work.")
+    if named_only:
+        return ()
     ended = sessions.end_all(session, leaver.id, now)
     for grant in oauth.grants_of(session, leaver.id, now):
         oauth.revoke_grant(session, grant.id, now)
@@ -73,9 +99,8 @@ def end_access(session: Session, leaver: Account, organization: str, now: dateti
     if not left.organizations:
         accounts.set_active(session, leaver.id, active=False, now=now)
     elif key_of_reference(leaver.organization) not in left.organizations:
-        elsewhere = next(iter(sorted(left.organization_ids.values())), "")
-        accounts.set_organization(session, leaver.id, f"Organization/{elsewhere}" if elsewhere else "")
-    queue(session, Notice.SECURITY_CHANGED, leaver.email, now, what="An organisation ended your access to its work.")
+        current = (each for each in joined if key_of_reference(each) in left.organizations)
+        accounts.set_organization(session, leaver.id, next(current, ""))
     return ended
 
 

@@ -23,6 +23,7 @@ from fhir_server.interactions.model import Code, Context, Interaction
 from fhir_server.interactions.perform import perform, record_administration, record_sign_in
 from fhir_server.operations import end_break_glass
 from fhir_server.spec.outcome import FhirError, Kind
+from fhir_server.store import workplaces
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
 from fhir_server.store.keys import key_of_reference
@@ -110,6 +111,8 @@ def arrive(context: Context, provider: Provider, subject: str, clinician: Clinic
                 now=context.now(),
                 bound=partial(_note, context, session, provider, found.account, _BOUND),
             )
+            if arrival.result is Result.SIGNED_IN and not is_own:
+                workplaces.join(session, found.account.id, place.organization, context.now())
         return Came(arrival, found.account.reference, place.organization)
     with context.store.read() as session:
         if not ehr_accounts.can_open(session, clinician):

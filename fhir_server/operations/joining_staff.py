@@ -25,7 +25,7 @@ from fhir_server.interactions.perform import record_administration
 from fhir_server.operations.service_acts import create, service_job
 from fhir_server.spec.values import instant_text
 from fhir_server.store import account_requests as rows
-from fhir_server.store import accounts
+from fhir_server.store import accounts, workplaces
 from fhir_server.store.accounts import Account
 from fhir_server.store.database import Session
 from fhir_server.store.instants import to_us
@@ -66,6 +66,7 @@ def join(context: Context, principal: Principal, account: Account, token: str) -
             job = service_job(session, principal, context)
             create(job, role(request.practitioner, request.organization, own.name, request.job, now))
             finishing.finish(job)
+        workplaces.join(session, own.id, request.organization, now)
         account_changes.tell(session, own, _TOLD, now)
         about = f"request {request.id} {request.organization}"
         record_administration(context, session, principal, action="join-organisation", description=about)

@@ -52,6 +52,15 @@ portal_session = Table(
 )
 Index("ix_portal_session_account", portal_session.c.account_id)
 
+workplace = Table(
+    "workplace",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("organization", Text, primary_key=True),
+    Column("joined_at", BigInteger, nullable=False),
+)
+Index("ix_workplace_organization", workplace.c.organization)
+
 account_link = Table(
     "account_link",
     metadata,

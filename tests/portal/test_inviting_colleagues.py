@@ -134,6 +134,7 @@ def test_who_works_elsewhere_says_yes_with_their_account_and_gains_nothing_befor
     assert roles(server, GP) == {practice, trust}
     assert seen(server, GP) > before
     assert "Helen Ashworth" in nadia.get(TEAM).partition("With an account")[2]
+    assert GP in nadia.get(TEAM), "who said yes is a colleague"
     assert sent(server, "security-changed", GP), "told at the address of the account"
     assert doctor.send(link, {}, page="/contact").status_code == 404, "the link works once"
     assert nadia.send(f"{TEAM}/invite", helen).status_code == 409, "works here now"

@@ -93,6 +93,34 @@ def test_another_organisations_professional_is_out_of_reach(server: Server) -> N
     assert re.search(r'href="/organisation/team/[^"]+/leave"', page)
 
 
+def test_whom_a_feed_only_names_shows_no_address_and_loses_that_role_alone(server: Server) -> None:
+    """A trust's system writes a role for a doctor of a practice, who knows nothing of it."""
+    with server.store.read() as session:
+        doctor, nadia = accounts.by_email(session, GP), accounts.by_email(session, COORDINATOR)
+    assert doctor is not None
+    assert nadia is not None
+    feed, here = server.token(nadia.organization), Person(server, COORDINATOR)
+    own = server.token(f"account:{nadia.id}", "user/*.cruds", account_id=nadia.id, organization=nadia.organization)
+    role = {"resourceType": "PractitionerRole", "practitioner": {"reference": doctor.reference},
+            "organization": {"reference": nadia.organization}, "active": True}  # fmt: skip
+    made = server.post("/PractitionerRole", feed, role)
+    page, bearer = here.get("/organisation/team"), {"Authorization": f"Bearer {own}"}
+    listed = server.app.test_client().get("/api/v1/professionals", headers=bearer).get_json()["professionals"]
+    [shown] = [each for each in listed if each["id"] == doctor.id]
+    assert (doctor.name in page, GP in page, shown["email"]) == (True, False, "")
+    assert all(each["email"] for each in listed if each["id"] != doctor.id)
+
+    signed_in, path = Person(server, GP), leave_link(page, doctor.name)
+    asked = here.get(path)
+    assert (GP in asked, "their account is not touched" in asked) == (False, True)
+    assert "Their access has ended" in here.follow(here.send(path, {"understood": "yes"}))
+    assert server.get(f"/PractitionerRole/{made['id']}", server.operator())["active"] is False
+    signed_in.get("/patients")
+    with server.store.read() as session:
+        assert accounts.by_id(session, doctor.id) == doctor, "home, emergency access and account are theirs"
+    assert sent(server, "security-changed", GP)
+
+
 def test_who_left_comes_back_at_the_same_address_as_somebody_new(server: Server, colleague: seed_data.Account) -> None:
     nadia, op = Person(server, COORDINATOR), server.operator()
     entry = server.get(f"/{colleague.reference}", op)

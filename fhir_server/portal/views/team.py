@@ -31,7 +31,7 @@ def team() -> str:
     """List the professionals of the organisation."""
     me = actor()
     with me.context.store.read() as session:
-        members = leaving.team(session, me.account.organization, me.now)
+        members = leaving.shown(session, me.account.organization, me.now)
         waiting = inviting_staff.waiting(session, me.account.organization)
     return render_template(
         "portal/organisation/team.html",
@@ -93,11 +93,13 @@ def leave(account_id: str) -> str | Response:
     me, way = actor(), road()
     with me.context.store.read() as session:
         leaver = leaving.member(session, me.account.organization, account_id, me.now)
+        named_only = leaving.is_named_only(session, leaver, me.account.organization)
     here = _roles(way, leaver, me.account.organization)
     if request.method == "GET" or request.form.get("understood") != "yes":
         problems = () if request.method == "GET" else (Problem("Tick the box to confirm", "#understood"),)
         titles = [concepts(role.get("code")) for role in here]
-        page = render_template("portal/organisation/leave.html", leaver=leaver, titles=titles, errors=problems)
+        shown = {"leaver": leaver, "titles": titles, "named_only": named_only}
+        page = render_template("portal/organisation/leave.html", **shown, errors=problems)
         return make_response(page, 400 if problems else 200)
     leaving_staff.leave(me.context, me.person.principal, me.account, account_id)
     return redirect("/organisation/team?done=left", 303)
