@@ -245,21 +245,18 @@ def mistakes_shown(page: Page, site: Site, path: str, checker: Checker) -> Itera
 
 def every_way(page: Page, devtools: CDPSession) -> Iterator[str]:
     """Yield what is wrong on every screen, in the page's colours and in forced ones, with and without scripts."""
-    for runs in (True, False):
+    for runs, size in itertools.product((False, True), (ZOOMED, DESK, PHONE)):
+        page.set_viewport_size(size)
         devtools.send("Emulation.setScriptExecutionDisabled", {"value": not runs})
         page.reload()
         page.wait_for_load_state()
         devtools.send("Emulation.setScriptExecutionDisabled", {"value": False})
         page.evaluate(AXE_SCRIPT)
-        for colours, size in itertools.product(("none", "active"), (PHONE, ZOOMED, DESK)):
-            page.emulate_media(forced_colors="active" if colours == "active" else "none")
-            page.set_viewport_size(size)
-            way = f"{size['width']} px, scripts {runs}, forced colours {colours}"
-            yield from (f"{way}: {each}" for each in (*broken_rules(page, RULES), *too_wide(page)))
-    page.emulate_media(forced_colors="none")
-    page.reload()
-    page.wait_for_load_state()
-    page.evaluate(AXE_SCRIPT)
+        way = f"{size['width']} px, {'with' if runs else 'without'} scripts"
+        yield from (f"{way}: {each}" for each in (*broken_rules(page, RULES), *too_wide(page)))
+        page.emulate_media(forced_colors="active")
+        yield from (f"{way}, forced colours: {each}" for each in (*broken_rules(page, RULES), *too_wide(page)))
+        page.emulate_media(forced_colors="none")
 
 
 def on_paper(page: Page) -> list[str]:

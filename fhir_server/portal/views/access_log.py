@@ -130,7 +130,8 @@ def names_of(way: Road, events: list[dict[str, Any]]) -> dict[str, str]:
     """Return the names of the people, organisations and apps that events name by reference or id."""
     named = parties(events)
     clients = [name for name in named if "/" not in name and name not in _OWN_NAMES]
-    return _OWN_NAMES | directory.names(way, named) | apps.names(web.context().store, clients)
+    ours = {name: web.say(text) for name, text in _OWN_NAMES.items()}
+    return ours | directory.names(way, named) | apps.names(web.context().store, clients)
 
 
 def own_log() -> Record:
