@@ -28,6 +28,7 @@ from fhir_server.spec.definitions import Definitions
 from fhir_server.spec.values import parse_reference
 from fhir_server.store.database import Session
 from fhir_server.store.keys import hash64, reference_key
+from fhir_server.store.prepared import Plan
 from fhir_server.store.visibility import Visibility, readable
 
 Json = Mapping[str, Any]
@@ -131,7 +132,9 @@ class Terminology:
             return False
         if types not in self._contained:
             question = prepare.Question("contained types", types, ())
-            found = prepare.run(self.session, self.visibility, question, lambda _: contained.any_of(types))
+            found = prepare.run(
+                self.session, self.visibility, question, lambda _: contained.any_of(types), Plan.ANY_VALUES
+            )
             self._contained[types] = found.first() is not None
         return self._contained[types]
 

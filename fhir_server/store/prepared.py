@@ -18,7 +18,6 @@ from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from fhir_server.store import wire
 from fhir_server.store.database import PLAN, Session
 
 _LIMIT = 4096
@@ -145,7 +144,7 @@ def plan_for(session: Session, plan: Plan) -> None:
     """Let PostgreSQL plan the statements that follow this way, until another is asked for or the transaction ends."""
     if not session.is_postgresql or session.info.get(PLAN, Plan.ANY_VALUES) is plan:
         return
-    wire.command(session.driver, _SET[plan])
+    session.run(_SET[plan], ())
     session.info[PLAN] = plan
 
 
