@@ -117,7 +117,7 @@ def upload_invitations() -> tuple[dict[str, Any], int, dict[str, str]]:
         raise FhirError(Kind.UNSUPPORTED_MEDIA_TYPE, "The body must be text/csv")
     content = request.stream.read(invitation_files.MOST_BYTES + 1)
     with here.store.write() as session:
-        batch = invitation_files.upload(session, account, content, here.now())
+        batch, _ = invitation_files.upload(session, account, content, here.now())
         shown = _file(batch, invitation_files.counts(session, batch))
         audit(session, principal, f"file {batch.id}", status=202)
     return shown, 202, {"Location": f"/api/v1/invitation-files/{batch.id}"}

@@ -45,8 +45,10 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _REPORTED: Final = 1_000
 
 
-def upload(session: Session, coordinator: Account, content: bytes, now: datetime) -> Batch:
-    """Take a file; a worker invites its people. The same file of an organisation again is the one taken before.
+def upload(session: Session, coordinator: Account, content: bytes, now: datetime) -> tuple[Batch, bool]:
+    """Take a file, whose people a worker invites; return it, and whether it was not here before.
+
+    The same file of an organisation again is the one taken before.
 
     Args:
         session: The transaction of the upload.
@@ -60,13 +62,13 @@ def upload(session: Session, coordinator: Account, content: bytes, now: datetime
     digest = hashlib.sha256(content).hexdigest()
     known = invitation_batches.by_content(session, coordinator.organization, digest)
     if known is not None and known.uploaded_at + _SAME_FILE_FOR > now:
-        return known
+        return known, False
     rows = tuple(_rows(_text(content)))
     if not rows:
         raise _wrong("The file has a heading, but nobody in it")
     batch = Batch(str(uuid.uuid4()), coordinator.organization, coordinator.id, now, digest, len(rows))
     invitation_batches.add(session, batch, rows)
-    return batch
+    return batch, True
 
 
 def listed(session: Session, coordinator: Account) -> tuple[Batch, ...]:

@@ -5,7 +5,6 @@ The code of the link is on it and nowhere else; the second code goes by text mes
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -13,9 +12,9 @@ import segno
 from fpdf import FPDF
 
 from fhir_server import web
+from fhir_server.portal import fonts
 
 _LARGE, _NORMAL = 20, 14
-_LATIN_1_END: Final = 256
 _QR_SIDE_MM: Final = 40.0
 
 
@@ -46,6 +45,7 @@ def pdf(invitation: Printed, code: str, sender: str) -> bytes:
     brand, address = web.current().brand_name, f"{web.current().base_url}/register"
     last_day = f"{invitation.expires_at.day} {invitation.expires_at:%B %Y}"
     page = FPDF(format="A4")
+    fonts.embed(page)
     page.set_lang("en-GB")
     page.set_title(f"Your invitation to {brand}")
     page.set_margin(25)
@@ -68,27 +68,19 @@ def pdf(invitation: Printed, code: str, sender: str) -> bytes:
 
 
 def _line(page: FPDF, text: str, size: int, *, bold: bool = False, after_mm: float = 3) -> None:
-    page.set_font("Helvetica", "B" if bold else "", size)
-    page.multi_cell(0, size * 0.5, _printable(text), align="L", new_x="LMARGIN", new_y="NEXT")
+    page.set_font(fonts.FAMILY, "B" if bold else "", size)
+    page.multi_cell(0, size * 0.5, text, align="L", new_x="LMARGIN", new_y="NEXT")
     page.ln(after_mm)
 
 
 def _picture(page: FPDF, address: str) -> None:
     modules = tuple(segno.make(address, error="m").matrix)
     side = _QR_SIDE_MM / len(modules)
+    if page.will_page_break(_QR_SIDE_MM):
+        page.add_page()
     left, top = page.get_x(), page.get_y()
     for row, line in enumerate(modules):
         for column, is_dark in enumerate(line):
             if is_dark:
                 page.rect(left + column * side, top + row * side, side, side, style="F")
     page.set_y(top + _QR_SIDE_MM + 5)
-
-
-def _printable(text: str) -> str:
-    """Return a text in the letters of the standard fonts, which every reader of PDF has: no font is embedded."""
-    decomposed = "".join(c if _fits(c) else unicodedata.normalize("NFKD", c) for c in text)
-    return "".join(c for c in decomposed.replace("\u2019", "'").replace("\u2018", "'") if _fits(c))
-
-
-def _fits(character: str) -> bool:
-    return ord(character) < _LATIN_1_END

@@ -1,7 +1,6 @@
 """A record as a PDF to print or to give to somebody: what matters most first, each entry with its source and date.
 
-Letters are listed, not copied: each is a file of its own. The fonts are embedded, so that no sign of a name or an
-amount is lost.
+Letters are listed, not copied: each is a file of its own.
 """
 
 from __future__ import annotations
@@ -9,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Final
 
 from fpdf import FPDF
 
+from fhir_server.portal import fonts
 from fhir_server.portal.models.appointment import Visit
 from fhir_server.portal.models.letter import Letter
 from fhir_server.portal.models.person import Person
@@ -21,8 +19,6 @@ from fhir_server.portal.models.result import Result
 from fhir_server.portal.models.summary import Entry, Summary
 from fhir_server.portal.models.words import LONDON, moment_of
 
-_FONTS: Final = Path(__file__).parent / "static" / "vendor" / "fonts"
-_FAMILY: Final = "DejaVu"
 _TITLE, _HEADING, _TEXT, _SMALL = 18, 13, 10, 8
 
 
@@ -57,12 +53,11 @@ class _Page(FPDF):
     def __init__(self, foot: str) -> None:
         super().__init__(format="A4")
         self._foot = foot
-        for style, name in (("", "DejaVuSans.ttf"), ("B", "DejaVuSans-Bold.ttf")):
-            self.add_font(_FAMILY, style, str(_FONTS / name))
+        fonts.embed(self)
 
     def footer(self) -> None:
         self.set_y(-15)
-        self.set_font(_FAMILY, "", _SMALL)
+        self.set_font(fonts.FAMILY, "", _SMALL)
         self.cell(0, 8, f"{self._foot} · page {self.page_no()} of {{nb}}", align="C")
 
 
@@ -165,6 +160,6 @@ def _line(page: FPDF, text: str, size: int = _TEXT, *, bold: bool = False, after
     if not text:
         page.ln(after_mm)
         return
-    page.set_font(_FAMILY, "B" if bold else "", size)
+    page.set_font(fonts.FAMILY, "B" if bold else "", size)
     page.multi_cell(0, size * 0.5, text, align="L", new_x="LMARGIN", new_y="NEXT")
     page.ln(after_mm)

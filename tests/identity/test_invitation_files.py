@@ -30,7 +30,7 @@ def store(database_url: str) -> Iterator[Store]:
 def _upload(store: Store, content: bytes | str, now: datetime = NOW) -> tuple[files.Batch, tuple[BatchRow, ...]]:
     data = content if isinstance(content, bytes) else content.encode()
     with store.write() as session:
-        batch = files.upload(session, COORDINATOR, data, now)
+        batch, _ = files.upload(session, COORDINATOR, data, now)
         return batch, invitation_batches.rows(session, batch.id, limit=files.MOST_ROWS)
 
 

@@ -6,6 +6,7 @@ import io
 import re
 
 import pytest
+from pypdf import PdfReader
 
 from fhir_server.identity import invitation_files
 from fhir_server.operations import inviting_files
@@ -80,6 +81,8 @@ def test_a_file_is_worked_through_line_by_line_and_reported(server: Server) -> N
 def test_a_file_uploaded_twice_invites_nobody_twice(server: Server) -> None:
     nadia = Person(server, COORDINATOR)
     page = upload(nadia, HEADING + ANN)
+    assert "known" not in page
+    assert upload(nadia, HEADING + ANN) == f"{page}?known=yes", "a second click"
     work(server)
     server.clock.advance(minutes=1)
     assert upload(nadia, HEADING + ANN) == f"{page}?known=yes"
@@ -152,12 +155,13 @@ def test_the_list_is_narrowed_by_state_and_name(server: Server) -> None:
 
 def test_a_letter_is_made_once_and_its_code_opens_the_invitation(server: Server) -> None:
     nadia = Person(server, COORDINATOR)
-    nadia.follow(nadia.send("/organisation/invite", INVITED | {"email": ""}))
+    nadia.follow(nadia.send("/organisation/invite", INVITED | {"email": "", "given": "Łukasz", "family": "Żółć"}))
     (made,) = invited(server)
     assert queued(server) == []
     answer = nadia.send(f"/organisation/invitations/{made.id}/letter", {})
     assert (answer.status_code, answer.content_type) == (200, "application/pdf")
-    assert answer.data.startswith(b"%PDF")
+    [sheet] = PdfReader(io.BytesIO(answer.data)).pages
+    assert "Łukasz Żółć" in " ".join(sheet.extract_text().split())
     assert answer.headers["Cache-Control"] == "no-store"
     assert queued(server) == ["invitation-letter-code"]
     assert nadia.send(f"/organisation/invitations/{made.id}/letter", {}).status_code == 400

@@ -30,13 +30,12 @@ def files() -> BaseResponse:
     content = sent.stream.read(identity.MOST_BYTES + 1)
     try:
         with who.act("upload-invitations") as session:
-            batch = identity.upload(session, who.account, content, who.now)
+            batch, is_new = identity.upload(session, who.account, content, who.now)
     except FhirError as error:
         if error.kind is not Kind.INVALID_VALUE:
             raise
         return _page(who, error.diagnostics)
-    known = "?known=yes" if batch.uploaded_at != who.now else ""
-    return redirect(f"/organisation/files/{batch.id}{known}", 303)
+    return redirect(f"/organisation/files/{batch.id}{'' if is_new else '?known=yes'}", 303)
 
 
 def one_file(batch_id: str) -> str:
