@@ -30,7 +30,7 @@ _NAMESPACE: Final = uuid.UUID("6a4d8a0e-5d0f-4b0e-9a51-3f5d2f6f7c11")
 
 
 def work(context: Context) -> int:
-    """Invite the next people of the oldest file that waits; return how many lines were done."""
+    """Invite the next people of the file whose turn it is; return how many lines were done."""
     with context.store.read() as session:
         if not invitation_batches.any_due(session, context.now()):
             return 0
@@ -47,7 +47,7 @@ def work(context: Context) -> int:
     for row in rows:
         is_over = _do(context, batch, row, account, principal) and is_over
     with context.store.write() as session:
-        invitation_batches.release(session, batch.id, finished_at=context.now() if is_over else None)
+        invitation_batches.release(session, batch.id, context.now(), is_over=is_over)
         if is_over and account is not None and account.active:
             queue(session, Notice.INVITATIONS_DONE, account.email, context.now(), batch=batch.id)
     return len(rows)

@@ -119,10 +119,10 @@ def rows(session: Session, batch_id: str, *, state: str = "", after: int = 0, li
 
 
 def lease(session: Session, now: datetime, until: datetime) -> Batch | None:
-    """Take the oldest file that has lines to do, so that no other worker takes it before an instant."""
+    """Take the file that has waited longest for its turn, so that no other worker takes it before an instant."""
     row = invitation_batch.c
     due = select(row.id).where(row.finished_at.is_(None), row.leased_until <= to_us(now))
-    for (batch_id,) in session.connection.execute(due.order_by(row.uploaded_at).limit(5)).all():
+    for (batch_id,) in session.connection.execute(due.order_by(row.leased_until, row.uploaded_at).limit(5)).all():
         take = update(invitation_batch).where(row.id == batch_id, row.leased_until <= to_us(now))
         if session.connection.execute(take.values(leased_until=to_us(until))).rowcount == 1:
             return by_id(session, batch_id)
@@ -136,9 +136,9 @@ def any_due(session: Session, now: datetime) -> bool:
     return session.connection.execute(due).first() is not None
 
 
-def release(session: Session, batch_id: str, *, finished_at: datetime | None) -> None:
-    """Let a file go again, finished or not."""
-    values = {"leased_until": 0, "finished_at": to_us(finished_at) if finished_at else None}
+def release(session: Session, batch_id: str, now: datetime, *, is_over: bool) -> None:
+    """Let a file go again, finished or not. Others have their turn first, so that none waits for a long one."""
+    values = {"leased_until": to_us(now), "finished_at": to_us(now) if is_over else None}
     session.connection.execute(update(invitation_batch).where(invitation_batch.c.id == batch_id).values(values))
 
 

@@ -125,7 +125,7 @@ def test_the_same_file_twice_is_one_file_and_is_forgotten_in_time(store: Store) 
     again, _ = _upload(store, HEADING + ANN, NOW + timedelta(days=1))
     assert again.id == first.id
     with store.write() as session:
-        invitation_batches.release(session, first.id, finished_at=NOW)
+        invitation_batches.release(session, first.id, NOW, is_over=True)
         assert files.prune(session, NOW + files.KEPT_FOR) == 0
         assert files.prune(session, NOW + files.KEPT_FOR + timedelta(seconds=1)) == 1
         assert invitation_batches.rows(session, first.id, limit=10) == ()

@@ -78,6 +78,18 @@ def test_a_file_is_worked_through_line_by_line_and_reported(server: Server) -> N
     assert events(server, "upload-invitations") == 1
 
 
+def test_a_short_file_does_not_wait_for_a_long_one(server: Server) -> None:
+    nadia, base = Person(server, COORDINATOR), server.app.extensions["fhir"].base
+    long = upload(nadia, HEADING + BEN.replace("Ben", "=Ben") * 30 + ANN.replace("943 476 5919", "1") * 60)
+    server.clock.advance(seconds=1)
+    short = upload(nadia, HEADING + ANN)
+    for _ in range(2):
+        server.clock.advance(seconds=1)
+        inviting_files.work(base)
+    assert "1 of 1" in nadia.get(short)
+    assert "55 of 90" in nadia.get(long)
+
+
 def test_a_file_uploaded_twice_invites_nobody_twice(server: Server) -> None:
     nadia = Person(server, COORDINATOR)
     page = upload(nadia, HEADING + ANN)
