@@ -66,12 +66,17 @@ class Actor:
 def parts(person: SignedIn, context: Context) -> tuple[Principal, ...]:
     """Return whoever is signed in as each caller that their account stands for: themselves, then as carer of each.
 
-    INVARIANT: each part is a caller of its own, so that what several may see is never seen by one.
+    INVARIANT: each part is a caller of its own, so that what several may see is never seen by one. Whom a professional
+    chose to work for, they work for with apps as well.
     """
+    now = context.now()
     with context.store.read() as session:
         found = carers.identities(session, person.account.id) or (person.account,)
         return tuple(
-            tokens.for_account(session, each, person.auth_time, person.session_id, context.now()) for each in found
+            person.principal
+            if each.reference == person.principal.subject
+            else tokens.for_account(session, each, person.auth_time, person.session_id, now)
+            for each in found
         )
 
 

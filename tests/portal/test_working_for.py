@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fhir_server import web
+from fhir_server.web import acting
 from tests.portal.conftest import AMELIA, CONSULTANT, COORDINATOR, GP, Person
 from tests.portal.test_entries import LETTER, added
 from tests.portal.test_inviting_colleagues import HELEN, TRUST, account, invited
@@ -85,6 +87,16 @@ def test_emergency_access_is_not_taken_along(server: Server, doctor: Person) -> 
     assert doctor.send("/emergency-access", EMERGENCY).status_code == 403
     choose(server, doctor, account(server, GP).organization)
     doctor.get("/emergency-access")
+
+
+def test_apps_that_are_connected_then_work_for_it_too(server: Server, doctor: Person) -> None:
+    choose(server, doctor, TRUST)
+    with doctor.client:
+        doctor.get("/account")
+        person = web.signed_in()
+        assert person is not None
+        [part] = acting.parts(person, web.context())
+    assert (part.organization, part.may_break_glass) == (TRUST, False)
 
 
 def test_the_choice_ends_with_the_session_and_with_the_role(server: Server, doctor: Person) -> None:
