@@ -14,6 +14,7 @@ from sqlalchemy import Row
 from fhir_server.store.database import Session
 from fhir_server.store.visibility import ONE_PATIENT, Look, Visibility
 
+_SHORT_PAGE = 20
 Looks = Sequence[tuple[Look, Mapping[str, Any]]]
 """Looks to take until one tells, each with the further values that its statement needs."""
 
@@ -32,6 +33,11 @@ def at_few_rows(
     if not session.is_postgresql or not visibility.adds_up(types):
         return ((Look.EXACT, {}),)
     return (Look.LIKELY, {} if patient is None else {ONE_PATIENT: patient}), (Look.EXACT, {})
+
+
+def at_page(session: Session, visibility: Visibility, types: Sequence[str], count: int) -> Looks:
+    """Return how to look at a page of the records of many: of one that is long, sums mostly do not tell of some row."""
+    return at_few_rows(session, visibility, types) if count <= _SHORT_PAGE else ((Look.EXACT, {}),)
 
 
 def first_that_tells(

@@ -121,10 +121,15 @@ def _walked(
         assert found is not None  # noqa: S101 - so it was with the values
         return found
 
-    fixed = (_fixed(request), window)
-    question = prepare.Question("search walk", fixed, asked)
-    plan = Plan.ANY_VALUES
-    page = prepare.run(session, visibility, question, lambda asked: way(asked).page(visibility, window), plan).all()
+    def rows_of(look: Look, _: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        def build(asked: _Asked) -> Select[Any]:
+            return way(asked).page(visibility, window, look)
+
+        question = prepare.Question("search walk", (*fixed, look), asked)
+        return prepare.run(session, visibility, question, build, plan).all()
+
+    fixed, plan = (_fixed(request), window), Plan.ANY_VALUES
+    page = looks.first_that_tells(looks.at_page(session, visibility, request.types, request.count), rows_of)
     if len(page) > request.count or way(asked).is_partial:
         return page, len(page) > request.count
     question = prepare.Question("search walked", fixed, asked)

@@ -44,7 +44,7 @@ from fhir_server.search.token import TABLE, TokenTest
 from fhir_server.search.token_sets import CodesTest
 from fhir_server.spec.definitions import Definitions
 from fhir_server.store.index_rows import NO_DATE, alias, of_type
-from fhir_server.store.visibility import Visibility, readable
+from fhir_server.store.visibility import Look, Visibility, readable
 
 WINDOWS = (200, 2_000, 20_000)
 _UPDATED = "_lastUpdated"
@@ -101,9 +101,9 @@ class Walk:
     def _descends(self) -> bool:
         return (bool(self.request.sort) and self.request.sort[0].descending) is not self.place.backwards
 
-    def page(self, visibility: Visibility, width: int) -> Select[Any]:
+    def page(self, visibility: Visibility, width: int, look: Look = Look.EXACT) -> Select[Any]:
         """Return the statement of the page, and one row more, out of a window of so many rows."""
-        rows, row = self._window(width).subquery(), readable(visibility, self.request.types)
+        rows, row = self._window(width).subquery(), readable(visibility, self.request.types, look=look)
         scope = Scope(visibility, narrow=True)
         # Index rows are looked at before the resource is: most of those that fail cost no more than that.
         held = [
@@ -114,8 +114,9 @@ class Walk:
         ]
         times = [row.c.date_lo if self._is_by_time else row.c.updated_at] if self.request.sort else []
         position = [column.label(f"order_{number}") for number, column in enumerate([*times, row.c.key])]
+        settled = [row.c.settled] if look is Look.LIKELY else []
         return (
-            select(*row_columns(row), *position)
+            select(*row_columns(row), *settled, *position)
             .select_from(rows.join(row, row.c.key == rows.c.key))
             .where(*held)
             .order_by(*self._order(rows))
