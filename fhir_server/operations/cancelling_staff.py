@@ -13,6 +13,8 @@ from fhir_server.identity.account_requests import AccountRequest, RequestState
 from fhir_server.interactions import finishing
 from fhir_server.interactions.model import Context
 from fhir_server.interactions.perform import record_administration
+from fhir_server.notify.outbox import queue
+from fhir_server.notify.templates import Notice
 from fhir_server.operations.joining_staff import end_role
 from fhir_server.operations.service_acts import service_job
 from fhir_server.spec import json
@@ -55,6 +57,9 @@ def cancel(context: Context, principal: Principal, coordinator: Account, request
         if found.role and _works_with_it(session, found):
             raise FhirError(Kind.DUPLICATE, _HAS_ACCOUNT)
         _end(session, context, principal, found)
+        if found.checked_by != found.decided_by:
+            # Nobody invited them: they asked the service desk, where two people agreed, and were told so.
+            queue(session, Notice.ACCOUNT_REFUSED, found.email, context.now())
 
 
 def lapse(context: Context) -> int:

@@ -111,6 +111,23 @@ def test_a_used_link_is_not_taken_back_and_who_came_in_another_way_keeps_what_th
     assert [each["active"] for each in roles(desk)] == [True, True]
 
 
+def test_who_asked_for_an_account_is_told_that_they_do_not_get_it(desk: Desk, nadia: str) -> None:
+    op, now = desk.server.operator(), desk.server.clock()
+    desk.server.put({"resourceType": "Practitioner", "id": "gail"}, op)
+    checker, decider = desk.account("service-desk"), desk.account("admin")
+    asked = account_requests.Asked("Gail Berg", "gail@example.org", "GP", "Trust", "1234567", "My patients")
+    whose = {"practitioner": "Practitioner/gail", "organization": "Organization/1"}
+    with desk.server.store.write() as session:
+        made = account_requests.ask(session, asked, address="192.0.2.1", now=now)
+        account_requests.check(session, checker, made, evidence="Saw the register of the GMC", **whose, now=now)
+        account_requests.decide(session, decider, made, approved=True, now=now)
+    cancelled = [cancel(desk, nadia, each) for each in (made, invited(desk, nadia))]
+    with desk.server.store.write() as session:
+        sent = messages.lease(session, desk.server.clock(), timedelta(0), limit=100)
+    told = [each.recipient for each in sent if each.kind == "account-refused"]
+    assert (cancelled, told) == ([204, 204], ["gail@example.org"]), "who was invited asked for nothing"
+
+
 def test_what_nobody_used_in_its_time_ends_before_it_is_forgotten(desk: Desk, nadia: str) -> None:
     clock, context = desk.server.clock, desk.server.app.extensions["fhir"].base
     made = invited(desk, nadia)

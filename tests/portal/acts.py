@@ -37,6 +37,7 @@ _ORGANISATION: Final = "portal/test_organisation.py"
 _API: Final = "admin/test_invitations_api.py"
 _DESK_API: Final = "admin/test_desk_and_teams.py"
 _HELPING_API: Final = "admin/test_helping.py"
+_CANCELLING: Final = "admin/test_cancelling_professionals.py"
 _APPS_API: Final = "admin/test_apps.py"
 _APPS: Final = "portal/test_app_registry.py"
 _TEAMS: Final = "portal/test_care_teams.py"
@@ -82,7 +83,8 @@ ACTS: Final = (
     Act("invite-professional", "A coordinator invites a professional",
         (("professional-invited", "the professional"),)),
     Act("resend-set-up", "The professional's link is sent again", (("professional-invited", "the professional"),)),
-    Act("cancel-set-up", "The professional's invitation is cancelled, or nobody used it: link and role end"),
+    Act("cancel-set-up", "The professional's invitation is cancelled, or nobody used it: link and role end",
+        (("account-refused", "who had asked the service desk for the account"),), _CANCELLING),
     Act("join-organisation", "A professional with an account says yes to work for one more organisation",
         (("security-changed", "whose account it is"),), "portal/test_inviting_colleagues.py"),
     Act("professional-leaves", "A professional leaves an organisation", (("security-changed", "the professional"),)),
