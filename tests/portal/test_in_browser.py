@@ -77,7 +77,7 @@ def test_a_printed_page_has_all_that_is_known_and_nothing_to_press(page: Page, s
     assert words.startswith("Care Information Exchange Amelia Hart (you) Born 14 March 1976")
     assert words.count("Kenbourne Road Surgery") >= rows > 5
     assert "What a place has not sent is not here" in words, "what is folded away on the screen is on paper"
-    assert words.count("What it means") == 2, "the head of a table is on each sheet that the table is on"
+    assert words.count("Date Result Source") == 2, "the head of a table is on each sheet that the table is on"
     for pressed in ("Sign out", "Who can see this", "Back", "/record", "Help and contact"):
         assert pressed not in words
 
