@@ -163,6 +163,12 @@ def test_whom_the_hospital_lets_go_is_out_at_once_and_stays_out(browser: Browser
     expect(third.get_by_role("link", name="Working for Brentmoor")).to_be_visible()
     third.goto(f"{story.site.url}/emergency-access")
     expect(third.get_by_role("heading", name="Your role has no emergency access")).to_be_visible()
+    third.get_by_role("link", name="Working for Brentmoor").click()
+    third.get_by_label("Kenbourne Road Surgery").check()
+    third.get_by_role("button", name="Save").click()
+    expect(third.get_by_role("link", name="Working for Kenbourne")).to_be_visible()
+    story.open(third, "priya-raman")
+    expect(third.get_by_role("link", name="Working for Brentmoor")).to_be_visible()
     impostor["identifier"] = own
     third.close()
     third = browser.new_page()
