@@ -148,11 +148,15 @@ def version(
     current = get(session, visibility, resource_type, logical_id)
     if current is None or current.version == version_id:
         return current
-    old = tables.history.alias()
-    statement = select(*(old.c[name] for name in _NAMES)).where(
-        old.c.key == current.key, old.c.version == version_id, visibility.predicate(old, HISTORY_RULES)
-    )
-    return _version(session.connection.execute(statement).one_or_none(), resource_type, logical_id)
+
+    def build() -> Select[Any]:
+        old = tables.history.alias()
+        named = (old.c.key == _old("key", BigInteger), old.c.version == _old("version", Integer))
+        return select(*(old.c[name] for name in _NAMES)).where(*named, visibility.predicate(old, HISTORY_RULES))
+
+    values = {**visibility.parameters(), "old_key": current.key, "old_version": version_id}
+    found = prepared.run(session, ("version", visibility.shape), build, values).one_or_none()
+    return _version(found, resource_type, logical_id)
 
 
 def current(session: Session, resource_type: str, logical_id: str) -> Version | None:

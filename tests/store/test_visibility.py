@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import ColumnElement, FromClause, select
 from sqlalchemy.exc import StatementError
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from fhir_server.access.visibility import Gate
 from fhir_server.store.database import Session
@@ -48,6 +50,20 @@ def test_whose_grants_are_looked_at_has_to_be_said(session: Session) -> None:
         execute(session, READER, settled)
     if session.is_postgresql:
         assert execute(session, READER, settled, {ONE_PATIENT: ANN}).all() == []
+
+
+def test_what_is_compiled_over_rows_is_not_kept_by_the_hundred(session: Session) -> None:
+    def compiled() -> int:
+        gc.collect()
+        kinds = [type(each) for each in gc.get_objects()]
+        return sum(issubclass(kind, SQLCompiler) for kind in kinds)
+
+    before = compiled()
+    row = readable(OWNER)
+    for number in range(2 * KEPT):
+        others = [row.c.key != each for each in range(number)]
+        execute(session, OWNER, select(row.c.key).where(*others))
+    assert compiled() - before <= KEPT
 
 
 def test_the_statements_asked_for_last_are_kept() -> None:
