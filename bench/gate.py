@@ -188,7 +188,7 @@ def _row(database: str, level: str, case: Case, taken: dict[str, float]) -> dict
 def filler(options: argparse.Namespace) -> Callable[[Path, dict[str, str]], None]:
     def fill(_folder: Path, environment: dict[str, str]) -> None:
         settings = load(environment)
-        context = make_context(settings, Store(settings.database_url, pool_size=1))
+        context = make_context(settings, Store(settings.database_url, pool_size=2))
         gate_load.fill(context, options.patients, options.observations)
         context.store.close()
 

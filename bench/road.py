@@ -21,7 +21,7 @@ class Road:
 
     def __init__(self, environment: dict[str, str], caller: str) -> None:
         settings = load(environment)
-        self.context = make_context(settings, Store(settings.database_url, pool_size=1))
+        self.context = make_context(settings, Store(settings.database_url, pool_size=2))
         self.token = self.issue(data.PROFESSIONAL if caller == "gated" else "system")
         self._backend = None
         if self.context.store.is_postgresql:

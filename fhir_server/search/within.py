@@ -46,9 +46,12 @@ class InRecord:
         further = RULES.resource_patient.alias()
         keys = select(further.c.key).where(further.c.patient == self.patient)
         # An array is known before rows are looked for, so that one index is asked for the patient's, one for these.
-        mine = or_(row.c.patient == self.patient, row.c.key == func.any(func.array(keys.scalar_subquery())))
-        # PostgreSQL starts from a set that it takes for small, but not from one that is asked whether it is true.
-        return Either(postgresql=and_(mine, met.is_(true())), elsewhere=met) if leads else met
+        of_further = Either(
+            postgresql=row.c.key == func.any(func.array(keys.scalar_subquery())), elsewhere=row.c.key.in_(keys)
+        )
+        mine = or_(row.c.patient == self.patient, of_further)
+        # Databases start from a set that they take for small, but not from one that is asked whether it is true.
+        return and_(mine, met.is_(true())) if leads else met
 
 
 def within(definitions: Definitions, types: Sequence[str], criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
