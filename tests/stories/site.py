@@ -189,13 +189,15 @@ def running(database_url: str, keys: Path, folder: Path, **more: Any) -> Iterato
         thread.start()
     printed = json.loads((keys / "accounts.json").read_text())["accounts"]
     accounts = {account["email"]: account["password"] for account in printed}
-    yield Site(settings.base_url, clock, folder / "outbox", keys / "demo-clients.jwk", accounts)
-    stop.set()
-    listener.shutdown()
-    for thread in threads:
-        thread.join()
-    listener.server_close()
-    store.close()
+    try:
+        yield Site(settings.base_url, clock, folder / "outbox", keys / "demo-clients.jwk", accounts)
+    finally:
+        stop.set()
+        listener.shutdown()
+        for thread in threads:
+            thread.join()
+        listener.server_close()
+        store.close()
 
 
 def _not_yet(_environ: Mapping[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
