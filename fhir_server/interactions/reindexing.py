@@ -1,6 +1,7 @@
 """Rebuild what is derived from content (index rows, hot columns, consent grants) while the server goes on serving.
 
-Not an interaction: nothing is disclosed and no version changes. Whose a row is stays as it was decided on its write.
+Not an interaction: nothing is disclosed and no version changes. Whose a row is stays as it was decided on its write,
+and so do its labels.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from fhir_server.access.closure import CONTAINERS, compile_memberships
 from fhir_server.access.consent import compile_consent
+from fhir_server.access.ownership import own_confidentiality
 from fhir_server.interactions.model import Context
 from fhir_server.search import index
 from fhir_server.spec import json
@@ -77,7 +79,9 @@ def _derived(session: Session, context: Context, row: Stored) -> Derived:
     if resource["resourceType"] in _RULES:
         _recompiled(session, context, row)
     found = index.derive(context.definitions, resource, key=row.key, patient=row.patient, fhir_base=context.fhir_base)
-    return Derived(row.key, *found.hot, found.rows)
+    # INVARIANT: a level is only raised: it may be that of what the row goes with, or of what a patient chose.
+    level = max(row.confidentiality, own_confidentiality(resource))
+    return Derived(row.key, level, *found.hot, found.rows)
 
 
 def _recompiled(session: Session, context: Context, row: Stored) -> str:

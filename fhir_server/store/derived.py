@@ -22,6 +22,7 @@ class Stored:
 
     key: int
     patient: int
+    confidentiality: int
     content: bytes
 
 
@@ -30,6 +31,7 @@ class Derived:
     """What its content gives: hot columns, and index rows by table name, see `many_rows.Rows`."""
 
     key: int
+    confidentiality: int
     code: int
     date_lo: int | None
     date_hi: int | None
@@ -42,7 +44,8 @@ def stored(session: Session, types: Sequence[str], *, after: int | None, limit: 
     INVARIANT: only for deriving; the content is never disclosed.
     """
     row = tables.resource.c
-    statement = select(row.key, row.patient, row.content).where(row.deleted.is_(False)).order_by(row.key).limit(limit)
+    columns = (row.key, row.patient, row.confidentiality, row.content)
+    statement = select(*columns).where(row.deleted.is_(False)).order_by(row.key).limit(limit)
     if types:
         statement = statement.where(row.type.in_([type_key(name) for name in types]))
     if after is not None:
@@ -63,9 +66,9 @@ def replace(session: Session, found: Sequence[Derived]) -> None:
     for table in index_tables.ALL:
         session.connection.execute(delete(table).where(table.c.key.in_(keys)))
     many_rows.insert(session, rows)
-    hot = update(row).where(row.c.key == bindparam("its_key"))
-    hot = hot.values(code=bindparam("its_code"), date_lo=bindparam("its_lo"), date_hi=bindparam("its_hi"))
+    hot = ("confidentiality", "code", "date_lo", "date_hi")
+    changed = update(row).where(row.c.key == bindparam("its_key"))
     session.connection.execute(
-        hot,
-        [{"its_key": e.key, "its_code": e.code, "its_lo": e.date_lo, "its_hi": e.date_hi} for e in found],
+        changed.values({name: bindparam(f"its_{name}") for name in hot}),
+        [{f"its_{name}": getattr(each, name) for name in ("key", *hot)} for each in found],
     )

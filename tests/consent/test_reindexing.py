@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
+from fhir_server.access.labels import HIGHEST
 from fhir_server.interactions.reindexing import rebuild, rebuild_rules
 from fhir_server.store import tables
+from fhir_server.store.keys import type_key
 from tests.consent.world import World
 
 
@@ -52,3 +54,27 @@ def test_a_whole_reindex_restores_them_too(world: World) -> None:
     assert _seen(world) == set()
     assert sum(rebuild(world.server.app.extensions["fhir"].base)) > 0
     assert _seen(world) == before
+
+
+def test_a_whole_reindex_raises_levels_to_what_a_write_gives_and_lowers_none(world: World) -> None:
+    row = tables.resource.c
+    # What goes with another row has the level of that, which only a write tells.
+    own = row.type.not_in([type_key("Binary"), type_key("Provenance")])
+
+    def levels() -> dict[int, int]:
+        with world.server.store.read() as session:
+            found = session.connection.execute(select(row.key, row.confidentiality).where(row.deleted.is_(False), own))
+            return dict(found.all())
+
+    def set_all(level: int) -> None:
+        with world.server.store.write() as session:
+            session.connection.execute(update(tables.resource).values(confidentiality=level))
+
+    context, written = world.server.app.extensions["fhir"].base, levels()
+    assert len(set(written.values())) > 1
+    set_all(0)
+    assert sum(rebuild(context)) >= len(written)
+    assert levels() == written
+    set_all(HIGHEST)
+    assert sum(rebuild(context)) >= len(written)
+    assert set(levels().values()) == {HIGHEST}

@@ -276,7 +276,7 @@ def test_replacing_and_deleting_index_rows_forgets_their_words(world: World) -> 
     resource["code"] = {"text": "memorable"}
     found = index.derive(DEFINITIONS, decode(encode(resource), 10_000), key=key, patient=0, fhir_base=BASE)
     with world.store.write() as session:
-        derived.replace(session, [Derived(key, *found.hot, found.rows)])
+        derived.replace(session, [Derived(key, 0, *found.hot, found.rows)])
     assert world.ids("Basic", ("_content", "forgettable")) == []
     assert world.ids("Basic", ("_content", "memorable")) == ["b"]
     with world.store.write() as session:
